@@ -1,0 +1,267 @@
+"""From configuration to objects: the only place where a name becomes a class or a function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from colabel.config import Config, Data, EncoderSettings, check_config
+from colabel.data import (
+    Records,
+    TableOptions,
+    read_adp,
+    read_chestxray14,
+    read_coco2014,
+    read_coco2017,
+    read_table_splits,
+    read_voc2007,
+    read_voc2012,
+)
+from colabel.data.shapes import read_shapes
+from colabel.data.split import divide, hold_out, read_split_table, stratified_split
+from colabel.errors import ConfigError, DataError, nearest
+from colabel.methods import kmcl, linear
+from colabel.models import Classifier, build_encoder
+from colabel.predict import Predictor
+from colabel.run import Description, load_description, load_weights
+from colabel.settings import Settings
+from colabel.training import Stage
+
+READERS: Mapping[str, Callable[..., Records]] = {
+    "voc2007": read_voc2007,
+    "voc2012": read_voc2012,
+    "coco2014": read_coco2014,
+    "coco2017": read_coco2017,
+    "chestxray14": read_chestxray14,
+    "adp": read_adp,
+}
+"""Readers of ``name:FOLDER``."""
+
+WITHOUT_VALIDATION = frozenset({"coco2014", "coco2017"})
+"""Readers whose published splits are train and test only."""
+
+TABLES = (".csv", ".tsv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a file in ``methods/`` offers.
+
+    Args:
+        classifier: (encoder, number of classes, settings) to the model that is deployed.
+        stages: (model, settings, epochs=, learning_rate=) to what is trained, in order.
+    """
+
+    classifier: Callable[..., Classifier]
+    stages: Callable[..., tuple[Stage, ...]]
+
+
+METHODS: Mapping[str, Method] = {
+    "kmcl": Method(kmcl.classifier, kmcl.stages),
+    "asl": Method(linear.classifier, linear.stages),
+    "bce": Method(linear.classifier, linear.stages),
+}
+"""A method per ``method.name``; its settings are checked by :mod:`colabel.config`."""
+
+
+def open_source(data: Data, names: tuple[str, ...] | None = None) -> dict[str, Records]:
+    """Read the splits of a source as it divides itself.
+
+    Args:
+        data: source and options.
+        names: the splits wanted; default: train, validation and test.
+
+    Returns:
+        Records by split name, those that exist; a table without splits comes back as ``all``.
+
+    Raises:
+        ConfigError: if the source or an option of its reader is unknown.
+        DataError: if the source cannot be read.
+    """
+    wanted = names or (data.train, data.validation, data.test)
+    name, colon, folder = data.source.partition(":")
+    if data.source == "shapes":
+        _check_options(data, read_shapes)
+        return {split: read_shapes(split, **data.options) for split in wanted}
+    if colon and name in READERS:
+        reader = READERS[name]
+        _check_options(data, reader)
+        root = Path(folder).expanduser()
+        if not root.is_dir():
+            raise DataError(f"{data.source}: there is no folder {root}.")
+        return {
+            split: reader(root, split, **data.options)
+            for split in wanted
+            if not (split == "val" and name in WITHOUT_VALIDATION)
+        }
+    path = Path(data.source).expanduser()
+    if path.suffix.lower() in TABLES:
+        return read_table_splits(path, _table_options(data))
+    known = ", ".join((*(f"{reader}:FOLDER" for reader in READERS), "shapes"))
+    hint = f" {nearest(name, READERS)}" if colon else ""
+    raise ConfigError(
+        f"the data source {data.source!r} is not understood;{hint} expected a "
+        f"{', '.join(TABLES)} file of paths and labels, or one of: {known}."
+    )
+
+
+def open_training_data(
+    data: Data, *, seed: int, split_file: Path | None = None
+) -> dict[str, Records]:
+    """Read what training needs, dividing what the source leaves undivided.
+
+    A source without a validation split gives up a share of its training images; a table without
+    any split is divided in three. Both are stratified by label, keep groups together and depend on
+    the seed alone.
+
+    Args:
+        data: source, options and names of splits.
+        seed: of the division.
+        split_file: the division of an earlier start of the same run, which is then used again.
+
+    Returns:
+        Records under ``train`` and ``val``, and under ``test`` if this function made that split.
+
+    Raises:
+        ConfigError: if the source or an option is unknown.
+        DataError: if it cannot be read, or the splits do not fit each other.
+    """
+    opened = open_source(data, (data.train, data.validation))
+    if "all" in opened:
+        whole = opened["all"]
+        if split_file is not None and split_file.is_file():
+            saved = read_split_table(split_file)
+            strangers = [one for one in whole.ids if one not in saved]
+            if strangers or len(saved) != len(whole):
+                raise DataError(
+                    f"{data.source} does not list the images that {split_file} divides; first "
+                    f"unknown: {strangers[0] if strangers else 'none, but some are missing'}. "
+                    "Start a new run for new data."
+                )
+            division = [saved[one] for one in whole.ids]
+        else:
+            division = [
+                str(one) for one in stratified_split(whole.targets, groups=whole.groups, seed=seed)
+            ]
+        return divide(whole, division)
+    if data.train not in opened:
+        raise DataError(
+            f"{data.source} has no split {data.train!r}; {nearest(data.train, opened)} "
+            "Name it in data.train."
+        )
+    train = opened[data.train]
+    if data.validation not in opened:
+        train, validation = hold_out(train, data.validation_fraction, seed=seed)
+        return {"train": train, "val": validation}
+    validation = opened[data.validation]
+    if train.classes != validation.classes:
+        raise DataError(
+            f"the splits of {data.source} have different classes: train has "
+            f"{', '.join(train.classes)}; {data.validation} has {', '.join(validation.classes)}. "
+            "Give every split the same classes in the same order."
+        )
+    return {"train": train, "val": validation}
+
+
+def build_classifier(
+    method: Settings, encoder: EncoderSettings, classes: int, *, image_size: int
+) -> Classifier:
+    """Return an initialised model.
+
+    Args:
+        method: settings of the method.
+        encoder: the backbone and its weights.
+        classes: number of labels.
+        image_size: side of the images it will see, in pixels.
+
+    Raises:
+        ConfigError: if the backbone or an option of it is unknown, or it takes no such images.
+        WeightsError: if the weights do not fit.
+    """
+    built = build_encoder(
+        encoder.name,
+        pretrained=encoder.pretrained,
+        weights=encoder.weights,
+        options=encoder.options,
+        freeze_batch_norm=encoder.freeze_batch_norm,
+        channels_last=encoder.channels_last,
+    )
+    built.check_image_size(image_size)
+    return METHODS[_name(method)].classifier(built, classes, method)
+
+
+def build_stages(model: Classifier, config: Config) -> tuple[Stage, ...]:
+    """Return what is trained, in order."""
+    training = config.training
+    return METHODS[config.method.name].stages(
+        model, config.method, epochs=training.epochs, learning_rate=training.learning_rate
+    )
+
+
+def load_predictor(folder: Path, device: str | torch.device = "cpu") -> Predictor:
+    """Return the model of a run, ready to be used.
+
+    Args:
+        folder: of the run.
+        device: where it is to run.
+
+    Raises:
+        RunError: if the folder holds no usable model.
+    """
+    description = load_description(folder)
+    return Predictor(_load_model(folder, description), description, torch.device(device))
+
+
+def _load_model(folder: Path, description: Description) -> Classifier:
+    """Rebuild the model that a description describes and fill it with its weights."""
+    config = check_config({"method": description.method, "encoder": description.encoder})
+    model = build_classifier(
+        config.method,
+        config.encoder,
+        len(description.classes),
+        image_size=description.image_size,
+    )
+    load_weights(folder, model)
+    return model
+
+
+def _name(method: Settings) -> str:
+    name: str = method.model_dump()["name"]
+    return name
+
+
+def _check_options(data: Data, reader: Callable[..., Any]) -> None:
+    """Raise ConfigError for an option that a reader does not take."""
+    known = [
+        name
+        for name, parameter in inspect.signature(reader).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+    for option in data.options:
+        if option not in known:
+            raise ConfigError(
+                f"data.options.{option}: {data.source} has no such option; "
+                f"{nearest(option, known)}"
+            )
+
+
+def _table_options(data: Data) -> TableOptions:
+    """Turn plain values into the options of a table."""
+    known = {field.name for field in fields(TableOptions)}
+    options = TableOptions()
+    for option, value in data.options.items():
+        if option not in known:
+            raise ConfigError(
+                f"data.options.{option}: tables have no such option; {nearest(option, known)}"
+            )
+        if isinstance(value, list):
+            value = tuple(value)
+        if option in ("images", "splits") and isinstance(value, str):
+            value = Path(value).expanduser()
+        options = replace(options, **{option: value})
+    return options

@@ -1,0 +1,311 @@
+"""The command line. Importing it, and printing help, imports neither torch nor any of the rest."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from colabel.metrics import Report
+    from colabel.predict import Failure, Prediction, Predictor
+
+app = typer.Typer(
+    name="colabel",
+    help="Train, measure and use image classifiers for images that carry several labels at once.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+Change = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as in training.epochs=5."),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="SPEC",
+        help="A CSV, TSV or Parquet file of paths and labels; voc2007:DIR, voc2012:DIR, "
+        "coco2014:DIR, coco2017:DIR, chestxray14:DIR, adp:DIR; or shapes.",
+    ),
+]
+Cpu = Annotated[bool, typer.Option("--cpu", help="Do not use an accelerator.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained run.")]
+
+
+def main() -> None:
+    """Run the command line; errors that the input causes are printed without a trace."""
+    with _errors_as_text():
+        app()
+
+
+@contextmanager
+def _errors_as_text() -> Iterator[None]:
+    """Print an error of ours as a message and leave with status 2."""
+    from colabel.errors import ColabelError
+
+    try:
+        yield
+    except ColabelError as error:
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        sys.exit(2)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name, or a YAML file.")],
+    data: Source = None,
+    change: Change = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run [default: runs/RECIPE-N].")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    cpu: Cpu = False,
+) -> None:
+    """Train a model, keep the weights that validation chooses, and say how good they are."""
+    from colabel import api
+    from colabel.training import make_display
+
+    trained = api.train(
+        recipe,
+        data=data,
+        changes=change or (),
+        out=out,
+        resume=resume,
+        cpu=cpu,
+        display=make_display(),
+    )
+    console = Console()
+    if trained.report is None:
+        sys.exit(130)
+    console.print(metrics_table(trained.report, "validation"))
+    console.print(f"run: {trained.folder}", soft_wrap=True, highlight=False)
+    console.print(f"next: colabel evaluate {trained.folder}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    data: Source = None,
+    split: Annotated[str, typer.Option(help="Split to measure on.")] = "test",
+    cpu: Cpu = False,
+    classes: Annotated[bool, typer.Option("--classes", help="Also a line per class.")] = False,
+) -> None:
+    """Measure a run's model on a split; writes predictions and metrics into the run."""
+    from colabel import api
+
+    report = api.evaluate(run, data=data, split=split, cpu=cpu)
+    console = Console()
+    console.print(metrics_table(report, split))
+    if classes:
+        console.print(class_table(report))
+    console.print(f"written: {run / f'metrics-{split}.json'}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def predict(
+    run: Run,
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="Files, folders or patterns.")
+    ],
+    form: Annotated[
+        Literal["csv", "jsonl"], typer.Option("--format", help="Of the output.")
+    ] = "csv",
+    out: Annotated[
+        Path | None, typer.Option(help="File to write [default: standard output].")
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 32,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, ...")] = "cpu",
+) -> None:
+    """Label images. Those that cannot be read are named, skipped, and make the exit status 1."""
+    from colabel.api import load
+    from colabel.predict import Failure, find_pictures
+
+    predictor = load(run, device=device)
+    pictures = find_pictures(images)
+    failures: list[Failure] = []
+
+    def good() -> Iterator[Prediction]:
+        for answer in predictor.stream(pictures, batch=batch):
+            if isinstance(answer, Failure):
+                failures.append(answer)
+                print(f"skipped: {answer.reason}", file=sys.stderr)
+            else:
+                yield answer
+
+    if out is None:
+        _write(good(), predictor, form, sys.stdout)
+    else:
+        with open(out, "w", encoding="utf-8", newline="") as file:
+            _write(good(), predictor, form, file)
+    if failures:
+        print(f"{len(failures)} of {len(pictures)} images were skipped.", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.command()
+def check(
+    source: Annotated[str, typer.Argument(metavar="SPEC", help="As for --data of train.")],
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="Of the reader, as data.options."),
+    ] = None,
+    decode: Annotated[bool, typer.Option(help="Read every image completely.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Say what is in this data and what is wrong with it; status 1 if training would stop."""
+    from colabel.api import open_for_check
+    from colabel.check_view import render
+    from colabel.data.check import check_records
+
+    splits = open_for_check(source, option or ())
+    with _progress(enabled=decode and not as_json) as progress:
+        report = check_records(splits, decode=decode, progress=progress)
+    if as_json:
+        print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        Console().print(render(report))
+    if report.of("error"):
+        sys.exit(1)
+
+
+@app.command()
+def cost(
+    encoder: Annotated[str, typer.Argument(help="A timm model, such as tresnet_m.")],
+    classes: Annotated[int, typer.Option(min=1, help="Number of labels.")],
+    image_size: Annotated[int, typer.Option(min=1, help="Side of the image in pixels.")] = 224,
+    covariance: Annotated[
+        Literal["isotropic", "diagonal", "shared_diagonal", "shared_isotropic", "linear"],
+        typer.Option(
+            help="isotropic, diagonal, shared_diagonal or shared_isotropic; linear for a plain "
+            "classifier."
+        ),
+    ] = "isotropic",
+    as_json: Annotated[bool, typer.Option("--json", help="Print plain numbers.")] = False,
+) -> None:
+    """Count parameters and multiply-accumulate operations of a model, also as the papers do."""
+    from colabel.models import cost as count
+
+    answer = count(encoder, image_size=image_size, classes=classes, covariance=covariance)
+    if as_json:
+        print(json.dumps(answer.to_dict()))
+        return
+    table = Table("", "this model", "as the papers count")
+    table.add_row(
+        "parameters", f"{answer.parameters / 1e6:.2f} M", f"{answer.paper_parameters / 1e6:.2f} M"
+    )
+    table.add_row(
+        "operations", f"{answer.macs / 1e9:.2f} GMAC", f"{answer.paper_macs / 1e9:.2f} GMAC"
+    )
+    Console().print(table)
+
+
+@app.command()
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Print this recipe as YAML.")] = None,
+) -> None:
+    """List the recipes that come with colabel, or print one to start your own from."""
+    from colabel.config import load_config, recipe_names
+
+    if name is not None:
+        print(load_config(name).to_yaml(), end="")
+        return
+    table = Table("recipe", "published", "run here", "what it is")
+    for known in recipe_names():
+        config = load_config(known)
+        published = config.published
+        table.add_row(
+            known,
+            "" if published is None else f"{published.metric} {published.value:g}",
+            "" if published is None else published.run,
+            config.description,
+        )
+    Console().print(table)
+
+
+def metrics_table(report: Report, split: str) -> Table:
+    """Return the metrics of a report, in per cent, as a table."""
+    values = report.to_dict()
+    table = Table(
+        "metric", "%", "metric", "%", "metric", "%",
+        title=f"{split}: {values['images']} images, {len(values['per_class'])} classes",
+        caption=f"average precision: {values['protocol']}",
+    )  # fmt: skip
+    for column in (1, 3, 5):
+        table.columns[column].justify = "right"
+    rows = (
+        ("mAP", "CP", "OP"),
+        ("mAUC", "CR", "OR"),
+        ("top3_CF1", "CF1", "OF1"),
+    )
+    for row in rows:
+        cells = [cell for name in row for cell in (name, _percent(values[name]))]
+        table.add_row(*cells)
+    return table
+
+
+def class_table(report: Report) -> Table:
+    """Return a line per class, in per cent."""
+    table = Table("class", "images", "AP", "AUC", "precision", "recall", "F1")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in report.to_dict()["per_class"]:
+        measures = (row[key] for key in ("AP", "AUC", "precision", "recall", "f1"))
+        table.add_row(row["name"], str(row["support"]), *(_percent(one) for one in measures))
+    return table
+
+
+def _percent(value: float) -> str:
+    return "-" if value != value else f"{100 * value:.1f}"
+
+
+def _write(
+    predictions: Iterator[Prediction], predictor: Predictor, form: str, file: TextIO
+) -> None:
+    """Write predictions as they come."""
+    if form == "csv":
+        writer = csv.writer(file)
+        writer.writerow(["image", "labels", *predictor.classes])
+        for one in predictions:
+            writer.writerow(
+                [
+                    one.image,
+                    ";".join(one.labels),
+                    *(f"{p:.6f}" for p in one.probabilities.values()),
+                ]
+            )
+        return
+    thresholds = dict(zip(predictor.classes, predictor.description.thresholds, strict=True))
+    for one in predictions:
+        line = {
+            "image": one.image,
+            "labels": one.labels,
+            "probabilities": one.probabilities,
+            "thresholds": thresholds,
+            "variance": one.variance,
+        }
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def _progress(*, enabled: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """Show a bar on standard error, where it is a terminal."""
+    console = Console(stderr=True)
+    if not (enabled and console.is_terminal):
+        yield None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as bars:
+        task = bars.add_task("reading images")
+        yield lambda done, total: bars.update(task, completed=done, total=total)

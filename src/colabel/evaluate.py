@@ -1,0 +1,233 @@
+"""Saved predictions and their metrics: files in, files out, no model."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from colabel.errors import DataError, RunError
+from colabel.metrics import APProtocol, Report, evaluate_scores
+
+_REQUIRED = ("ids", "classes", "logits", "split")
+_RESERVED = (*_REQUIRED, "targets")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says about the images of one split, and the truth where it is known.
+
+    Args:
+        ids: one name per image.
+        classes: class names in the order of the columns.
+        logits: log-odds that each label is present, float32, shape (images, classes).
+        targets: int8, the shape of ``logits``: 1 present, 0 absent, -1 unknown; ``None`` where
+            nothing is known about the images.
+        split: which part of the data these images are ("val", "test").
+        extra: further arrays with one row per image, by name ("variance").
+
+    Raises:
+        DataError: if shapes or types disagree, or an extra array takes the name of a field.
+
+    Example:
+        >>> logits = np.array([[0.0, 3.0]], dtype=np.float32)
+        >>> predictions = Predictions(("a.jpg",), ("cat", "dog"), logits, None, "test")
+        >>> predictions.probabilities.round(3).tolist()
+        [[0.5, 0.953]]
+    """
+
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    logits: npt.NDArray[np.float32]
+    targets: npt.NDArray[np.int8] | None
+    split: str
+    extra: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that the parts belong together."""
+        shape = (len(self.ids), len(self.classes))
+        _check_array("logits", self.logits, np.float32, shape)
+        if self.targets is not None:
+            _check_array("targets", self.targets, np.int8, shape)
+        for name, values in self.extra.items():
+            if name in _RESERVED:
+                raise DataError(f"the extra array {name!r} has the name of a field; rename it.")
+            if values.dtype.hasobject or values.shape[:1] != shape[:1]:
+                raise DataError(
+                    f"the extra array {name!r} must hold numbers or text, one row for each of the "
+                    f"{shape[0]} images; got {values.dtype} of shape {values.shape}."
+                )
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float64]:
+        """Sigmoid of the logits, in float64, so that confident predictions do not become ties."""
+        logits = self.logits.astype(np.float64)
+        decay = np.exp(-np.abs(logits))
+        return np.where(logits >= 0, 1 / (1 + decay), decay / (1 + decay))
+
+    def save(self, path: Path) -> None:
+        """Write a compressed ``.npz`` without pickled objects; an older file survives a failure.
+
+        Raises:
+            RunError: if the file cannot be written.
+        """
+        arrays = {
+            "ids": np.array(self.ids, dtype=np.str_),
+            "classes": np.array(self.classes, dtype=np.str_),
+            "logits": self.logits,
+            "split": np.array(self.split),
+            **self.extra,
+        }
+        if self.targets is not None:
+            arrays["targets"] = self.targets
+        _replace(path, lambda file: _write_arrays(file, arrays))
+
+    @classmethod
+    def load(cls, path: Path) -> Predictions:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            RunError: if the file is missing, damaged or not a file of predictions.
+        """
+        arrays = _read_arrays(path)
+        missing = [name for name in _REQUIRED if name not in arrays]
+        if missing:
+            raise RunError(
+                f"{path} is not a file of predictions: it has no array {', '.join(missing)}."
+            )
+        try:
+            return cls(
+                ids=tuple(arrays["ids"].tolist()),
+                classes=tuple(arrays["classes"].tolist()),
+                logits=arrays["logits"],
+                targets=arrays.get("targets"),
+                split=str(arrays["split"]),
+                extra={name: array for name, array in arrays.items() if name not in _RESERVED},
+            )
+        except (DataError, TypeError) as error:
+            raise RunError(f"{path} is not a file of predictions: {error}") from error
+
+
+def _check_array(
+    name: str, values: npt.NDArray[Any], dtype: type[np.generic], shape: tuple[int, ...]
+) -> None:
+    if values.dtype != dtype or values.shape != shape:
+        raise DataError(
+            f"{name} must be {np.dtype(dtype)} of shape (images, classes) = {shape}, "
+            f"got {values.dtype} of shape {values.shape}."
+        )
+
+
+def _write_arrays(file: IO[bytes], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    # numpy's own writers pickle objects, or take an array called "file" for an option
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+
+def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    try:
+        with path.open("rb") as file:  # numpy leaves a file open that turns out to be damaged
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("a single array, expected an archive of several")
+            return {name: np.asanyarray(archive[name]) for name in archive.files}
+    except FileNotFoundError as error:
+        raise RunError(
+            f"there are no predictions at {path}; make them with: colabel evaluate RUN"
+        ) from error
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise RunError(
+            f"{path} is not a readable file of predictions ({error}); make it again with: "
+            "colabel evaluate RUN"
+        ) from error
+
+
+def score_predictions(
+    predictions: Predictions,
+    *,
+    thresholds: float | npt.ArrayLike = 0.5,
+    protocol: APProtocol = "noninterpolated",
+) -> Report:
+    """Measure predictions against the targets they carry.
+
+    Args:
+        predictions: with targets.
+        thresholds: one probability in [0, 1], or one per class, from which a label is given out.
+        protocol: how average precision is computed, see :func:`colabel.metrics.average_precision`.
+
+    Returns:
+        Every metric, overall and per class.
+
+    Raises:
+        DataError: if the predictions have no targets, or logits that are not numbers.
+        ConfigError: on an unknown protocol or thresholds that do not fit.
+
+    Example:
+        >>> logits = np.array([[2.0], [-1.0]], dtype=np.float32)
+        >>> targets = np.array([[1], [0]], dtype=np.int8)
+        >>> predictions = Predictions(("a", "b"), ("cat",), logits, targets, "test")
+        >>> score_predictions(predictions).mean_average_precision
+        1.0
+    """
+    if predictions.targets is None:
+        raise DataError(
+            f"the predictions of split {predictions.split!r} carry no targets; metrics need a "
+            "split with labels."
+        )
+    return evaluate_scores(
+        predictions.probabilities,
+        predictions.targets,
+        thresholds=thresholds,
+        class_names=predictions.classes,
+        protocol=protocol,
+    )
+
+
+def write_metrics(report: Report, path: Path) -> None:
+    """Write a report as JSON, undefined values as ``null``; an older file survives a failure.
+
+    Args:
+        report: what to write.
+        path: file to make or replace; its folder must exist.
+
+    Raises:
+        RunError: if the file cannot be written.
+    """
+    values = _null_where_undefined(report.to_dict())
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    _replace(path, lambda file: file.write(text.encode()))
+
+
+def _null_where_undefined(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _null_where_undefined(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_null_where_undefined(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write to another file in the same folder, force it to disk, then rename it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        try:
+            with temporary.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}.") from error

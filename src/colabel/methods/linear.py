@@ -1,0 +1,113 @@
+"""The baselines: an encoder with a linear head and one loss that looks at each label alone.
+
+``bce`` is binary cross-entropy, ``asl`` the asymmetric loss (KMCL, Eq. 6, as a method of its own).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from colabel.losses import AsymmetricLoss
+from colabel.models import Classifier, Encoder, LinearHead, Output
+from colabel.settings import Settings
+from colabel.training import Objective, Stage
+
+
+class BCE(Settings):
+    """Binary cross-entropy, the mean over the known labels of a batch."""
+
+    name: Literal["bce"] = "bce"
+
+
+class ASL(Settings):
+    """The asymmetric loss with the settings of KMCL's classification term."""
+
+    name: Literal["asl"] = "asl"
+    gamma_positive: float = Field(0, ge=0)
+    gamma_negative: float = Field(4, ge=0)
+    margin: float = Field(0.05, ge=0, lt=1)
+    reduction: Literal["sum", "mean"] = "sum"
+    """Over the batch. Adam does not see a constant factor, weight decay does."""
+    detach_focusing: bool = True
+    """Whether the focusing factors are constants to the gradient."""
+
+
+def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean binary cross-entropy over the known labels; 0 if there are none.
+
+    Args:
+        logits: log-odds, shape (batch, classes).
+        targets: 1 present, 0 absent, -1 unknown; the same shape.
+
+    Returns:
+        A scalar, at least 0.
+
+    Example:
+        >>> binary_cross_entropy(torch.zeros(1, 2), torch.tensor([[1, -1]]))
+        tensor(0.6931)
+    """
+    known = targets >= 0
+    each = functional.binary_cross_entropy_with_logits(
+        logits, (targets == 1).to(logits.dtype), reduction="none"
+    )
+    return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
+
+
+def classifier(encoder: Encoder, classes: int, _: BCE | ASL) -> Classifier:
+    """Return the encoder with a linear head.
+
+    Args:
+        encoder: gives features of ``encoder.width`` dimensions.
+        classes: number of labels.
+
+    Returns:
+        The model that is trained and deployed.
+    """
+    return Classifier(encoder, LinearHead(encoder.width, classes))
+
+
+def stages(
+    model: Classifier, settings: BCE | ASL, *, epochs: int, learning_rate: float
+) -> tuple[Stage, ...]:
+    """Return the single stage of a baseline.
+
+    Args:
+        model: as :func:`classifier` made it.
+        settings: which loss, and how.
+        epochs: passes over the training images.
+        learning_rate: the largest of the one-cycle schedule.
+
+    Returns:
+        One stage.
+    """
+    reduction: Literal["sum", "mean"] = "mean"
+    if isinstance(settings, ASL):
+        reduction = settings.reduction
+        asymmetric = AsymmetricLoss(
+            settings.gamma_positive,
+            settings.gamma_negative,
+            settings.margin,
+            settings.reduction,
+            settings.detach_focusing,
+        )
+
+    def classify(output: Output, targets: Tensor) -> Tensor:
+        if output.logits is None:
+            raise TypeError("the model must return logits.")
+        if isinstance(settings, ASL):
+            loss: Tensor = asymmetric(output.logits, targets)
+            return loss
+        return binary_cross_entropy(output.logits, targets)
+
+    objective = Objective(
+        terms={"classification": classify},
+        weights={"classification": 1.0},
+        pairwise=False,
+        reductions={"classification": reduction},
+    )
+    return (Stage(settings.name, model, objective, epochs, learning_rate),)

@@ -1,0 +1,262 @@
+"""All metrics of saved scores in one report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float, Int8
+
+from colabel.errors import ConfigError, DataError, nearest
+from colabel.metrics.decisions import (
+    UNKNOWN,
+    Decisions,
+    above_threshold,
+    highest,
+    mean_of_defined,
+    measure,
+)
+from colabel.metrics.ranking import PROTOCOLS, APProtocol, average_precision, rank, roc_auc
+
+
+@dataclass(frozen=True)
+class ClassReport:
+    """Metrics of one class, fractions in [0, 1], NaN where undefined.
+
+    Args:
+        name: name of the class.
+        average_precision: area under the precision-recall curve by the report's protocol.
+        auc: area under the ROC curve.
+        precision: share of the given-out labels that are right.
+        recall: share of the positives that are given out.
+        f1: harmonic mean of precision and recall.
+        support: number of images that carry the label.
+    """
+
+    name: str
+    average_precision: float
+    auc: float
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+    def to_dict(self) -> dict[str, str | float | int]:
+        """Return plain values under their customary abbreviations."""
+        return {
+            "name": self.name,
+            "AP": self.average_precision,
+            "AUC": self.auc,
+            "precision": self.precision,
+            "recall": self.recall,
+            "f1": self.f1,
+            "support": self.support,
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """Every metric of one set of scores, and the choices they depend on.
+
+    Args:
+        mean_average_precision: mean AP over the classes with positives (mAP).
+        mean_auc: mean AUC over the classes with positives and negatives (mAUC).
+        decisions: precision, recall and F1 of the labels at or above their threshold.
+        top3: the same for the labels that are also among the three highest of their image.
+        per_class: metrics of each class, in the order of the columns.
+        protocol: how AP was computed.
+        thresholds: one threshold per class.
+        images: number of images.
+        classes_without_positives: classes that no mean over classes includes.
+        classes_without_negatives: classes that the mean AUC leaves out as well.
+        unknown_targets: labels that were ignored because nobody has judged them.
+    """
+
+    mean_average_precision: float
+    mean_auc: float
+    decisions: Decisions
+    top3: Decisions
+    per_class: tuple[ClassReport, ...]
+    protocol: APProtocol
+    thresholds: tuple[float, ...]
+    images: int
+    classes_without_positives: int
+    classes_without_negatives: int
+    unknown_targets: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values under the abbreviations of the literature.
+
+        Returns:
+            ``mAP``, ``CP``, ``CR``, ``CF1``, ``OP``, ``OR``, ``OF1``, ``top3_CP`` to ``top3_OF1``,
+            ``mAUC``, all fractions in [0, 1] and NaN where undefined; ``per_class``, a list of
+            dicts with ``name``, ``AP``, ``AUC``, ``precision``, ``recall``, ``f1``, ``support``;
+            and the choices and counts behind them.
+        """
+        return {
+            "mAP": self.mean_average_precision,
+            **self.decisions.to_dict(),
+            **self.top3.to_dict("top3_"),
+            "mAUC": self.mean_auc,
+            "protocol": self.protocol,
+            "thresholds": list(self.thresholds),
+            "images": self.images,
+            "classes": len(self.per_class),
+            "classes_without_positives": self.classes_without_positives,
+            "classes_without_negatives": self.classes_without_negatives,
+            "unknown_targets": self.unknown_targets,
+            "per_class": [row.to_dict() for row in self.per_class],
+        }
+
+
+def evaluate_scores(
+    scores: npt.ArrayLike,
+    targets: npt.ArrayLike,
+    *,
+    thresholds: float | npt.ArrayLike = 0.5,
+    class_names: Sequence[str] | None = None,
+    protocol: APProtocol = "noninterpolated",
+) -> Report:
+    """Measure scores against targets: AP, AUC, and precision, recall and F1 at a threshold.
+
+    Source: mAP, CP, CR, CF1, OP, OR, OF1 and their top-3 forms as reported in the multi-label
+    literature; the AUC as reported for ChestX-ray14.
+
+    Deviation: classes without positives are NaN, stay out of every mean over classes and are
+    counted in the report. Unknown labels have no influence on any number. A top-3 label must
+    also reach its threshold.
+
+    Args:
+        scores: probabilities in [0, 1], shape (images, classes). Keep float64 where you have it:
+            probabilities near 1 that float32 rounds to the same number become ties.
+        targets: 1 present, 0 absent, -1 unknown, the shape of ``scores``.
+        thresholds: one number in [0, 1], or one per class; a score equal to it is positive.
+        class_names: one name per class; ``None`` numbers them from "class 0".
+        protocol: "noninterpolated", "voc11" or "interpolated"; see :func:`average_precision`.
+
+    Returns:
+        The metrics, overall and per class.
+
+    Raises:
+        DataError: on scores that are not numbers in [0, 1], targets other than 1, 0, -1, or shapes
+            that do not fit one another.
+        ConfigError: on an unknown protocol, or thresholds outside [0, 1] or of another number.
+
+    Example:
+        >>> scores = [[0.9, 0.2], [0.6, 0.7], [0.1, 0.8]]
+        >>> report = evaluate_scores(scores, [[1, 0], [0, 1], [0, 0]], class_names=["cat", "dog"])
+        >>> report.mean_average_precision, report.decisions.class_recall
+        (0.75, 1.0)
+        >>> report.to_dict()["per_class"][1]["AP"]
+        0.5
+    """
+    if protocol not in PROTOCOLS:
+        raise ConfigError(
+            f"there is no average-precision protocol {protocol!r}: {nearest(protocol, PROTOCOLS)}"
+        )
+    checked_scores = _check_scores(scores)
+    checked_targets = _check_targets(targets, checked_scores.shape)
+    classes = checked_scores.shape[1]
+    names = [f"class {index}" for index in range(classes)] if class_names is None else class_names
+    if len(names) != classes:
+        raise DataError(f"{len(names)} class names for {classes} columns of scores.")
+    cuts = _check_thresholds(thresholds, classes)
+    return _report(checked_scores, checked_targets, cuts, tuple(names), protocol)
+
+
+def _report(
+    scores: Float[np.ndarray, "images classes"],
+    targets: Int8[np.ndarray, "images classes"],
+    thresholds: Float[np.ndarray, " classes"],
+    names: tuple[str, ...],
+    protocol: APProtocol,
+) -> Report:
+    ranking = rank(scores, targets)
+    precisions = average_precision(ranking, protocol=protocol)
+    areas = roc_auc(ranking)
+    support = ranking.total_positives
+    given = above_threshold(scores, thresholds)
+    decisions = measure(given, targets)
+    return Report(
+        mean_average_precision=mean_of_defined(precisions),
+        mean_auc=mean_of_defined(areas),
+        decisions=decisions,
+        top3=measure(given & highest(scores, targets), targets),
+        per_class=tuple(
+            ClassReport(
+                name,
+                average_precision=float(precisions[index]),
+                auc=float(areas[index]),
+                precision=float(decisions.precision[index]),
+                recall=float(decisions.recall[index]),
+                f1=float(decisions.f1[index]),
+                support=int(support[index]),
+            )
+            for index, name in enumerate(names)
+        ),
+        protocol=protocol,
+        thresholds=tuple(thresholds.tolist()),
+        images=len(scores),
+        classes_without_positives=int(np.count_nonzero(support == 0)),
+        classes_without_negatives=int(np.count_nonzero(support == ranking.total_known)),
+        unknown_targets=int(np.count_nonzero(targets == UNKNOWN)),
+    )
+
+
+def _check_scores(scores: npt.ArrayLike) -> Float[np.ndarray, "images classes"]:
+    values = np.asarray(scores)
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"scores must be numbers, got an array of {values.dtype}.")
+    if values.ndim != 2 or 0 in values.shape:
+        raise DataError(
+            "scores must have shape (images, classes) with at least one of each, "
+            f"got {values.shape}."
+        )
+    single = values.dtype.kind == "f" and values.itemsize <= 4
+    values = values.astype(np.float32 if single else np.float64, copy=False)
+    low, high = values.min(), values.max()
+    if low >= 0 and high <= 1:  # false where one of them is NaN
+        return values
+    if np.isnan(low):
+        row, column = np.argwhere(np.isnan(values))[0]
+        raise DataError(
+            f"the score of image {row}, class {column} is not a number (NaN); "
+            "look for a loss that diverged, or a division by zero, where the scores were made."
+        )
+    raise DataError(
+        f"scores must be probabilities in [0, 1], got values from {low} to {high}; "
+        "apply the sigmoid to logits, divide percentages by 100."
+    )
+
+
+def _check_targets(
+    targets: npt.ArrayLike, shape: tuple[int, ...]
+) -> Int8[np.ndarray, "images classes"]:
+    values = np.asarray(targets)
+    if values.shape != shape:
+        raise DataError(
+            f"targets must have the scores' shape (images, classes) = {shape}, got {values.shape}."
+        )
+    valid = (values == 1) | (values == 0) | (values == UNKNOWN)
+    if not valid.all():
+        row, column = np.argwhere(~valid)[0]
+        raise DataError(
+            "targets must be 1 (present), 0 (absent) or -1 (unknown), "
+            f"got {values[row, column]} for image {row}, class {column}."
+        )
+    return values.astype(np.int8, copy=False)
+
+
+def _check_thresholds(
+    thresholds: float | npt.ArrayLike, classes: int
+) -> Float[np.ndarray, " classes"]:
+    values = np.asarray(thresholds, dtype=np.float64)
+    if values.shape not in ((), (classes,)):
+        raise ConfigError(
+            f"thresholds must be one number or one per class ({classes}), "
+            f"got an array of shape {values.shape}."
+        )
+    if not ((values >= 0) & (values <= 1)).all():
+        raise ConfigError(f"thresholds must lie in [0, 1], got {values.tolist()}.")
+    return np.full(classes, values)

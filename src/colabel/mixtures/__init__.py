@@ -1,0 +1,25 @@
+"""Gaussian mixtures as tensors: what they are and how much they overlap. No networks, no files."""
+
+from colabel.mixtures.gaussian import GaussianMixture
+from colabel.mixtures.overlap import cosine, jaccard
+from colabel.mixtures.pairs import Similarity, log_similarity_of_rows
+from colabel.mixtures.similarity import (
+    log_bhattacharyya_diagonal,
+    log_bhattacharyya_full,
+    log_bhattacharyya_isotropic,
+    log_gaussian_similarity,
+    log_mahalanobis_similarity,
+)
+
+__all__ = [
+    "GaussianMixture",
+    "Similarity",
+    "cosine",
+    "jaccard",
+    "log_bhattacharyya_diagonal",
+    "log_bhattacharyya_full",
+    "log_bhattacharyya_isotropic",
+    "log_gaussian_similarity",
+    "log_mahalanobis_similarity",
+    "log_similarity_of_rows",
+]

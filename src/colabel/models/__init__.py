@@ -1,0 +1,18 @@
+"""Encoders, heads, the model they make, and what it costs."""
+
+from colabel.models.classifier import Classifier, Output
+from colabel.models.cost import Cost, cost
+from colabel.models.encoders import Encoder, build_encoder, list_encoders
+from colabel.models.heads import KernelMixtureHead, LinearHead
+
+__all__ = [
+    "Classifier",
+    "Cost",
+    "Encoder",
+    "KernelMixtureHead",
+    "LinearHead",
+    "Output",
+    "build_encoder",
+    "cost",
+    "list_encoders",
+]

@@ -1,0 +1,319 @@
+"""Backbones of timm as encoders: images in, pooled features out.
+
+This is the only module that knows timm. Everything a backbone needs to be used correctly, its
+normalisation, its width, the memory layout that is safe and quick for it, is settled when the
+encoder is built, so that nothing has to be guessed in the training loop.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.data.config import resolve_model_data_config
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from colabel.errors import ConfigError, WeightsError
+from colabel.models.weights import load_backbone_weights
+
+RESERVED_OPTIONS = {
+    "num_classes": "the head gives the classes",
+    "in_chans": "images are always read as RGB",
+    "features_only": "a head needs one feature vector per image",
+    "pretrained": "it is an option of the encoder itself",
+    "pretrained_cfg": "choose other pretrained weights by the name, as in resnet50.a1_in1k",
+    "pretrained_cfg_overlay": "give a local file of weights instead",
+    "checkpoint_path": "give a local file of weights instead",
+}
+"""Arguments of timm that an encoder sets itself, with the reason."""
+
+_data_config: Callable[[nn.Module], dict[str, Any]] = resolve_model_data_config
+
+
+class Encoder(nn.Module):
+    """A backbone with its normalisation: images of 0 to 255, or of 0 to 1, to features.
+
+    The mean and the standard deviation are buffers and travel with the saved model, so a model
+    is never used with another normalisation than it was trained with.
+
+    Args:
+        backbone: images (batch, 3, height, width), normalised, to features (batch, width).
+        name: name of the backbone in timm.
+        width: number of features per image.
+        mean: mean of each colour channel, in 0 to 1.
+        std: standard deviation of each colour channel, in 0 to 1.
+        image_size: side in pixels the backbone's published weights were made for.
+        freeze_batch_norm: keep every batch-norm layer in evaluation mode, also while training:
+            stored statistics are used and never updated. Their scale and shift still train.
+        channels_last: convert images and weights to the channels-last memory layout.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        name: str,
+        width: int,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        image_size: int,
+        freeze_batch_norm: bool = False,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.backbone: nn.Module = backbone.to(memory_format=self.memory_format)
+        self.name = name
+        self.width = width
+        self.image_size = image_size
+        self.freeze_batch_norm = freeze_batch_norm
+        shape = (1, 3, 1, 1)
+        self.register_buffer("pixel_mean", torch.tensor(mean, dtype=torch.float32).view(shape))
+        self.register_buffer("pixel_std", torch.tensor(std, dtype=torch.float32).view(shape))
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Encoder:
+        """Set training mode as usual, but leave frozen batch-norm layers in evaluation mode."""
+        super().train(mode)
+        if self.freeze_batch_norm:
+            for module in self.backbone.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalise and encode.
+
+        Args:
+            images: shape (batch, 3, height, width); uint8 in 0 to 255, or floating in 0 to 1.
+
+        Returns:
+            Features of shape (batch, width).
+
+        Raises:
+            ValueError: if the images have another shape or another integer type.
+        """
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(
+                f"images must have shape (batch, 3, height, width), got {tuple(images.shape)}."
+            )
+        largest = _largest_value(images)
+        pixels = images.to(self.pixel_mean.dtype).contiguous(memory_format=self.memory_format)
+        normalised = (pixels - largest * self.pixel_mean) / (largest * self.pixel_std)
+        features: Tensor = self.backbone(normalised)
+        return features
+
+    def check_image_size(self, size: int) -> None:
+        """Raise ConfigError if the backbone cannot encode square images of this side.
+
+        Example:
+            >>> build_encoder("vit_tiny_patch16_224").check_image_size(9)
+            Traceback (most recent call last):
+            colabel.errors.ConfigError: vit_tiny_patch16_224 cannot encode images of 9 x 9 ...: ...
+        """
+        _measure_width(self.backbone, self.name, size)
+
+
+def build_encoder(
+    name: str,
+    *,
+    pretrained: bool = False,
+    weights: Path | None = None,
+    options: Mapping[str, object] | None = None,
+    freeze_batch_norm: bool = False,
+    channels_last: bool | None = None,
+) -> Encoder:
+    """Build any backbone of timm as an encoder, untrained unless told otherwise.
+
+    Args:
+        name: name in timm, with or without the tag of its published weights: ``resnet50``,
+            ``resnet50.tv_in1k``. The tag also decides the normalisation.
+        pretrained: fetch the published weights from timm's hub (needs the network).
+        weights: local file of weights, ``.safetensors`` or a torch file of plain tensors.
+        options: further arguments of the backbone, such as ``{"pad_type": "same"}`` or
+            ``{"img_size": 448}``.
+        freeze_batch_norm: keep batch-norm layers in evaluation mode whatever ``train()`` says;
+            their scale and shift still train.
+        channels_last: memory layout of images and weights. ``None`` decides: channels-last,
+            which is quicker for most backbones, except for TResNet, which is slower in it, and
+            for backbones in which it corrupts memory on processors.
+
+    Returns:
+        The encoder, on the CPU, in training mode.
+
+    Raises:
+        ConfigError: if the name or an option is unknown, two sources of weights are given, or
+            channels-last is asked for where it is unsafe.
+        WeightsError: if the weights cannot be had or do not fit.
+
+    Example:
+        >>> encoder = build_encoder("test_efficientnet")
+        >>> encoder(torch.zeros(2, 3, 64, 64, dtype=torch.uint8)).shape
+        torch.Size([2, 256])
+        >>> build_encoder("resnet5O")
+        Traceback (most recent call last):
+        colabel.errors.ConfigError: there is no encoder named 'resnet5O'; did you mean 'resnet50'?
+    """
+    if pretrained and weights is not None:
+        raise ConfigError(
+            f"pretrained and weights are both given ({weights}), expected one of them; leave out "
+            "pretrained to load the file."
+        )
+    options = dict(options or {})
+    image_size = _image_size(options)
+    backbone = _build_backbone(name, pretrained, options)
+    config = _data_config(backbone)
+    mean, std = _per_channel(config["mean"]), _per_channel(config["std"])
+    image_size = image_size or int(config["input_size"][-1])
+    width = _measure_width(backbone, name, image_size)
+    if weights is not None:
+        load_backbone_weights(backbone, Path(weights), name)
+    unsafe = _unsafe_convolution(backbone)
+    if channels_last and unsafe is not None:
+        raise ConfigError(
+            f"{name} cannot run in channels_last: its convolution {unsafe} corrupts memory "
+            "on processors in that layout; leave channels_last out."
+        )
+    if channels_last is None:
+        channels_last = unsafe is None and not name.startswith("tresnet")
+    return Encoder(
+        backbone,
+        name=name,
+        width=width,
+        mean=mean,
+        std=std,
+        image_size=image_size,
+        freeze_batch_norm=freeze_batch_norm,
+        channels_last=channels_last,
+    )
+
+
+def list_encoders(pattern: str = "*") -> list[str]:
+    """Return the names of the backbones that match a shell pattern.
+
+    Example:
+        >>> list_encoders("tresnet_[ml]")
+        ['tresnet_l', 'tresnet_m']
+    """
+    return [str(name) for name in timm.list_models(pattern)]
+
+
+def copy_to_meta(module: nn.Module) -> nn.Module:
+    """Return a copy in evaluation mode whose parameters and buffers have shapes but no values.
+
+    A pass through the copy gives shapes and counts, takes no memory and nearly no time.
+    """
+    shapes: dict[int, object] = {}
+    for parameter in module.parameters():
+        empty = torch.empty_like(parameter, device="meta")
+        shapes[id(parameter)] = nn.Parameter(empty, requires_grad=False)
+    for buffer in module.buffers():
+        shapes[id(buffer)] = torch.empty_like(buffer, device="meta")
+    return copy.deepcopy(module, shapes).eval()
+
+
+def _build_backbone(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
+    """Create the timm model without a classifier, with errors a user can act on."""
+    # timm's source prefixes (a hub, a folder) would take the architecture itself from elsewhere
+    if ":" in name or not timm.is_model(name):
+        close = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "list_encoders() gives all names."
+        raise ConfigError(f"there is no encoder named {name!r}; {hint}")
+    for option in options:
+        if option in RESERVED_OPTIONS:
+            raise ConfigError(
+                f"the encoder option {option} cannot be set: {RESERVED_OPTIONS[option]}."
+            )
+    try:
+        backbone: nn.Module = timm.create_model(
+            name, pretrained=pretrained, num_classes=0, **options
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        if not pretrained:
+            raise ConfigError(_refusal(name, options, error)) from error
+        raise WeightsError(
+            f"the published weights of {name} cannot be had: {error}\n"
+            "Check the network, or fetch the file elsewhere and give its path as weights."
+        ) from error
+    except (AssertionError, AttributeError, LookupError, TypeError) as error:
+        raise ConfigError(_refusal(name, options, error)) from error
+    return backbone
+
+
+def _refusal(name: str, options: Mapping[str, object], error: Exception) -> str:
+    given = f"with the options {dict(options)}" if options else "as named"
+    return f"{name} cannot be built {given}: {error}; correct or leave out what it names."
+
+
+def _measure_width(backbone: nn.Module, name: str, image_size: int) -> int:
+    """Return the number of features a square image of this side is encoded into."""
+    if image_size < 1:
+        raise ConfigError(f"image_size must be at least 1 pixel, got {image_size}.")
+    images = torch.empty(1, 3, image_size, image_size, device="meta")
+    try:
+        with torch.no_grad():
+            features = copy_to_meta(backbone)(images)
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"{name} cannot encode images of {image_size} x {image_size} pixels: {error} "
+            f"Take another image size, or set the encoder option img_size if {name} has it."
+        ) from error
+    if not isinstance(features, Tensor) or features.ndim != 2:
+        raise ConfigError(
+            f"{name} does not give one feature vector per image with these options, expected "
+            "shape (batch, width); leave out the option global_pool, or take another encoder."
+        )
+    return int(features.shape[1])
+
+
+def _image_size(options: Mapping[str, object]) -> int | None:
+    """Return the side the user asks the backbone to be built for, if any."""
+    size = options.get("img_size")
+    if isinstance(size, (tuple, list)) and size:
+        size = size[-1]
+    if size is None or (isinstance(size, int) and size > 0):
+        return size
+    raise ConfigError(f"the encoder option img_size must be a positive integer, got {size!r}.")
+
+
+def _per_channel(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(values) if len(values) == 3 else (values[0],) * 3
+
+
+def _unsafe_convolution(backbone: nn.Module) -> str | None:
+    """Return the name of a convolution that corrupts memory in channels-last on processors.
+
+    The backward pass of a strided pointwise convolution of fewer than 16 input channels writes
+    beyond its memory there: wrong gradients, or the process ends.
+    """
+    for name, module in backbone.named_modules():
+        if (
+            isinstance(module, nn.Conv2d)
+            and module.kernel_size == (1, 1)
+            and max(module.stride) > 1
+            and module.groups == 1
+            and module.in_channels < 16
+        ):
+            return str(name)
+    return None
+
+
+def _largest_value(images: Tensor) -> float:
+    """Return what white is in images of this type."""
+    if images.dtype == torch.uint8:
+        return 255.0
+    if images.is_floating_point():
+        return 1.0
+    raise ValueError(
+        f"images must be uint8 in 0 to 255 or floating in 0 to 1, got {images.dtype}; "
+        "convert them first."
+    )

@@ -1,0 +1,28 @@
+"""Stages, and the one loop that trains them."""
+
+from colabel.training.collect import Collected, collect_logits, prepare_evaluation
+from colabel.training.display import Display, make_display
+from colabel.training.distributed import gather_output, gather_with_gradient, make_accelerator
+from colabel.training.log import read_log
+from colabel.training.loop import History, fit
+from colabel.training.settings import Settings
+from colabel.training.stage import Diagnostics, Objective, Stage, Term
+
+__all__ = [
+    "Collected",
+    "Diagnostics",
+    "Display",
+    "History",
+    "Objective",
+    "Settings",
+    "Stage",
+    "Term",
+    "collect_logits",
+    "fit",
+    "gather_output",
+    "gather_with_gradient",
+    "make_accelerator",
+    "make_display",
+    "prepare_evaluation",
+    "read_log",
+]

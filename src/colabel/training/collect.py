@@ -1,0 +1,109 @@
+"""What a model says of a whole set of images, on any number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from accelerate import Accelerator
+from accelerate.data_loader import DataLoaderShard
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from colabel.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The model's answers, one row per image, in the order of the images.
+
+    Args:
+        logits: float32, shape (images, classes).
+        targets: int8, shape (images, classes).
+        indices: int64, shape (images,): increasing positions in the records.
+        variance: float32, shape (images, classes): variance of each label's kernel, the mean over
+            the dimensions where they differ; ``None`` for a head without kernels.
+    """
+
+    logits: npt.NDArray[np.float32]
+    targets: npt.NDArray[np.int8]
+    indices: npt.NDArray[np.int64]
+    variance: npt.NDArray[np.float32] | None
+
+
+def prepare_evaluation(loader: DataLoader[Any], accelerator: Accelerator) -> DataLoader[Any]:
+    """Return the loader as one process sees it; call it once and keep the result.
+
+    Args:
+        loader: batches over all processes.
+        accelerator: from :func:`colabel.training.make_accelerator`.
+
+    Raises:
+        ConfigError: if the batch size cannot be shared out evenly among the processes.
+    """
+    prepared: DataLoader[Any] = loader
+    if isinstance(loader, DataLoaderShard):
+        return prepared
+    processes = accelerator.num_processes
+    if processes > 1 and (loader.batch_size is None or loader.batch_size % processes):
+        raise ConfigError(
+            f"the batch size {loader.batch_size} cannot be shared evenly by {processes} "
+            f"processes; choose a multiple of {processes}."
+        )
+    prepared = accelerator.prepare_data_loader(loader)
+    return prepared
+
+
+def collect_logits(
+    model: nn.Module, loader: DataLoader[Any], accelerator: Accelerator
+) -> Collected:
+    """Run the model over all images and return its answers on every process.
+
+    The images that several processes repeat to fill the last batch are counted once.
+
+    Args:
+        model: images to :class:`colabel.models.Output`; used in evaluation mode and left as it
+            was found. Not wrapped for several processes.
+        loader: yields (pixels, targets, indices), prepared by :func:`prepare_evaluation` or not.
+        accelerator: device, precision and processes.
+
+    Raises:
+        ConfigError: if the model has no classifier, there is no image, or the batch size cannot
+            be shared by the processes.
+    """
+    parts: list[tuple[Tensor, ...]] = []
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for images, targets, indices in _batches(prepare_evaluation(loader, accelerator)):
+                with accelerator.autocast():
+                    output = model(images)
+                if output.logits is None:
+                    raise ConfigError("the model has no classifier, so there are no logits.")
+                answer = [output.logits.float(), targets, indices]
+                if output.mixture is not None:
+                    variance = output.mixture.variance.float()
+                    answer.append(variance if variance.ndim == 2 else variance.mean(dim=2))
+                parts.append(tuple(part.cpu() for part in accelerator.gather(tuple(answer))))
+    finally:
+        model.train(training)
+    if not parts:
+        raise ConfigError("there is no image to evaluate.")
+    columns = [torch.cat(column).numpy() for column in zip(*parts, strict=True)]
+    kept, first = np.unique(columns[2], return_index=True)
+    return Collected(
+        logits=columns[0][first],
+        targets=columns[1][first].astype(np.int8),
+        indices=kept.astype(np.int64),
+        variance=columns[3][first] if len(columns) > 3 else None,
+    )
+
+
+def _batches(loader: DataLoader[Any]) -> Iterable[tuple[Tensor, Tensor, Tensor]]:
+    for images, targets, indices in loader:
+        yield images, targets, torch.as_tensor(indices, device=images.device)

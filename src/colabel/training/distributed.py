@@ -1,0 +1,197 @@
+"""Several processes that compute one objective on one global batch.
+
+Every process computes the whole objective :math:`L` on the gathered outputs of all ``R``
+processes. The backward pass of the gathering adds the gradients of all processes, so that each
+process continues with ``R`` times the gradient of ``L`` with respect to its own rows; the mean
+that ``DistributedDataParallel`` takes over the processes divides by ``R`` again, and adds over the
+rows of all processes. The result is the gradient of ``L`` on the global batch, for sums, means and
+objectives that compare images alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate.state import AcceleratorState
+from torch import Tensor, distributed, nn
+
+from colabel.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from colabel.models import Output
+
+PRECISIONS = ("no", "bf16", "fp16")
+"""Number formats of the encoder's arithmetic; losses and heads stay in float32."""
+
+
+def make_accelerator(*, mixed_precision: str = "no", cpu: bool = False) -> Accelerator:
+    """Return an accelerator as the loop expects it: the batch size is that of all processes.
+
+    Accelerators of one Python process share precision and device, so one that was made before with
+    others must not be used any more.
+
+    Args:
+        mixed_precision: ``"no"``, ``"bf16"`` or ``"fp16"``.
+        cpu: stay on the CPU where there is a GPU.
+
+    Raises:
+        ConfigError: if the precision is unknown, or is one that the CPU does not offer.
+    """
+    if mixed_precision not in PRECISIONS:
+        raise ConfigError(
+            f"no mixed precision {mixed_precision!r}: {nearest(mixed_precision, PRECISIONS)}."
+        )
+    if mixed_precision == "fp16" and (cpu or not torch.cuda.is_available()):
+        raise ConfigError("mixed precision 'fp16' needs a GPU; on the CPU use 'bf16' or 'no'.")
+    # accelerate refuses to change these once set, and offers no other way to begin anew
+    AcceleratorState._reset_state(reset_partial_state=world_size() == 1)
+    return Accelerator(
+        mixed_precision=mixed_precision,
+        cpu=cpu,
+        dataloader_config=DataLoaderConfiguration(split_batches=True, even_batches=True),
+    )
+
+
+def world_size() -> int:
+    """Return the number of processes that train together."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_world_size()
+    return 1
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of all processes in the order of their ranks; backward adds over the processes.
+
+    Outputs that the loss leaves unused get a gradient of zeros, so every parameter that reaches an
+    output takes part in the exchange of gradients on every process.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.rows = len(tensors[0])
+        whole = []
+        for tensor in tensors:
+            local = tensor.contiguous()
+            parts = [torch.empty_like(local) for _ in range(world_size())]
+            distributed.all_gather(parts, local)
+            whole.append(torch.cat(parts))
+        return tuple(whole)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        first = distributed.get_rank() * ctx.rows
+        local: list[Tensor | None] = []
+        for gradient, needed in zip(gradients, ctx.needs_input_grad, strict=True):
+            if not needed:
+                local.append(None)
+                continue
+            total = gradient.contiguous().clone()
+            distributed.all_reduce(total)
+            local.append(total[first : first + ctx.rows])
+        return tuple(local)
+
+
+def gather_with_gradient(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Return the rows of all processes, in the order of the processes, with gradient.
+
+    Args:
+        tensors: as many rows (first axis) in each, and on every process.
+
+    Returns:
+        One tensor per argument with the rows of all processes; the arguments themselves where
+        there is one process. Axes that were expanded are expanded again, not stored.
+    """
+    if world_size() == 1:
+        return tensors
+    shapes = [tensor.shape[1:] for tensor in tensors]
+    whole = _Gather.apply(*(_unexpanded(tensor) for tensor in tensors))
+    return tuple(tensor.expand(-1, *shape) for tensor, shape in zip(whole, shapes, strict=True))
+
+
+def _unexpanded(tensor: Tensor) -> Tensor:
+    for axis in range(1, tensor.ndim):
+        if tensor.shape[axis] > 1 and tensor.stride(axis) == 0:
+            tensor = tensor.narrow(axis, 0, 1)
+    return tensor
+
+
+def gather_output(output: Output, targets: Tensor) -> tuple[Output, Tensor]:
+    """Return what the model says of the global batch, with gradient, and its targets.
+
+    Args:
+        output: of this process's rows.
+        targets: of this process's rows, shape (batch, classes).
+
+    Returns:
+        The output and the targets of all processes, in the order of the processes; the arguments
+        themselves where there is one process.
+    """
+    if world_size() == 1:
+        return output, targets
+    mixture = output.mixture
+    parts = [output.features]
+    if output.logits is not None:
+        parts.append(output.logits)
+    if mixture is not None:
+        parts.extend((mixture.log_weights, mixture.mean, mixture.variance))
+        if mixture.logits is not None:
+            parts.append(mixture.logits)
+    unique = {id(part): part for part in parts}  # a mixture's logits are also the output's
+    whole = dict(zip(unique, gather_with_gradient(*unique.values()), strict=True))
+
+    def found(part: Tensor | None) -> Tensor | None:
+        return None if part is None else whole[id(part)]
+
+    if mixture is not None:
+        mixture = replace(
+            mixture,
+            log_weights=whole[id(mixture.log_weights)],
+            mean=whole[id(mixture.mean)],
+            variance=whole[id(mixture.variance)],
+            logits=found(mixture.logits),
+        )
+    gathered = replace(
+        output,
+        features=whole[id(output.features)],
+        logits=found(output.logits),
+        mixture=mixture,
+    )
+    with torch.no_grad():
+        (all_targets,) = gather_with_gradient(targets)
+    return gathered, all_targets
+
+
+def share_buffers(module: nn.Module) -> None:
+    """Copy the buffers (statistics of batch normalisation) of the first process to the others."""
+    if world_size() > 1:
+        for buffer in module.buffers():
+            distributed.broadcast(buffer, src=0)
+
+
+def random_states(accelerator: Accelerator) -> dict[str, Tensor]:
+    """Return the states of torch's generators, one row per process."""
+    states = {"cpu": torch.get_rng_state()}
+    if accelerator.device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(accelerator.device)
+    return {
+        name: accelerator.gather(state.to(accelerator.device)[None]).cpu()
+        for name, state in states.items()
+    }
+
+
+def restore_random_states(states: dict[str, Tensor], accelerator: Accelerator) -> bool:
+    """Set torch's generators to what :func:`random_states` returned.
+
+    Returns:
+        Whether that was possible: the states belong to a number of processes and a kind of device.
+    """
+    wanted = {"cpu", "cuda"} if accelerator.device.type == "cuda" else {"cpu"}
+    if set(states) != wanted or len(states["cpu"]) != accelerator.num_processes:
+        return False
+    torch.set_rng_state(states["cpu"][accelerator.process_index])
+    if "cuda" in wanted:
+        torch.cuda.set_rng_state(states["cuda"][accelerator.process_index], accelerator.device)
+    return True

@@ -1,0 +1,122 @@
+"""The training log: one JSON object per line.
+
+Lines have a ``kind``:
+
+- ``"step"``: ``stage``, ``epoch`` (counted from 1 in its stage), ``step`` (from 1 in the run),
+  ``learning_rate``, ``loss`` (weighted sum), ``terms`` (per name ``raw``, ``weighted`` and
+  ``gradient_share``, the part of the gradient's length at the features), ``gradient_norm``,
+  ``images_per_second``, ``diagnostics``.
+- ``"epoch"``: ``stage``, ``epoch``, ``step``, ``learning_rate``, ``loss`` and ``terms`` (means
+  over the epoch), ``validation`` (metric per name), ``monitor``, ``score``, ``best`` (whether
+  this is the best so far), ``seconds``, ``validation_seconds``, ``images_per_second``,
+  ``peak_memory_mb``.
+- ``"resume"``: ``stage``, ``epoch``, ``step`` at which an interrupted run went on.
+
+A value that is not a finite number is ``null``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from colabel.errors import RunError
+
+
+class TrainingLog:
+    """Appends lines to a log file, from a given position on.
+
+    Args:
+        path: the file; made if it is missing.
+        position: length in bytes up to which the file is kept; what a killed run wrote after its
+            last saved state is cut off, because the resumed run writes it again.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "log.jsonl"
+        >>> with TrainingLog(path, position=0) as log:
+        ...     log.write({"kind": "step", "loss": float("nan")})
+        >>> read_log(path)
+        [{'kind': 'step', 'loss': None}]
+    """
+
+    def __init__(self, path: Path, *, position: int) -> None:
+        self._path = path
+        self._file = path.open("ab")
+        self._file.truncate(min(position, path.stat().st_size))
+        self._file.seek(0, os.SEEK_END)
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Append one line, readable by others at once.
+
+        Raises:
+            RunError: if the line cannot be written, as on a full disk.
+        """
+        line = json.dumps(_finite(record), allow_nan=False) + "\n"
+        try:
+            self._file.write(line.encode())
+            self._file.flush()
+        except OSError as error:
+            raise RunError(
+                f"cannot write {self._path}: {error.strerror}; make room and resume the run."
+            ) from error
+
+    def position(self) -> int:
+        """Return the length in bytes of what is safely on the disk."""
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> TrainingLog:
+        """Return the log, closed at the end of the block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a log, without a last line that a killed run left unfinished.
+
+    Args:
+        path: a ``log.jsonl``.
+
+    Raises:
+        RunError: if a line in the middle is no JSON object.
+    """
+    records: list[dict[str, Any]] = []
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise RunError(
+                f"{path}, line {number}: expected a JSON object, got {line[:80]!r}."
+            ) from (error)
+        records.append(record)
+    return records
+
+
+def _finite(value: Any) -> Any:
+    """Return the value with every number that JSON cannot hold replaced by ``None``."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,251 @@
+"""The one loop: stages in turn, each epoch validated, a state to go on from at any time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from torch import nn
+from torch.utils.data import DataLoader
+
+from colabel.errors import ConfigError, RunError
+from colabel.training.checkpoint import SavedState, load_state
+from colabel.training.display import Display
+from colabel.training.interruption import Interruption
+from colabel.training.log import TrainingLog, read_log
+from colabel.training.position import Run
+from colabel.training.run_stage import StageRun
+from colabel.training.settings import Settings
+from colabel.training.stage import Stage
+
+_FREE = ("log_every", "save_every_minutes")  # settings that a resumed run may change
+
+
+@dataclass(frozen=True)
+class History:
+    """What a training run did, from its first epoch on, resumed or not.
+
+    Args:
+        epochs: the log's line of every epoch; :mod:`colabel.training.log` says what is in it.
+        best: the line of the epoch whose weights were kept, in the last stage that got so far, or
+            ``None``.
+        finished: whether every stage is complete; if not, the run can be resumed.
+        message: how it ended, for the user.
+    """
+
+    epochs: tuple[Mapping[str, Any], ...]
+    best: Mapping[str, Any] | None
+    finished: bool
+    message: str
+
+
+def fit(
+    stages: Sequence[Stage],
+    *,
+    loaders: Callable[[Stage], DataLoader[Any]],
+    validate: Callable[[nn.Module], Mapping[str, float]],
+    on_best: Callable[[nn.Module, Mapping[str, Any]], None],
+    folder: Path,
+    accelerator: Accelerator,
+    settings: Settings | None = None,
+    monitor: str = "mAP",
+    resume: bool = False,
+    display: Display | None = None,
+) -> History:
+    """Train the stages one after the other, and keep a state to go on from.
+
+    Within a stage every epoch ends with validation of the averaged weights (the plain ones where
+    averaging is off). After a stage its model carries the weights that were validated last, so
+    the next stage goes on from them.
+
+    The first Ctrl-C, or SIGTERM, finishes the batch, saves the state and returns. A run that was
+    killed outright goes on from its last saved state. On the CPU a resumed run ends with the very
+    bits of an uninterrupted one.
+
+    Args:
+        stages: at least one, each with a name of its own. Their models are built as at the
+            beginning of the run, also when it is resumed.
+        loaders: training batches of a stage, from :func:`colabel.data.training_loader`; called
+            when the stage begins.
+        validate: metrics of a model on the validation split, called on every process.
+        on_best: keeps a model and the log's line of its epoch, called on the main process when
+            the monitored metric is the highest so far in its stage.
+        folder: of the run; ``log.jsonl`` and ``last/`` are written there.
+        accelerator: from :func:`colabel.training.make_accelerator`.
+        settings: numbers of the training; the defaults if ``None``.
+        monitor: the metric that decides which weights are kept; higher is better.
+        resume: go on from the state in the folder; from the beginning where none was saved.
+        display: what the user sees, or ``None`` for nothing.
+
+    Returns:
+        What happened; ``finished`` is false after an interruption. Where the run in the folder is
+        complete already, nothing is done, and the models are left as they are.
+
+    Raises:
+        ConfigError: if stages, settings and loaders do not fit together.
+        RunError: if the folder holds a run that is not to be resumed, or one started with other
+            stages or settings, or the state cannot be saved.
+        NonFiniteLossError: if a loss is infinite or not a number; the last saved state is kept.
+        WeightsError: if the saved state is that of another model.
+    """
+    settings = settings or Settings()
+    _check(stages, settings, accelerator)
+    last = folder / "last"
+    saved = load_state(last)
+    plan = _plan(stages, settings)
+    if saved is not None:
+        _check_resumable(saved, plan, last, resume=resume)
+        if saved.facts["finished"]:
+            message = f"the run in {folder} is complete: there is nothing left to train."
+            if display is not None and accelerator.is_main_process:
+                display.note(message)
+            return _history(folder, saved.facts["best"], finished=True, message=message)
+    folder.mkdir(parents=True, exist_ok=True)
+    log = None
+    if accelerator.is_main_process:
+        position = 0 if saved is None else int(saved.facts["log_bytes"])
+        log = TrainingLog(folder / "log.jsonl", position=position)
+    else:
+        display = None
+    try:
+        with Interruption() as interruption:
+            run = Run(
+                accelerator=accelerator,
+                settings=settings,
+                folder=last,
+                plan=plan,
+                log=log,
+                display=display,
+                interruption=interruption,
+                validate=validate,
+                on_best=on_best,
+                monitor=monitor,
+            )
+            finished = _run_stages(run, stages, loaders, saved)
+    finally:
+        if log is not None:
+            log.close()
+        if display is not None:
+            display.close()
+    accelerator.wait_for_everyone()
+    message = "training is complete."
+    if not finished:
+        message = (
+            f"stopped by {interruption.signal or 'a signal'} {run.where(stages)}; "
+            f"the state is saved in {last}: resume the run to go on."
+        )
+    if display is not None:
+        display.note(message)
+    return _history(folder, run.best, finished=finished, message=message)
+
+
+def _run_stages(
+    run: Run,
+    stages: Sequence[Stage],
+    loaders: Callable[[Stage], DataLoader[Any]],
+    saved: SavedState | None,
+) -> bool:
+    """Return whether every stage was completed."""
+    first = 0 if saved is None else int(saved.facts["position"]["stage"])
+    for index in range(first, len(stages)):
+        stage_run = StageRun(run, stages[index], loaders(stages[index]))
+        try:
+            if saved is not None:
+                stage_run.restore(saved)
+                saved = None
+            else:
+                run.enter(index)
+            if not stage_run.train(final=index == len(stages) - 1):
+                return False
+        finally:
+            stage_run.close()
+    return True
+
+
+def _check(stages: Sequence[Stage], settings: Settings, accelerator: Accelerator) -> None:
+    names = [stage.name for stage in stages]
+    if not names or len(set(names)) != len(names):
+        raise ConfigError(f"expected stages, each with a name of its own, got {names}.")
+    if accelerator.num_processes > 1 and not accelerator.split_batches:
+        raise ConfigError(
+            "with several processes the batch size is that of all of them together: "
+            "make the accelerator with colabel.training.make_accelerator."
+        )
+    if settings.accumulation == 1:
+        return
+    for stage in stages:
+        objective = stage.objective
+        if objective.pairwise:
+            raise ConfigError(
+                f"stage {stage.name!r} compares the images of a batch with each other, so a "
+                f"batch cut in {settings.accumulation} pieces has fewer comparisons and is "
+                "another loss; set accumulation to 1. If memory is short, use a smaller batch, "
+                "mixed precision, or several processes, which see the whole batch."
+            )
+        unknown = sorted(objective.terms.keys() - objective.reductions.keys())
+        if unknown:
+            raise ConfigError(
+                f"stage {stage.name!r}: to add up the pieces of a batch, the objective must say "
+                f"of {', '.join(unknown)} whether they are a sum or a mean; set accumulation "
+                "to 1, or name them in its reductions."
+            )
+
+
+def _plan(stages: Sequence[Stage], settings: Settings) -> dict[str, Any]:
+    """Return what must stay as it was for a resumed run to be the same run."""
+    fixed = {name: value for name, value in asdict(settings).items() if name not in _FREE}
+    schedule = {
+        stage.name: {
+            "epochs": stage.epochs,
+            "learning_rate": stage.learning_rate,
+            "views": stage.views,
+            "validated": stage.validated,
+            "weights": dict(stage.objective.weights),
+        }
+        for stage in stages
+    }
+    plan: dict[str, Any] = json.loads(json.dumps({"settings": fixed, "stages": schedule}))
+    return plan
+
+
+def _check_resumable(
+    saved: SavedState, plan: Mapping[str, Any], last: Path, *, resume: bool
+) -> None:
+    if not resume:
+        raise RunError(
+            f"{last} holds the state of a run: resume it, or choose another folder for a new one."
+        )
+    before, now = _flat(saved.facts["plan"]), _flat(plan)
+    changed = [
+        f"{key} was {before.get(key, 'absent')}, is {now.get(key, 'absent')}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key, "absent") != now.get(key, "absent")
+    ]
+    if changed:
+        raise RunError(
+            f"the run in {last.parent} was started with other settings: {'; '.join(changed)}. "
+            "Resume it as it was, or begin a new run in another folder."
+        )
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        return {prefix: value}
+    return {
+        path: leaf
+        for key, item in value.items()
+        for path, leaf in _flat(item, f"{prefix}.{key}" if prefix else key).items()
+    }
+
+
+def _history(
+    folder: Path, best: Mapping[str, Any] | None, *, finished: bool, message: str
+) -> History:
+    path = folder / "log.jsonl"
+    records = read_log(path) if path.is_file() else []
+    epochs = tuple(record for record in records if record["kind"] == "epoch")
+    return History(epochs=epochs, best=best, finished=finished, message=message)

@@ -1,0 +1,83 @@
+"""Where a run stands, and what its stages share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from torch import nn
+
+from colabel.training.display import Display
+from colabel.training.interruption import Interruption
+from colabel.training.log import TrainingLog
+from colabel.training.settings import Settings
+from colabel.training.stage import Stage
+
+
+@dataclass
+class Position:
+    """Where a run stands: the batch it will take next, and what its epoch added up so far.
+
+    Args:
+        stage: index of the stage.
+        epoch: epochs of the stage that are complete.
+        batch: batches of the current epoch that are done.
+        step: steps of the whole run that are done.
+        seconds: spent on the current epoch.
+        totals: per term, the sum of its unweighted values over the current epoch.
+    """
+
+    stage: int = 0
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    totals: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Run:
+    """What the stages of a run share.
+
+    Args:
+        accelerator: device, precision and processes.
+        settings: numbers of the training.
+        folder: of the saved state.
+        plan: what a resumed run is compared with.
+        log: on the main process.
+        display: on the main process, if there is one.
+        interruption: whether the user wants to stop.
+        validate: metrics of a model.
+        on_best: keeps a model.
+        monitor: the metric that decides.
+        position: where the run stands.
+        best: the log's line of the best epoch of the current or the last validated stage.
+    """
+
+    accelerator: Accelerator
+    settings: Settings
+    folder: Path
+    plan: Mapping[str, Any]
+    log: TrainingLog | None
+    display: Display | None
+    interruption: Interruption
+    validate: Callable[[nn.Module], Mapping[str, float]]
+    on_best: Callable[[nn.Module, Mapping[str, Any]], None]
+    monitor: str
+    position: Position = field(default_factory=Position)
+    best: Mapping[str, Any] | None = None
+
+    def enter(self, stage: int) -> None:
+        """Move to the beginning of a stage."""
+        self.position = Position(stage=stage, step=self.position.step)
+
+    def where(self, stages: Sequence[Stage]) -> str:
+        """Return the position in words."""
+        position = self.position
+        return (
+            f"in stage {stages[position.stage].name!r} after {position.epoch} epochs "
+            f"and {position.batch} batches"
+        )

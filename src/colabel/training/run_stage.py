@@ -1,0 +1,382 @@
+"""One stage of a run: its epochs, their validation, and the state that is saved of them."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from colabel.data.loader import set_epoch
+from colabel.errors import ConfigError, NonFiniteLossError, RunError, nearest
+from colabel.training import checkpoint
+from colabel.training.checkpoint import SavedState
+from colabel.training.display import Progression
+from colabel.training.distributed import random_states, restore_random_states, share_buffers
+from colabel.training.ema import build_average
+from colabel.training.optimiser import build_optimiser, build_schedule
+from colabel.training.position import Position, Run
+from colabel.training.stage import Stage
+from colabel.training.step import Losses, compute_gradients
+
+
+class StageRun:
+    """The training of one stage, from its beginning or from a saved state.
+
+    Args:
+        run: what the stages share.
+        stage: what is trained.
+        loader: its training batches, not prepared by accelerate.
+
+    Raises:
+        ConfigError: if the batches cannot be shared by the processes.
+    """
+
+    def __init__(self, run: Run, stage: Stage, loader: DataLoader[Any]) -> None:
+        accelerator, settings = run.accelerator, run.settings
+        processes = accelerator.num_processes
+        if loader.batch_size is None or loader.batch_size % processes:
+            raise ConfigError(
+                f"the batch size {loader.batch_size} cannot be shared evenly by {processes} "
+                f"processes; choose a multiple of {processes}."
+            )
+        self._run = run
+        self._stage = stage
+        self._batches = len(loader)
+        self._batch_size = loader.batch_size
+        self._images = len(loader.dataset)  # type: ignore[arg-type]
+        self._thawed = [
+            parameter
+            for module in stage.frozen
+            for parameter in module.parameters()
+            if parameter.requires_grad
+        ]
+        for parameter in self._thawed:
+            parameter.requires_grad_(False)
+        stage.model.to(accelerator.device)
+        self._average = build_average(stage.model, settings.ema_decay)
+        optimiser = build_optimiser(
+            stage.model, learning_rate=stage.learning_rate, weight_decay=settings.weight_decay
+        )
+        self._loader: DataLoader[Any] = accelerator.prepare_data_loader(loader)
+        self._model: nn.Module = accelerator.prepare_model(stage.model)
+        self._optimiser = accelerator.prepare_optimizer(optimiser)
+        self._adam = optimiser
+        self._schedule = build_schedule(
+            optimiser,
+            learning_rate=stage.learning_rate,
+            steps=stage.epochs * self._batches,
+            warm_up=settings.warm_up,
+        )
+        self._saved_at = time.monotonic()
+        self._clock = time.monotonic()
+
+    def restore(self, saved: SavedState) -> None:
+        """Go on from a saved state of this stage.
+
+        Raises:
+            RunError: if the training images or the batch size are not those of the state.
+            WeightsError: if the state is that of another model.
+        """
+        run, facts = self._run, saved.facts
+        for what, now in (("batch_size", self._batch_size), ("images", self._images)):
+            if facts[what] != now:
+                raise RunError(
+                    f"the run in {run.folder.parent} was started with {what} {facts[what]}, now "
+                    f"it is {now}; resume it with the same training data and batch size."
+                )
+        checkpoint.unpack_module(saved, "model.", self._stage.model)
+        if self._average is not None:
+            checkpoint.unpack_module(saved, "average.", self._average)
+        checkpoint.unpack_optimiser(saved, facts["groups"], self._adam)
+        self._schedule.load_state_dict(facts["schedule"])
+        scaler = self._optimiser.scaler
+        if scaler is not None and facts["scaler"]:
+            scaler.load_state_dict(facts["scaler"])
+        run.position = Position(**facts["position"])
+        run.best = facts["best"]
+        states = {
+            name.removeprefix("random."): tensor
+            for name, tensor in saved.tensors.items()
+            if name.startswith("random.")
+        }
+        exact = restore_random_states(states, run.accelerator)
+        if not exact and run.display is not None:
+            run.display.note(
+                "resumed on other devices or another number of processes: "
+                "the result will differ a little from that of an uninterrupted run."
+            )
+        if run.log is not None:
+            run.log.write({"kind": "resume", **self._place()})
+
+    def train(self, *, final: bool) -> bool:
+        """Train the epochs that are left.
+
+        Args:
+            final: whether no stage follows.
+
+        Returns:
+            Whether the stage is complete; false after an interruption.
+        """
+        run, stage = self._run, self._stage
+        if run.display is not None:
+            done = run.position.epoch * self._batches + run.position.batch
+            run.display.start_stage(stage, step=done, steps=stage.epochs * self._batches)
+        while run.position.epoch < stage.epochs:
+            if not self._train_epoch():
+                return False
+            self._end_epoch()
+            finished = final and run.position.epoch == stage.epochs
+            self._save(finished=finished)
+            if not finished and self._wishes()[0]:
+                return False
+        if self._average is not None:
+            stage.model.load_state_dict(self._average.module.state_dict())
+        return True
+
+    def close(self) -> None:
+        """Hand the model back as it came: not wrapped, its frozen modules trainable."""
+        accelerator = self._run.accelerator
+        accelerator.unwrap_model(self._model, keep_fp32_wrapper=False)
+        accelerator.free_memory()
+        for parameter in self._thawed:
+            parameter.requires_grad_(True)
+
+    def _train_epoch(self) -> bool:
+        """Return whether the epoch is complete; false after an interruption."""
+        position = self._run.position
+        self._clock = time.monotonic() - position.seconds
+        self._entered = (time.monotonic(), position.batch)
+        self._stage.model.train()
+        for module in self._stage.frozen:
+            module.eval()
+        set_epoch(self._loader, position.epoch, start_batch=position.batch)
+        for images, targets, _ in self._loader:
+            self._train_step(images, targets)
+            if position.batch == self._batches:
+                continue  # the epoch ends with a saved state anyway
+            stop, save = self._wishes()
+            if stop or save:
+                position.seconds = time.monotonic() - self._clock
+                self._save(finished=False)
+            if stop:
+                return False
+        position.seconds = time.monotonic() - self._clock
+        return True
+
+    def _train_step(self, images: Tensor, targets: Tensor) -> None:
+        run, stage, position = self._run, self._stage, self._run.position
+        if stage.views > 1:  # every view is an image of its own
+            images = images.flatten(0, 1)
+            targets = targets.repeat_interleave(stage.views, dim=0)
+        measure = position.step == 0 or (position.step + 1) % run.settings.log_every == 0
+        losses = compute_gradients(
+            self._model,
+            stage.objective,
+            images,
+            targets,
+            accelerator=run.accelerator,
+            optimiser=self._optimiser,
+            parts=run.settings.accumulation,
+            clip=run.settings.clip_gradient,
+            measure=measure,
+        )
+        rate = float(self._schedule.get_last_lr()[0])
+        if not losses.finite(scaled=self._optimiser.scaler is not None):
+            self._refuse(losses, rate)
+        self._optimiser.step()
+        self._optimiser.zero_grad()
+        if not self._optimiser.step_was_skipped:
+            self._schedule.step()
+            if self._average is not None:
+                self._average.update_parameters(stage.model)
+        position.batch += 1
+        position.step += 1
+        for name, value in losses.raw.items():
+            position.totals[name] = position.totals.get(name, 0.0) + value
+        if run.log is not None and measure:
+            run.log.write(self._step_record(losses, rate))
+        if run.display is not None:
+            run.display.show_step(
+                Progression(
+                    stage=stage.name,
+                    epoch=position.epoch + 1,
+                    step=position.epoch * self._batches + position.batch,
+                    steps=stage.epochs * self._batches,
+                    terms=losses.weighted,
+                    images_per_second=self._images_per_second(),
+                )
+            )
+
+    def _refuse(self, losses: Losses, rate: float) -> None:
+        position = self._run.position
+        if self._run.log is not None:
+            self._run.log.write(self._step_record(losses, rate))
+        values = ", ".join(f"{name} {value:g}" for name, value in losses.weighted.items())
+        kept = checkpoint.load_state(self._run.folder)
+        state = "no state was saved yet"
+        if kept is not None:
+            before = Position(**kept.facts["position"])
+            state = (
+                f"the state after {before.epoch} epochs and {before.batch} batches is kept "
+                f"in {self._run.folder}"
+            )
+        raise NonFiniteLossError(
+            f"stage {self._stage.name!r}, epoch {position.epoch + 1}, batch {position.batch + 1}: "
+            f"the loss or its gradient is not finite: {values}, gradient norm "
+            f"{losses.gradient_norm:g}; {state}. Lower the learning rate, set clip_gradient, "
+            "lower the weight of the term that grew, or train without mixed precision."
+        )
+
+    def _end_epoch(self) -> None:
+        """Validate, keep the best, log, and move to the next epoch."""
+        run, stage, position = self._run, self._stage, self._run.position
+        record: dict[str, Any] = {
+            "kind": "epoch",
+            **self._place(),
+            "learning_rate": self._schedule.get_last_lr()[0],
+            **self._means(),
+            "validation": {},
+            "monitor": run.monitor,
+            "score": None,
+            "best": False,
+            "seconds": position.seconds,
+            "validation_seconds": 0.0,
+            "images_per_second": self._images_per_second(),
+            "peak_memory_mb": _peak_memory_mb(run.accelerator.device),
+        }
+        if stage.validated:
+            self._validate(record)
+        if run.log is not None:
+            run.log.write(record)
+        if run.display is not None:
+            run.display.show_epoch(stage, record)
+        run.position = Position(position.stage, position.epoch + 1, 0, position.step)
+
+    def _validate(self, record: dict[str, Any]) -> None:
+        run = self._run
+        model = self._stage.model if self._average is None else self._average.module
+        share_buffers(model)
+        model.eval()
+        began = time.monotonic()
+        device = run.accelerator.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            metrics = run.validate(model)
+        if run.monitor not in metrics:
+            raise ConfigError(
+                f"validation gives no metric {run.monitor!r}: {nearest(run.monitor, metrics)}."
+            )
+        score = metrics[run.monitor]
+        before = run.best if run.best and run.best["stage"] == self._stage.name else None
+        record["validation"] = dict(metrics)
+        record["validation_seconds"] = time.monotonic() - began
+        record["score"] = score if math.isfinite(score) else None
+        record["best"] = before is None or (
+            record["score"] is not None and (before["score"] is None or score > before["score"])
+        )
+        if record["best"]:
+            finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+            run.best = {**record, "validation": finite}
+            if run.accelerator.is_main_process:
+                run.on_best(model, run.best)
+
+    def _save(self, *, finished: bool) -> None:
+        run = self._run
+        random = random_states(run.accelerator)
+        if run.accelerator.is_main_process:
+            tensors, groups = checkpoint.pack_optimiser(self._adam)
+            tensors |= checkpoint.pack_module("model.", self._stage.model)
+            if self._average is not None:
+                tensors |= checkpoint.pack_module("average.", self._average)
+            tensors |= {f"random.{name}": state for name, state in random.items()}
+            schedule = self._schedule.state_dict()
+            scaler = self._optimiser.scaler
+            checkpoint.save_state(
+                run.folder,
+                tensors,
+                {
+                    "plan": run.plan,
+                    "finished": finished,
+                    "position": asdict(run.position),
+                    "best": run.best,
+                    "batch_size": self._batch_size,
+                    "images": self._images,
+                    "groups": groups,
+                    "schedule": {
+                        name: schedule[name] for name in ("last_epoch", "_step_count", "_last_lr")
+                    },
+                    "scaler": None if scaler is None else scaler.state_dict(),
+                    "log_bytes": 0 if run.log is None else run.log.position(),
+                },
+            )
+        self._saved_at = time.monotonic()
+
+    def _wishes(self) -> tuple[bool, bool]:
+        """Return whether to stop and whether to save now, the same on every process."""
+        run = self._run
+        stop = run.interruption.signal is not None
+        due = time.monotonic() - self._saved_at >= 60 * run.settings.save_every_minutes
+        if run.accelerator.num_processes == 1:
+            return stop, due
+        votes = torch.tensor([stop, due], dtype=torch.float32, device=run.accelerator.device)
+        stop, due = (run.accelerator.reduce(votes, reduction="sum") > 0).tolist()
+        return stop, due
+
+    def _place(self) -> dict[str, Any]:
+        position = self._run.position
+        return {
+            "stage": self._stage.name,
+            "epoch": position.epoch + 1,
+            "step": position.step,
+        }
+
+    def _means(self) -> dict[str, Any]:
+        """Return the mean losses of the epoch so far."""
+        weights, batches = self._stage.objective.weights, max(self._run.position.batch, 1)
+        terms = {
+            name: {"raw": total / batches, "weighted": weights[name] * total / batches}
+            for name, total in self._run.position.totals.items()
+        }
+        return {"loss": sum(term["weighted"] for term in terms.values()), "terms": terms}
+
+    def _step_record(self, losses: Losses, rate: float) -> dict[str, Any]:
+        terms = {
+            name: {
+                "raw": value,
+                "weighted": losses.weighted.get(name, 0.0),
+                "gradient_share": losses.gradient_shares.get(name),
+            }
+            for name, value in losses.raw.items()
+        }
+        return {
+            "kind": "step",
+            **self._place(),
+            "learning_rate": rate,
+            "loss": sum(losses.weighted.values()),
+            "terms": terms,
+            "gradient_norm": losses.gradient_norm,
+            "images_per_second": self._images_per_second(),
+            "diagnostics": dict(losses.diagnostics),
+        }
+
+    def _images_per_second(self) -> float:
+        began, first = self._entered
+        images = (self._run.position.batch - first) * self._batch_size
+        return images / max(time.monotonic() - began, 1e-9)
+
+
+def _peak_memory_mb(device: torch.device) -> float:
+    """Return the most memory used so far: of the GPU, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if sys.platform == "win32":
+        return math.nan
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,111 @@
+"""What a process sees of a global batch: gradients, evaluation, training; started by a test."""
+
+import sys
+from pathlib import Path
+
+import torch
+from pictures import some_records
+from safetensors.torch import save_file
+from torch import distributed
+from training_runs import (
+    CLASSES,
+    SIZE,
+    WIDTH,
+    Run,
+    SmallEncoder,
+    kernel_objective,
+    small_stage,
+    square_objective,
+)
+
+from colabel.data.dataset import EvaluationImages
+from colabel.data.loader import evaluation_loader
+from colabel.models import Classifier, KernelMixtureHead, LinearHead
+from colabel.training import collect_logits, gather_output, make_accelerator
+from colabel.training.optimiser import build_optimiser
+from colabel.training.step import compute_gradients
+
+ROWS = 8
+
+
+def batch(accelerator):
+    """Return this process's part of one and the same batch."""
+    generator = torch.Generator().manual_seed(3)
+    images = torch.randint(0, 256, (ROWS, 3, SIZE, SIZE), generator=generator, dtype=torch.uint8)
+    targets = torch.randint(-1, 2, (ROWS, CLASSES), generator=generator, dtype=torch.int8)
+    share = ROWS // accelerator.num_processes
+    own = slice(share * accelerator.process_index, share * (accelerator.process_index + 1))
+    return images[own], targets[own]
+
+
+def model_with(head_name):
+    torch.manual_seed(0)
+    head = (
+        LinearHead(WIDTH, CLASSES)
+        if head_name == "linear"
+        else KernelMixtureHead(WIDTH, CLASSES, covariance=head_name)
+    )
+    return Classifier(SmallEncoder(normalise=False, dropout=0.0), head)
+
+
+def gradients(accelerator, case):
+    """Return losses and gradients of one step."""
+    alone = case in ("linear", "pieces")
+    objective = square_objective("mean") if alone else kernel_objective()
+    model = model_with("linear" if alone else case)
+    optimiser = accelerator.prepare_optimizer(
+        build_optimiser(model, learning_rate=0.1, weight_decay=0)
+    )
+    losses = compute_gradients(
+        accelerator.prepare_model(model),
+        objective,
+        *batch(accelerator),
+        accelerator=accelerator,
+        optimiser=optimiser,
+        parts=2 if case == "pieces" else 1,
+        measure=True,
+    )
+    named = {f"loss.{case}.{name}": torch.tensor(value) for name, value in losses.raw.items()}
+    named[f"loss.{case}.norm"] = torch.tensor(losses.gradient_norm)
+    for name, share in losses.gradient_shares.items():
+        named[f"loss.{case}.share.{name}"] = torch.tensor(share)
+    for name, parameter in model.named_parameters():
+        named[f"gradient.{case}.{name}"] = parameter.grad
+    return named
+
+
+def main():
+    """Write what this process found into the folder."""
+    folder = Path(sys.argv[1])
+    accelerator = make_accelerator(cpu=True)
+    found = {}
+    images, targets = batch(accelerator)
+    for head in ("isotropic", "shared_diagonal"):
+        whole, all_targets = gather_output(model_with(head)(images), targets)
+        found |= {
+            f"gathered.{head}.features": whole.features.detach().contiguous(),
+            f"gathered.{head}.logits": whole.logits.detach().contiguous(),
+            f"gathered.{head}.mean": whole.mixture.mean.detach().contiguous(),
+            f"gathered.{head}.variance": whole.mixture.variance.detach().contiguous(),
+            f"gathered.{head}.targets": all_targets,
+        }
+    for case in ("isotropic", "diagonal", "shared_diagonal", "linear", "pieces"):
+        found |= gradients(accelerator, case)
+    records = some_records(7, width=SIZE, height=SIZE)
+    loader = evaluation_loader(EvaluationImages(records, size=SIZE), batch_size=4)
+    collected = collect_logits(model_with("isotropic"), loader, accelerator)
+    for name in ("logits", "targets", "indices", "variance"):
+        found[f"collected.{name}"] = torch.from_numpy(getattr(collected, name))
+    model = model_with("isotropic")
+    run_folder = folder / f"run-{accelerator.num_processes}"
+    Run(run_folder, small_stage(model=model, learning_rate=1e-3)).fit()
+    for name, tensor in model.state_dict().items():
+        found[f"trained.{name}"] = tensor
+    name = f"{accelerator.process_index}-of-{accelerator.num_processes}.safetensors"
+    save_file({key: value.clone() for key, value in found.items()}, folder / name)
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The whole model: what it returns with either head, in which precision, with which gradients."""
+
+import pytest
+import torch
+
+from colabel.models import Classifier, KernelMixtureHead, LinearHead, build_encoder
+
+
+def model_with(make):
+    torch.manual_seed(0)
+    encoder = build_encoder("test_efficientnet")
+    return Classifier(encoder, make(encoder.width, 3)).eval()
+
+
+@pytest.fixture
+def images():
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(256, (4, 3, 64, 64), generator=generator, dtype=torch.uint8)
+
+
+def test_linear_head_gives_logits_without_mixture(images):
+    output = model_with(LinearHead)(images)
+    assert output.logits.shape == (4, 3)
+    assert output.features.shape == (4, 256)
+    assert output.mixture is None
+
+
+def test_mixture_head_gives_both_and_they_agree(images):
+    output = model_with(KernelMixtureHead)(images)
+    assert output.logits is output.mixture.logits
+    torch.testing.assert_close(output.mixture.log_weights.exp(), output.logits.sigmoid())
+
+
+@pytest.mark.parametrize("make", [LinearHead, KernelMixtureHead])
+def test_answers_are_float32_under_autocast_and_every_parameter_trains(images, make):
+    model = model_with(make).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = model(images)
+    assert output.features.dtype == output.logits.dtype == torch.float32
+    total = output.logits.square().sum()
+    if output.mixture is not None:
+        assert output.mixture.variance.dtype == torch.float32
+        total = total + output.mixture.mean.sum() + output.mixture.variance.sum()
+    total.backward()
+    without = [key for key, value in model.named_parameters() if value.grad is None]
+    assert without == []
+    assert all(value.grad.isfinite().all() for value in model.parameters())
+
+
+def test_one_image_alone_is_encoded_as_in_a_batch(images):
+    model = model_with(KernelMixtureHead)
+    torch.testing.assert_close(
+        model(images[:1]).logits, model(images).logits[:1], rtol=1e-3, atol=1e-4
+    )

@@ -1,0 +1,1 @@
+"""The papers as plain Python: float64 loops that a reader can hold beside the page."""

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+from pictures import Pictures, records_of, some_records
+from training_runs import CLASSES, SIZE, WIDTH, SmallEncoder, small_model
+
+from colabel.data.dataset import EvaluationImages
+from colabel.data.loader import evaluation_loader
+from colabel.errors import ConfigError
+from colabel.models import Classifier, KernelMixtureHead, LinearHead, Output
+from colabel.training import collect_logits, make_accelerator, prepare_evaluation
+
+
+def loader(count=5, batch=2):
+    records = some_records(count, width=SIZE, height=SIZE)
+    return records, evaluation_loader(EvaluationImages(records, size=SIZE), batch_size=batch)
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+@pytest.mark.parametrize("batch", [1, 2, 5, 8])
+def test_answers_come_in_the_order_of_the_images(batch, prepared):
+    records, batches = loader(batch=batch)
+    accelerator = make_accelerator(cpu=True)
+    if prepared:
+        batches = prepare_evaluation(batches, accelerator)
+    model = small_model()
+    collected = collect_logits(model, batches, accelerator)
+    model.eval()
+    with torch.no_grad():
+        images = torch.stack([batches.dataset[index][0] for index in range(5)])
+        output = model(images)
+    np.testing.assert_allclose(collected.logits, output.logits.numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(collected.variance, output.mixture.variance.numpy(), rtol=1e-5)
+    assert np.array_equal(collected.targets, records.targets)
+    assert np.array_equal(collected.indices, np.arange(5))
+    assert collected.logits.dtype == collected.variance.dtype == np.float32
+    assert collected.targets.dtype == np.int8
+
+
+def test_a_diagonal_kernel_has_the_mean_of_its_variances():
+    model = Classifier(SmallEncoder(), KernelMixtureHead(WIDTH, CLASSES, covariance="diagonal"))
+    _, batches = loader()
+    collected = collect_logits(model, batches, make_accelerator(cpu=True))
+    with torch.no_grad():
+        output = model.eval()(torch.stack([batches.dataset[index][0] for index in range(5)]))
+    assert output.mixture.variance.shape == (5, CLASSES, WIDTH)
+    expected = output.mixture.variance.mean(dim=2).numpy()
+    np.testing.assert_allclose(collected.variance, expected, rtol=1e-5)
+
+
+def test_a_linear_head_has_no_variance():
+    model = Classifier(SmallEncoder(), LinearHead(WIDTH, CLASSES))
+    assert collect_logits(model, loader()[1], make_accelerator(cpu=True)).variance is None
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_model_is_left_as_it_was_found(training):
+    model = small_model().train(training)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    collect_logits(model, loader()[1], make_accelerator(cpu=True))
+    assert model.training is training
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_a_model_without_classifier_is_refused():
+    class Features(torch.nn.Module):
+        def forward(self, images):
+            return Output(images.float().mean(dim=(2, 3)), None)
+
+    with pytest.raises(ConfigError, match="no classifier"):
+        collect_logits(Features(), loader()[1], make_accelerator(cpu=True))
+
+
+def test_no_image_is_refused():
+    dataset = EvaluationImages(records_of(Pictures([])), size=SIZE)
+    with pytest.raises(ConfigError, match="no image"):
+        collect_logits(
+            small_model(), evaluation_loader(dataset, batch_size=2), make_accelerator(cpu=True)
+        )
+
+
+def test_precisions_are_checked():
+    with pytest.raises(ConfigError, match="did you mean 'bf16'"):
+        make_accelerator(mixed_precision="bf-16")
+    with pytest.raises(ConfigError, match="needs a GPU"):
+        make_accelerator(mixed_precision="fp16", cpu=True)

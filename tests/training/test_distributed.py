@@ -1,0 +1,175 @@
+"""Two processes on the CPU, started as a user would, against one process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import training_runs
+from safetensors.torch import load_file
+from torch import nn
+
+from colabel.models import Output
+from colabel.training import gather_output, gather_with_gradient
+
+TESTS = Path(training_runs.__file__).parent
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, sys.path)]),
+    "CUDA_VISIBLE_DEVICES": "",
+}
+
+
+def program(*arguments, processes=1):
+    launcher = []
+    if processes > 1:
+        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    return [sys.executable, *launcher, *map(str, arguments)]
+
+
+def run(*arguments, processes=1):
+    done = subprocess.run(
+        program(*arguments, processes=processes),
+        env=os.environ | ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done
+
+
+def test_one_process_gathers_what_it_has():
+    tensors = torch.ones(2), torch.zeros(2, 3)
+    assert all(a is b for a, b in zip(gather_with_gradient(*tensors), tensors, strict=True))
+    output = Output(torch.ones(2, 3), None)
+    targets = torch.ones(2, 1)
+    assert gather_output(output, targets) == (output, targets)
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    """What each of two processes, and one alone, made of the same images."""
+    folder = tmp_path_factory.mktemp("gathered")
+    run(TESTS / "gathered_runs.py", folder, processes=2)
+    run(TESTS / "gathered_runs.py", folder)
+    return {
+        name: load_file(folder / f"{name}.safetensors") for name in ("0-of-1", "0-of-2", "1-of-2")
+    }
+
+
+def close(one, other, prefix, *, rtol):
+    names = [name for name in one if name.startswith(prefix)]
+    assert names
+    assert names == [name for name in other if name.startswith(prefix)]
+    for name in names:
+        torch.testing.assert_close(
+            one[name], other[name], rtol=rtol, atol=1e-7, msg=lambda text, name=name: name + text
+        )
+
+
+@pytest.mark.slow
+def test_both_processes_see_the_global_batch(two_processes):
+    for name in ("0-of-2", "1-of-2"):
+        close(two_processes[name], two_processes["0-of-1"], "gathered.", rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["isotropic", "diagonal", "shared_diagonal", "linear", "pieces"])
+def test_gradients_of_two_halves_are_those_of_the_whole(two_processes, case):
+    for name in ("0-of-2", "1-of-2"):
+        close(two_processes[name], two_processes["0-of-1"], f"gradient.{case}.", rtol=2e-4)
+        close(two_processes[name], two_processes["0-of-1"], f"loss.{case}.", rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_every_image_is_evaluated_once(two_processes):
+    alone = two_processes["0-of-1"]
+    assert alone["collected.indices"].tolist() == list(range(7))
+    for name in ("0-of-2", "1-of-2"):
+        close(two_processes[name], alone, "collected.", rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_train_like_one(two_processes):
+    for name in ("0-of-2", "1-of-2"):
+        close(two_processes[name], two_processes["0-of-1"], "trained.", rtol=5e-3)
+
+
+def wait_for(condition, process, seconds=120):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stderr.read()[-4000:]
+        assert time.monotonic() < until, "the run made no progress"
+        time.sleep(0.01)
+
+
+def saved_step(folder):
+    try:
+        facts = json.loads((folder / "last" / "state.json").read_text())["facts"]
+    except (OSError, ValueError):
+        return 0
+    return facts["position"]["step"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The final weights of an uninterrupted program of forty steps."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(TESTS / "training_runs.py", folder, "--epochs", 14)
+    return load_file(folder / "final.safetensors")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_killed_program_resumes_to_the_same_bits(tmp_path, whole, number):
+    process = subprocess.Popen(
+        program(TESTS / "training_runs.py", tmp_path, "--epochs", 14, "--pause", 0.3),
+        env=os.environ | ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: saved_step(tmp_path) >= 5, process)
+    process.send_signal(number)
+    code = process.wait(timeout=60)
+    process.stderr.close()
+    assert code == (-signal.SIGKILL if number == signal.SIGKILL else 0)
+    assert not (tmp_path / "final.safetensors").exists()
+    assert 5 <= saved_step(tmp_path) < 42
+    run(TESTS / "training_runs.py", tmp_path, "--epochs", 14, "--resume")
+    assert training_runs.same(load_file(tmp_path / "final.safetensors"), whole)
+
+
+@pytest.mark.slow
+def test_two_killed_processes_resume_to_the_same_bits(tmp_path):
+    run(TESTS / "training_runs.py", tmp_path / "whole", "--epochs", 14, processes=2)
+    process = subprocess.Popen(
+        program(TESTS / "training_runs.py", tmp_path, "--epochs", 14, "--pause", 0.3, processes=2),
+        env=os.environ | ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(lambda: saved_step(tmp_path) >= 5, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=60)
+    process.stderr.close()
+    run(TESTS / "training_runs.py", tmp_path, "--epochs", 14, "--resume", processes=2)
+    resumed = load_file(tmp_path / "final.safetensors")
+    expected = load_file(tmp_path / "whole" / "final.safetensors")
+    assert training_runs.same(resumed, expected)
+
+
+def test_a_model_keeps_its_buffers_where_there_is_one_process():
+    from colabel.training.distributed import share_buffers
+
+    model = nn.BatchNorm1d(2)
+    share_buffers(model)
+    assert model.running_var.tolist() == [1, 1]

@@ -1,0 +1,469 @@
+import errno
+import math
+import signal
+
+import pytest
+import torch
+from training_runs import (
+    BATCH,
+    CLASSES,
+    SIZE,
+    WIDTH,
+    Run,
+    SmallEncoder,
+    kernel_objective,
+    records_of_log,
+    same,
+    small_model,
+    small_stage,
+    square_objective,
+    state_of,
+)
+
+from colabel.errors import ConfigError, NonFiniteLossError, RunError, WeightsError
+from colabel.models import Classifier, KernelMixtureHead, LinearHead
+from colabel.training import Objective, Settings, checkpoint
+from colabel.training.checkpoint import load_state
+
+
+class Watcher:
+    """A display that acts at a step of the run."""
+
+    def __init__(self, at=None, action=None):
+        self.at, self.action = at, action
+        self.steps, self.notes = [], []
+
+    def start_stage(self, stage, *, step, steps):
+        self.started = (stage.name, step, steps)
+
+    def show_step(self, progression):
+        self.steps.append(progression)
+        if len(self.steps) == self.at:
+            self.action()
+
+    def show_epoch(self, stage, record):
+        pass
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def close(self):
+        pass
+
+
+def interrupt():
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """A finished run, its history, and the weights it ended with."""
+    run = Run(tmp_path_factory.mktemp("uninterrupted"))
+    history = run.fit()
+    return run, history, state_of(run.stages[0].model)
+
+
+def test_training_lowers_the_loss_and_logs_every_term(uninterrupted):
+    run, history, _ = uninterrupted
+    epochs = records_of_log(run.folder, "epoch")
+    assert history.finished
+    assert [record["epoch"] for record in epochs] == [1, 2, 3]
+    assert [record["step"] for record in epochs] == [3, 6, 9]
+    assert epochs[-1]["loss"] < epochs[0]["loss"]
+    assert list(history.epochs) == epochs
+    steps = records_of_log(run.folder, "step")
+    assert [record["step"] for record in steps] == [1, 2, 4, 6, 8]
+    for record in steps:
+        terms = record["terms"]
+        weights = run.stages[0].objective.weights
+        assert terms.keys() == weights.keys()
+        for name, values in terms.items():
+            assert math.isclose(values["weighted"], weights[name] * values["raw"], rel_tol=1e-6)
+        assert math.isclose(sum(v["gradient_share"] for v in terms.values()), 1, rel_tol=1e-5)
+        assert math.isclose(record["loss"], sum(v["weighted"] for v in terms.values()))
+        assert record["gradient_norm"] > 0
+        assert record["images_per_second"] > 0
+
+
+def test_an_epochs_line_is_the_mean_of_its_steps(tmp_path):
+    run = Run(tmp_path, small_stage(epochs=1), log_every=1)
+    run.fit()
+    steps = records_of_log(tmp_path, "step")
+    (epoch,) = records_of_log(tmp_path, "epoch")
+    for name, values in epoch["terms"].items():
+        mean = sum(record["terms"][name]["raw"] for record in steps) / len(steps)
+        assert math.isclose(values["raw"], mean, rel_tol=1e-6)
+
+
+def test_a_step_is_adam_on_the_objective(tmp_path):
+    model = small_model(normalise=False, dropout=0.0)
+    reference = small_model(normalise=False, dropout=0.0)
+    stage = small_stage(model=model, epochs=1)
+    run = Run(tmp_path, stage, ema_decay=0, weight_decay=0.1, images=2 * BATCH)
+    optimiser = torch.optim.Adam(
+        [
+            {"params": [p for p in reference.parameters() if p.ndim > 1], "weight_decay": 0.1},
+            {"params": [p for p in reference.parameters() if p.ndim < 2]},
+        ]
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, stage.learning_rate, total_steps=2, pct_start=0.2
+    )
+    objective = kernel_objective()
+    for images, targets, _ in run.loaders(stage):
+        output = reference(images)
+        loss = sum(
+            objective.weights[name] * term(output, targets)
+            for name, term in objective.terms.items()
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    run.fit()
+    for name, tensor in reference.state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], tensor, rtol=1e-5, atol=1e-7)
+
+
+def test_the_best_weights_are_those_of_the_highest_score(tmp_path):
+    run = Run(tmp_path, small_stage(epochs=5))
+    run.scores = [0.2, math.nan, 0.5, 0.5, 0.4]
+    history = run.fit()
+    assert [epoch for _, epoch, _ in run.kept] == [1, 3]
+    assert history.best["epoch"] == 3
+    scores = [record["score"] for record in records_of_log(tmp_path, "epoch")]
+    assert scores == [0.2, None, 0.5, 0.5, 0.4]
+
+
+def test_a_first_score_that_is_no_number_is_kept_until_there_is_one(tmp_path):
+    run = Run(tmp_path, small_stage(epochs=2))
+    run.scores = [math.nan, 0.1]
+    run.fit()
+    assert [epoch for _, epoch, _ in run.kept] == [1, 2]
+
+
+def test_what_is_kept_is_the_average(tmp_path):
+    run = Run(tmp_path, small_stage(epochs=1))
+    run.fit()
+    saved = load_state(tmp_path / "last")
+    average = {
+        name.removeprefix("average.module."): tensor
+        for name, tensor in saved.tensors.items()
+        if name.startswith("average.module.")
+    }
+    assert same(run.kept[0][2], average)
+    assert same(state_of(run.stages[0].model), average)
+    plain = {name: saved.tensors[f"model.{name}"] for name in average}
+    assert not same(average, plain)
+
+
+def test_resuming_a_finished_run_does_nothing_and_says_so(uninterrupted):
+    finished, history, _ = uninterrupted
+    before = {path: path.read_bytes() for path in finished.folder.rglob("*.json*")}
+    run = Run(finished.folder)
+    display = Watcher()
+    again = run.fit(resume=True, display=display)
+    assert again.finished
+    assert again.epochs == history.epochs
+    assert again.best == history.best
+    assert "nothing left to train" in again.message
+    assert display.notes == [again.message]
+    assert run.kept == []
+    assert before == {path: path.read_bytes() for path in finished.folder.rglob("*.json*")}
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 8])
+def test_a_run_stopped_by_ctrl_c_resumes_to_the_same_bits(tmp_path, uninterrupted, step):
+    _, history, expected = uninterrupted
+    run = Run(tmp_path)
+    stopped = run.fit(display=Watcher(step, interrupt))
+    assert not stopped.finished
+    assert "SIGINT" in stopped.message
+    assert "resume" in stopped.message
+    resumed = Run(tmp_path)
+    went_on = resumed.fit(resume=True, seed=99)
+    assert went_on.finished
+    assert same(state_of(resumed.stages[0].model), expected)
+    assert same_numbers(went_on.epochs, history.epochs)
+
+
+def same_numbers(epochs, others):
+    timeless = ("loss", "terms", "validation", "score", "best", "step", "learning_rate")
+    return [[one[key] for key in timeless] for one in epochs] == [
+        [one[key] for key in timeless] for one in others
+    ]
+
+
+def test_the_log_of_a_killed_run_is_cut_at_its_saved_state(tmp_path, uninterrupted):
+    run = Run(tmp_path)
+    run.fit(display=Watcher(4, interrupt))
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write('{"kind": "step", "step": 5}\n{"kind": "st')
+    Run(tmp_path).fit(resume=True)
+    steps = [record["step"] for record in records_of_log(tmp_path, "step")]
+    assert steps == [record["step"] for record in records_of_log(uninterrupted[0].folder, "step")]
+    assert [record["step"] for record in records_of_log(tmp_path, "resume")] == [4]
+
+
+def test_a_second_ctrl_c_ends_at_once_and_the_run_can_be_resumed(tmp_path, uninterrupted):
+    def impatient():
+        interrupt()
+        interrupt()
+
+    run = Run(tmp_path, save_every_minutes=0)
+    with pytest.raises(KeyboardInterrupt):
+        run.fit(display=Watcher(4, impatient))
+    resumed = Run(tmp_path)
+    resumed.fit(resume=True)
+    assert same(state_of(resumed.stages[0].model), uninterrupted[2])
+
+
+def test_a_full_disk_ends_the_run_and_keeps_the_last_state(tmp_path, uninterrupted, monkeypatch):
+    real, calls = checkpoint.save_file, []
+
+    def save_file(tensors, path):
+        calls.append(path)
+        if len(calls) == 2:
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(tensors, path)
+
+    monkeypatch.setattr(checkpoint, "save_file", save_file)
+    with pytest.raises(RunError, match=r"No space left.*saved before is intact.*resume"):
+        Run(tmp_path).fit()
+    assert load_state(tmp_path / "last").facts["position"]["epoch"] == 1
+    resumed = Run(tmp_path)
+    resumed.fit(resume=True)
+    assert same(state_of(resumed.stages[0].model), uninterrupted[2])
+
+
+def test_resuming_where_nothing_was_saved_begins(tmp_path, uninterrupted):
+    run = Run(tmp_path)
+    assert run.fit(resume=True).finished
+    assert same(state_of(run.stages[0].model), uninterrupted[2])
+
+
+def test_a_folder_with_a_run_is_not_overwritten(uninterrupted):
+    with pytest.raises(RunError, match="holds the state of a run"):
+        Run(uninterrupted[0].folder).fit()
+
+
+def test_a_run_is_not_resumed_with_other_settings(tmp_path):
+    Run(tmp_path).fit(display=Watcher(1, interrupt))
+    with pytest.raises(RunError, match=r"stages\.kernels\.epochs was 3, is 4"):
+        Run(tmp_path, small_stage(epochs=4)).fit(resume=True)
+    with pytest.raises(RunError, match=r"settings\.weight_decay was 0.0001, is 0.5"):
+        Run(tmp_path, weight_decay=0.5).fit(resume=True)
+    with pytest.raises(RunError, match="batch_size 4, now it is 2"):
+        Run(tmp_path, batch=2).fit(resume=True)
+    with pytest.raises(RunError, match="images 14, now it is 13"):
+        Run(tmp_path, images=13).fit(resume=True)
+    assert Run(tmp_path, log_every=1, save_every_minutes=5).fit(resume=True).finished
+
+
+def test_a_run_is_not_resumed_with_another_model(tmp_path):
+    Run(tmp_path).fit(display=Watcher(1, interrupt))
+    other = Classifier(small_model().encoder, KernelMixtureHead(WIDTH, CLASSES + 1))
+    with pytest.raises(WeightsError, match=r"of another shape: head"):
+        Run(tmp_path, small_stage(model=other)).fit(resume=True)
+    linear = Classifier(small_model().encoder, LinearHead(WIDTH, CLASSES))
+    with pytest.raises(WeightsError, match=r"4 left over: head"):
+        Run(tmp_path, small_stage(model=linear)).fit(resume=True)
+
+
+def exploding(at, *, gradient_only=False):
+    """An objective whose second term breaks at a step."""
+    calls = []
+
+    def breaks(output, targets):
+        calls.append(1)
+        value = output.logits.sum()
+        if len(calls) != at:
+            return value
+        return (value - value.detach()).abs().sqrt() if gradient_only else value / 0
+
+    return Objective(
+        {"calm": lambda output, targets: output.logits.square().mean(), "wild": breaks},
+        {"calm": 1.0, "wild": 1e-3},
+        pairwise=False,
+    )
+
+
+@pytest.mark.parametrize("gradient_only", [False, True])
+def test_a_loss_that_is_not_finite_stops_with_its_terms(tmp_path, gradient_only):
+    stage = small_stage(objective=exploding(5, gradient_only=gradient_only))
+    with pytest.raises(NonFiniteLossError) as caught:
+        Run(tmp_path, stage).fit()
+    message = str(caught.value)
+    assert "stage 'kernels', epoch 2, batch 2" in message
+    assert "calm 0." in message
+    assert "wild" in message
+    assert "the state after 1 epochs and 0 batches is kept" in message
+    assert all(torch.isfinite(one).all() for one in load_state(tmp_path / "last").tensors.values())
+    assert all(torch.isfinite(one).all() for one in stage.model.parameters())
+
+
+def test_a_term_without_weight_is_logged_and_does_no_harm(tmp_path):
+    objective = Objective(
+        {
+            "calm": lambda output, targets: output.logits.square().mean(),
+            "off": lambda output, targets: output.logits.sum() * torch.nan,
+        },
+        {"calm": 1.0, "off": 0.0},
+        pairwise=False,
+    )
+    Run(tmp_path, small_stage(objective=objective, epochs=1)).fit()
+    record = records_of_log(tmp_path, "step")[0]
+    assert record["terms"]["off"] == {"raw": None, "weighted": 0.0, "gradient_share": None}
+
+
+def test_diagnostics_are_logged(tmp_path):
+    def count(output, targets):
+        assert not torch.is_grad_enabled()
+        return {"positives": float((targets == 1).sum())}
+
+    objective = Objective(
+        square_objective().terms, {"square": 1.0}, pairwise=False, diagnostics=count
+    )
+    run = Run(tmp_path, small_stage(objective=objective, epochs=1))
+    run.fit()
+    targets = next(iter(run.loaders(run.stages[0])))[1]
+    assert records_of_log(tmp_path, "step")[0]["diagnostics"] == {
+        "positives": float((targets == 1).sum())
+    }
+
+
+def test_every_view_counts_as_an_image(tmp_path):
+    seen = []
+
+    def term(output, targets):
+        seen.append((output.logits.shape, targets))
+        return output.logits.square().mean()
+
+    objective = Objective({"square": term}, {"square": 1.0}, pairwise=True)
+    Run(tmp_path, small_stage(objective=objective, epochs=1, views=2)).fit()
+    shape, targets = seen[0]
+    assert shape == (2 * BATCH, CLASSES)
+    assert torch.equal(targets[::2], targets[1::2])
+
+
+def two_stages():
+    first = small_model(seed=1)
+    second = Classifier(first.encoder, LinearHead(WIDTH, CLASSES))
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        torch.nn.init.normal_(next(second.head.parameters()))
+    return (
+        small_stage(name="first", model=first, epochs=2, validated=False),
+        small_stage(
+            name="second",
+            model=second,
+            objective=square_objective(),
+            epochs=2,
+            frozen=(first.encoder,),
+        ),
+    )
+
+
+def test_a_later_stage_goes_on_from_the_frozen_result_of_an_earlier_one(tmp_path):
+    stages = two_stages()
+    alone = two_stages()
+    Run(tmp_path / "alone", alone[0]).fit()
+    run = Run(tmp_path / "both", *stages)
+    history = run.fit()
+    assert same(state_of(stages[1].model.encoder), state_of(alone[0].model.encoder))
+    assert not same(state_of(stages[1].model.head), state_of(two_stages()[1].model.head))
+    assert all(one.requires_grad for one in stages[1].model.parameters())
+    assert {stage for stage, _, _ in run.kept} == {"second"}
+    assert history.best["stage"] == "second"
+    assert [(one["stage"], one["epoch"]) for one in history.epochs] == [
+        ("first", 1),
+        ("first", 2),
+        ("second", 1),
+        ("second", 2),
+    ]
+
+
+@pytest.mark.parametrize("step", [6, 7, 9])
+def test_a_run_of_two_stages_resumes_in_either(tmp_path, step):
+    whole, stopped = two_stages(), two_stages()
+    Run(tmp_path / "whole", *whole).fit()
+    Run(tmp_path / "stopped", *stopped).fit(display=Watcher(step, interrupt))
+    resumed = two_stages()
+    assert Run(tmp_path / "stopped", *resumed).fit(resume=True).finished
+    assert same(state_of(resumed[1].model), state_of(whole[1].model))
+
+
+def test_validation_leaves_no_trace_in_training(tmp_path, uninterrupted):
+    run = Run(tmp_path, small_stage(epochs=3))
+
+    def validate(model):
+        torch.rand(7)
+        return {"mAP": 0.5}
+
+    run.validate = validate
+    run.fit()
+    assert same(state_of(run.stages[0].model), uninterrupted[2])
+
+
+def test_a_monitor_that_validation_does_not_give_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"no metric 'map'.*did you mean 'mAP'"):
+        Run(tmp_path).fit(monitor="map")
+
+
+def test_pieces_of_a_batch_are_refused_where_images_are_compared(tmp_path):
+    with pytest.raises(ConfigError, match=r"compares the images.*set accumulation to 1"):
+        Run(tmp_path, accumulation=2).fit()
+    unstated = Objective(square_objective().terms, {"square": 1.0}, pairwise=False)
+    with pytest.raises(ConfigError, match="of square whether they are a sum or a mean"):
+        Run(tmp_path, small_stage(objective=unstated), accumulation=2).fit()
+    assert not (tmp_path / "last").exists()
+
+
+def test_stages_need_names_of_their_own(tmp_path):
+    run = Run(tmp_path, small_stage(), small_stage())
+    with pytest.raises(ConfigError, match="name of its own"):
+        run.fit()
+    run.stages = ()
+    with pytest.raises(ConfigError, match="expected stages"):
+        run.fit()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("weight_decay", -1),
+        ("warm_up", 0),
+        ("warm_up", 1),
+        ("ema_decay", 1),
+        ("clip_gradient", 0),
+        ("accumulation", 0),
+        ("log_every", 0),
+        ("save_every_minutes", -1),
+    ],
+)
+def test_settings_out_of_range_are_named(name, value):
+    with pytest.raises(ConfigError, match=f"{name} must be .*, got {value}"):
+        Settings(**{name: value})
+
+
+def test_bfloat16_trains_and_hands_the_model_back_as_it_came(tmp_path):
+    seen = []
+
+    class Encoder(SmallEncoder):
+        def forward(self, images):
+            features = super().forward(images)
+            seen.append((self.training, self.convolution(images.float()).dtype))
+            return features
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Classifier(Encoder(), KernelMixtureHead(WIDTH, CLASSES))
+    run = Run(tmp_path, small_stage(model=model), precision="bf16")
+    history = run.fit()
+    assert set(seen) == {(True, torch.bfloat16), (False, torch.bfloat16)}
+    assert history.epochs[-1]["loss"] < history.epochs[0]["loss"]
+    images = torch.zeros(2, 3, SIZE, SIZE, dtype=torch.uint8)
+    model.eval()
+    model(images)
+    assert seen[-1] == (False, torch.float32)

@@ -1,0 +1,71 @@
+import math
+
+import pytest
+from torch import nn
+
+from colabel.errors import ConfigError
+from colabel.training import Objective, Stage
+
+
+def term(output, targets):
+    return output.logits.sum()
+
+
+def objective(**changes):
+    return Objective(
+        **(
+            {"terms": {"a": term, "b": term}, "weights": {"a": 1, "b": 0}, "pairwise": False}
+            | changes
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"terms": {}, "weights": {}}, "at least one term"),
+        ({"weights": {"a": 1, "b": 1, "bb": 1}}, "no term 'bb': did you mean 'b'"),
+        ({"weights": {"a": 1}}, "'b' has no weight"),
+        ({"weights": {"a": 1, "b": -1}}, "'b' must be at least 0, got -1"),
+        ({"weights": {"a": 1, "b": math.nan}}, "'b' must be at least 0, got nan"),
+        ({"weights": {"a": 1, "b": math.inf}}, "'b' must be at least 0, got inf"),
+        ({"weights": {"a": 0, "b": 0}}, "every weight of the objective is 0"),
+        ({"reductions": {"c": "sum"}}, "no term 'c'"),
+        ({"reductions": {"a": "max"}}, "reduction of 'a' must be 'sum' or 'mean', got 'max'"),
+    ],
+)
+def test_an_objective_that_makes_no_sense_is_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        objective(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"learning_rate": 0}, "learning_rate must be positive, got 0"),
+        ({"learning_rate": math.nan}, "learning_rate must be positive, got nan"),
+        ({"views": 0}, "views must be at least 1, got 0"),
+    ],
+)
+def test_a_stage_out_of_range_is_refused_by_name(changes, message):
+    with pytest.raises(ConfigError, match=f"stage 'fit': {message}"):
+        Stage(
+            **(
+                {
+                    "name": "fit",
+                    "model": nn.Linear(1, 1),
+                    "objective": objective(),
+                    "epochs": 1,
+                    "learning_rate": 0.1,
+                }
+                | changes
+            )
+        )
+
+
+def test_a_stage_in_which_nothing_learns_is_refused():
+    model = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+    with pytest.raises(ConfigError, match="every parameter is frozen"):
+        Stage("fit", model, objective(), epochs=1, learning_rate=0.1, frozen=(model,))
+    assert Stage("fit", model, objective(), epochs=1, learning_rate=0.1, frozen=(model[0],))
