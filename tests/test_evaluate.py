@@ -130,8 +130,8 @@ def test_damaged_files_are_named(tmp_path):
     path = tmp_path / "p.npz"
     make().save(path)
     whole = path.read_bytes()
-    middle = bytearray(whole)
-    middle[len(whole) // 2] ^= 0xFF
+    flipped = bytearray(whole)
+    flipped[100] ^= 0xFF  # inside the compressed ids
     array = io.BytesIO()
     np.save(array, np.zeros(3))
     other = io.BytesIO()
@@ -143,7 +143,7 @@ def test_damaged_files_are_named(tmp_path):
         b"",
         b"hello",
         whole[: len(whole) // 2],
-        bytes(middle),
+        bytes(flipped),
         array.getvalue(),
         other.getvalue(),
         foreign.getvalue(),
@@ -209,11 +209,12 @@ def test_a_full_disk_leaves_the_older_file(tmp_path, monkeypatch, what, call):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, call, full)
-    with pytest.raises(RunError, match="cannot write .*file: No space left"):
-        if what == "metrics":
-            write_metrics(evaluate_scores([[0.9]], [[1]]), path)
-        else:
-            make().save(path)
+    write = {
+        "metrics": lambda: write_metrics(evaluate_scores([[0.9]], [[1]]), path),
+        "predictions": lambda: make().save(path),
+    }[what]
+    with pytest.raises(RunError, match=r"cannot write .*file: No space left"):
+        write()
     assert path.read_text() == "older"
     assert os.listdir(tmp_path) == ["file"]
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from colabel.version import VERSION
+
 if TYPE_CHECKING:
     from colabel.api import evaluate, load, train
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["__version__", "evaluate", "load", "train"]
 
 

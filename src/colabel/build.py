@@ -45,6 +45,9 @@ READERS: Mapping[str, Callable[..., Records]] = {
 WITHOUT_VALIDATION = frozenset({"coco2014", "coco2017"})
 """Readers whose published splits are train and test only."""
 
+PRETRAINED = "pretrained"
+"""Value of ``encoder.weights`` that asks for timm's published weights."""
+
 TABLES = (".csv", ".tsv", ".parquet")
 
 
@@ -69,7 +72,7 @@ METHODS: Mapping[str, Method] = {
 """A method per ``method.name``; its settings are checked by :mod:`colabel.config`."""
 
 
-def open_source(data: Data, names: tuple[str, ...] | None = None) -> dict[str, Records]:
+def open_source(data: Data, names: tuple[str | None, ...] | None = None) -> dict[str, Records]:
     """Read the splits of a source as it divides itself.
 
     Args:
@@ -83,7 +86,8 @@ def open_source(data: Data, names: tuple[str, ...] | None = None) -> dict[str, R
         ConfigError: if the source or an option of its reader is unknown.
         DataError: if the source cannot be read.
     """
-    wanted = names or (data.train, data.validation, data.test)
+    asked = names or (data.train, data.validation, data.test)
+    wanted = [split for split in asked if split is not None]
     name, colon, folder = data.source.partition(":")
     if data.source == "shapes":
         _check_options(data, read_shapes)
@@ -155,7 +159,7 @@ def open_training_data(
             "Name it in data.train."
         )
     train = opened[data.train]
-    if data.validation not in opened:
+    if data.validation is None or data.validation not in opened:
         train, validation = hold_out(train, data.validation_fraction, seed=seed)
         return {"train": train, "val": validation}
     validation = opened[data.validation]
@@ -185,8 +189,8 @@ def build_classifier(
     """
     built = build_encoder(
         encoder.name,
-        pretrained=encoder.pretrained,
-        weights=encoder.weights,
+        pretrained=encoder.weights == PRETRAINED,
+        weights=None if encoder.weights in (None, PRETRAINED) else Path(encoder.weights),
         options=encoder.options,
         freeze_batch_norm=encoder.freeze_batch_norm,
         channels_last=encoder.channels_last,

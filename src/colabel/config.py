@@ -39,8 +39,9 @@ class Data(Settings):
     """Options of the reader, such as ``difficult`` for VOC."""
     train: str = "train"
     """Name of the split to train on."""
-    validation: str = "val"
-    """Name of the split that chooses the checkpoint; held out of train where there is none."""
+    validation: str | None = "val"
+    """Name of the split that chooses the checkpoint; null, or a split that the source lacks: a
+    share of train is held out."""
     test: str = "test"
     """Name of the split that is reported on."""
     validation_fraction: float = Field(0.15, gt=0, lt=1)
@@ -73,10 +74,9 @@ class EncoderSettings(Settings):
 
     name: str = "resnet18"
     """Any timm model."""
-    pretrained: bool = False
-    """Download timm's weights; the only setting that uses the network."""
-    weights: Path | None = None
-    """A local weight file: safetensors, or a torch file of plain tensors."""
+    weights: str | None = None
+    """A local weight file (safetensors, or a torch file of plain tensors), or ``pretrained``: the
+    weights that timm publishes, fetched on first use; the only setting that uses the network."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Passed to timm, such as ``pad_type: same``."""
     freeze_batch_norm: bool = False

@@ -313,7 +313,7 @@ def co_occurrence_figure(
     alone = np.diag(matrix).astype(np.float64)[:, None]
     share = np.divide(matrix, alone, out=np.full((count, count), np.nan), where=alone > 0)
     np.fill_diagonal(share, np.nan)
-    highest = max(0.01, *share[~np.isnan(share)])
+    highest = float(share[~np.isnan(share)].max(initial=0.01))
     side = 2.2 + min(0.36 * count, 20)
     figure = _figure(side + 0.6, side)
     axes = figure.subplots()

@@ -26,6 +26,8 @@ FORMAT = 1
 """Version of ``model.json``; a reader refuses any other."""
 
 CONFIG, LOG, WEIGHTS, DESCRIPTION = "config.yaml", "log.jsonl", "model.safetensors", "model.json"
+SPLIT = "split.csv"
+"""The division of a source that came undivided: columns id and split."""
 
 
 class Selection(Settings):

@@ -46,7 +46,7 @@ def test_coco2017(tmp_path):
 
 
 def test_there_is_no_validation_split(root):
-    with pytest.raises(DataError, match="no split 'val' here.*customary test split"):
+    with pytest.raises(DataError, match=r"no split 'val' here.*customary test split"):
         read_coco2014(root, "val")
 
 
@@ -84,8 +84,8 @@ def test_json_of_another_shape(root, content, message):
         ("categories", "id", 1, "the category id 1 occurs twice"),
         ("categories", "name", "person", "the class 'person' occurs more than once"),
         ("images", "file_name", "../../x.jpg", r"image id 10: the path .*leaves"),
-        ("images", "file_name", "../val2014/x.jpg", "leaves the folder train2014"),
-        ("images", "file_name", "/etc/x.jpg", "image id 10"),
+        ("images", "file_name", "../val2014/x.jpg", r"image id 10: the path .*leaves"),
+        ("images", "file_name", "/etc/x.jpg", r"image id 10: the path .*leaves"),
         ("images", "file_name", "", "image id 10"),
         ("images", "file_name", "train2014_1.jpg", "the id 'train2014/train2014_1.jpg' occurs"),
     ],

@@ -29,7 +29,7 @@ def test_published_numbers_are_reproduced(encoder, size, covariance, millions, g
 
 def test_convolutional_counts_are_the_sum_over_layers():
     classes, size = 5, 64
-    encoder = build_encoder("resnet18")
+    encoder = build_encoder("resnet18d")
     head = LinearHead(encoder.width, classes)
     macs, elements = [], []
 
@@ -42,11 +42,12 @@ def test_convolutional_counts_are_the_sum_over_layers():
     for layer in encoder.modules():
         if isinstance(layer, nn.Conv2d):
             layer.register_forward_hook(count_macs)
-        if isinstance(layer, nn.ReLU):
+        if isinstance(layer, (nn.ReLU, nn.AvgPool2d)):
             layer.register_forward_hook(count_elements)
+    assert any(isinstance(layer, nn.AvgPool2d) for layer in encoder.modules())
     encoder.eval()(torch.zeros(1, 3, size, size))
     parameters = sum(p.numel() for m in (encoder, head) for p in m.parameters())
-    counted = cost("resnet18", image_size=size, classes=classes, covariance="linear")
+    counted = cost("resnet18d", image_size=size, classes=classes, covariance="linear")
     assert counted.macs == sum(macs) + encoder.width * classes
     assert counted.paper_macs - counted.macs == sum(elements)
     assert counted.parameters == counted.paper_parameters == parameters

@@ -59,7 +59,7 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
     log = TrainingLog(tmp_path / "log.jsonl", position=0)
 
     class Full:
-        def write(self, data):
+        def write(self, _):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     log.close()

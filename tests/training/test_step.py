@@ -102,8 +102,8 @@ def test_gradient_shares_are_lengths_at_the_features(batch):
 def test_a_term_without_gradient_has_no_share(batch):
     objective = Objective(
         {
-            "pull": lambda output, targets: output.logits.sum(),
-            "constant": lambda output, targets: targets.sum().float(),
+            "pull": lambda output, _: output.logits.sum(),
+            "constant": lambda _, targets: targets.sum().float(),
         },
         {"pull": 1.0, "constant": 1.0},
         pairwise=False,

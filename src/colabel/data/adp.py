@@ -135,7 +135,8 @@ def read_adp(
         )
     chosen = _read_rows_of(folder / "splits" / _SPLIT_FILES[split], len(rows)).tolist()
     patches = [
-        contained(folder, rows.columns[_NAMES][row], where=rows.where(row)) for row in chosen
+        contained(folder / _IMAGES, rows.columns[_NAMES][row], where=rows.where(row))
+        for row in chosen
     ]
     targets = np.array([_read_column(rows, code, chosen) for code in classes], dtype=np.int8).T
     images, notes = find_images(

@@ -118,15 +118,9 @@ def _read_coco(
     categories = sorted(instances.categories, key=lambda category: category.id)
     targets, notes = _targets(source, instances, categories)
     names = [
-        contained(root, f"{part}/{image.file_name}", where=f"{source}, image id {image.id}")
+        f"{part}/{contained(root / part, image.file_name, where=f'{source}, image id {image.id}')}"
         for image in instances.images
     ]
-    for image, path in zip(instances.images, names, strict=True):
-        if not path.startswith(f"{part}/"):
-            raise DataError(
-                f"{source}, image id {image.id}: the path {image.file_name!r} leaves the folder "
-                f"{part}; expected the name of a file in it."
-            )
     kept = np.arange(len(names))
     empty = int((~targets.any(axis=1)).sum())
     if empty and unannotated == "drop":

@@ -13,7 +13,14 @@ from colabel.errors import DataError
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
-def contained(root: Path, name: str, *, where: str, allow_outside: bool = False) -> str:
+def contained(
+    root: Path,
+    name: str,
+    *,
+    where: str,
+    allow_outside: bool = False,
+    remedy: str = "Correct the list, or use the one the data set came with.",
+) -> str:
     r"""Return a name as a path relative to the data folder, with forward slashes.
 
     Backslashes separate folders, so that lists written on Windows work. The rule about leaving
@@ -26,6 +33,7 @@ def contained(root: Path, name: str, *, where: str, allow_outside: bool = False)
         name: a path relative to it, or an absolute path inside it.
         where: file and row that hold the name, for the message.
         allow_outside: accept paths that leave the folder.
+        remedy: the sentence of the message that says what to do.
 
     Returns:
         The normalised relative path; for an accepted path outside, with ``..`` or absolute.
@@ -51,8 +59,7 @@ def contained(root: Path, name: str, *, where: str, allow_outside: bool = False)
         return path
     raise DataError(
         f"{where}: the path {name!r} leaves the data folder {root}; expected a path inside it. "
-        "Move the images there, or pass images=FOLDER or allow_outside=True "
-        "if these files are the ones you mean."
+        + remedy
     )
 
 

@@ -24,6 +24,10 @@ _SPLIT_VALUES = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 _DELIMITERS = (";", "|", ",")
+_OUTSIDE = (
+    "Give the folder of the images as the option images, or set allow_outside if these files are "
+    "the ones you mean."
+)
 _FIND_OUT = TableOptions()
 
 
@@ -164,7 +168,13 @@ def _read(path: Path, options: TableOptions) -> tuple[Records, list[str | None] 
     roles = find_roles(rows, options)
     base = path.parent if options.images is None else options.images
     names = [
-        contained(base, cell, where=rows.where(row), allow_outside=options.allow_outside)
+        contained(
+            base,
+            cell,
+            where=rows.where(row),
+            allow_outside=options.allow_outside,
+            remedy=_OUTSIDE,
+        )
         for row, cell in enumerate(rows.columns[roles.image])
     ]
     ids = _read_ids(rows, names if roles.id is None else rows.columns[roles.id])

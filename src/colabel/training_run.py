@@ -1,0 +1,330 @@
+"""A training run from a recipe to a folder with the model that validation chose."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import nn
+
+from colabel import run as runs
+from colabel.build import build_classifier, build_stages, open_training_data
+from colabel.config import Config, load_config
+from colabel.data import Records
+from colabel.data.cache import PixelCache
+from colabel.data.dataset import EvaluationImages, TrainingImages
+from colabel.data.loader import evaluation_loader, training_loader
+from colabel.data.split import write_split_table
+from colabel.data.transforms import Augment
+from colabel.errors import ConfigError, DataError, RunError
+from colabel.evaluate import Predictions, score_predictions
+from colabel.figures import training_curves
+from colabel.files import replace_file
+from colabel.metrics import Report
+from colabel.run import Description, Selection
+from colabel.steps import (
+    absolute_source,
+    decodable,
+    name_predictions,
+    reading_processes,
+    write_results,
+)
+from colabel.training import (
+    Display,
+    History,
+    Stage,
+    collect_logits,
+    fit,
+    make_accelerator,
+    prepare_evaluation,
+)
+from colabel.training import Settings as LoopSettings
+from colabel.version import VERSION
+
+FREE_TO_CHANGE = (
+    "data.source", "data.verify", "data.cache_mb", "training.workers", "training.save_minutes",
+    "description", "published",
+)  # fmt: skip
+"""Settings that may differ when a run is resumed: they do not change the result."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training run that ended, complete or interrupted.
+
+    Args:
+        folder: of the run.
+        history: what happened.
+        report: metrics on the validation split of the weights that were kept; ``None`` if the run
+            was interrupted.
+    """
+
+    folder: Path
+    history: History
+    report: Report | None
+
+
+def train(
+    recipe: str | Path | Config,
+    *,
+    data: str | None = None,
+    changes: Iterable[str] = (),
+    out: Path | str | None = None,
+    resume: bool = False,
+    cpu: bool = False,
+    display: Display | None = None,
+) -> Trained:
+    """Train a model by a recipe and keep the weights that validation chose.
+
+    Args:
+        recipe: name of a recipe, a YAML file, or a configuration.
+        data: source of the images, instead of the recipe's.
+        changes: ``key.path=value`` for any setting of the recipe.
+        out: folder of the run; default: the first free ``runs/<recipe>-<number>``.
+        resume: go on with the run in ``out``.
+        cpu: do not use an accelerator.
+        display: what the user sees meanwhile; ``None`` for nothing.
+
+    Returns:
+        The run's folder, its history and its metrics on the validation split.
+
+    Raises:
+        ColabelError: with what to do about it; whatever was saved before is kept.
+    """
+    name = "run" if isinstance(recipe, Config) else Path(recipe).stem
+    config = recipe if isinstance(recipe, Config) else load_config(recipe, changes)
+    if data is not None:
+        config = config.model_copy(
+            update={"data": config.data.model_copy(update={"source": absolute_source(data)})}
+        )
+    if resume and out is None:
+        raise ConfigError("--resume needs the folder of the run to go on with: add --out FOLDER.")
+    accelerator = make_accelerator(mixed_precision=config.training.precision, cpu=cpu)
+    folder = _agreed(
+        lambda: Path(out) if out is not None else runs.free_folder(Path("runs"), name), accelerator
+    )
+    if resume:
+        _check_unchanged(folder, config)
+    with torch.random.fork_rng():
+        torch.manual_seed(config.training.seed)
+        return _train(config, folder, accelerator, resume=resume, display=display)
+
+
+def _train(
+    config: Config,
+    folder: Path,
+    accelerator: Accelerator,
+    *,
+    resume: bool,
+    display: Display | None,
+) -> Trained:
+    """Train, with the random generators seeded."""
+    main = accelerator.is_main_process
+    seed = config.training.seed
+    records = open_training_data(config.data, seed=seed, split_file=folder / runs.SPLIT)
+    train_records, validation_records = (
+        decodable(records[split], split, config, accelerator, display)
+        for split in ("train", "val")
+    )
+    _check_labels(train_records, validation_records)
+    model = build_classifier(
+        config.method,
+        config.encoder,
+        len(train_records.classes),
+        image_size=config.data.image_size,
+    )
+    stages = build_stages(model, config)
+    if main:
+        runs.create_run(folder, resume=resume)
+        if not resume:
+            text = config.to_yaml().encode()
+            replace_file(folder / runs.CONFIG, lambda file: file.write(text))
+            _keep_split(folder, records)
+    accelerator.wait_for_everyone()
+
+    caches = _caches(config, train_records, validation_records)
+    evaluation = prepare_evaluation(
+        evaluation_loader(
+            EvaluationImages(validation_records, size=config.data.image_size, cache=caches[1]),
+            batch_size=config.evaluation.batch_size,
+            workers=reading_processes(config, accelerator),
+            pin_memory=accelerator.device.type == "cuda",
+        ),
+        accelerator,
+    )
+
+    def loaders(stage: Stage) -> Any:
+        dataset = TrainingImages(
+            train_records,
+            size=config.data.image_size,
+            augment=Augment(**config.augmentation.model_dump()),
+            seed=seed,
+            views=stage.views,
+            cache=caches[0],
+        )
+        return training_loader(
+            dataset,
+            batch_size=config.training.batch_size,
+            seed=seed,
+            workers=reading_processes(config, accelerator),
+            pin_memory=accelerator.device.type == "cuda",
+        )
+
+    def predict(network: nn.Module) -> Predictions:
+        collected = collect_logits(network, evaluation, accelerator)
+        return name_predictions(collected, validation_records, "val")
+
+    def validate(network: nn.Module) -> Mapping[str, float]:
+        report = score_predictions(
+            predict(network),
+            thresholds=config.evaluation.threshold,
+            protocol=config.evaluation.protocol,
+        )
+        return {
+            name: value
+            for name, value in report.to_dict().items()
+            if name in ("mAP", "mAUC", "CF1", "OF1") and math.isfinite(value)
+        }
+
+    def keep(network: nn.Module, record: Mapping[str, Any]) -> None:
+        runs.save_model(folder, network, _describe(config, train_records, record))
+
+    history = fit(
+        stages,
+        loaders=loaders,
+        validate=validate,
+        on_best=keep,
+        folder=folder,
+        accelerator=accelerator,
+        settings=_loop_settings(config),
+        resume=resume,
+        display=display,
+    )
+    if not history.finished:
+        return Trained(folder, history, None)
+    runs.load_weights(folder, model)
+    model.to(accelerator.device)
+    predictions = predict(model)
+    report = write_results(predictions, folder, config, main=main)
+    if main:
+        training_curves(folder / runs.LOG, folder / "curves.png")
+    accelerator.wait_for_everyone()
+    return Trained(folder, history, report)
+
+
+def _check_labels(train_records: Records, validation: Records) -> None:
+    """Refuse data from which nothing can be learned or chosen."""
+    for split, records in (("train", train_records), ("val", validation)):
+        if not len(records):
+            raise DataError(f"the split {split} holds no image.")
+        if not (records.targets == 1).any():
+            raise DataError(f"no image of the split {split} has any label; check the columns.")
+
+
+def _caches(config: Config, *parts: Records) -> list[PixelCache | None]:
+    """Share the memory out: training images first."""
+    left = config.data.cache_mb * 2**20
+    size = config.data.image_size
+    caches: list[PixelCache | None] = []
+    for records in parts:
+        cache = PixelCache(images=len(records), size=size, limit=left)
+        left -= cache.capacity * size * size * 3
+        caches.append(cache if cache.capacity else None)
+    return caches
+
+
+def _loop_settings(config: Config) -> LoopSettings:
+    training = config.training
+    return LoopSettings(
+        weight_decay=training.weight_decay,
+        warm_up=training.warm_up,
+        ema_decay=training.ema_decay,
+        clip_gradient=training.clip,
+        accumulation=training.accumulation,
+        save_every_minutes=training.save_minutes,
+    )
+
+
+def _describe(config: Config, records: Records, record: Mapping[str, Any]) -> Description:
+    """Return what ``model.json`` says."""
+    encoder = config.encoder
+    return Description(
+        colabel=VERSION,
+        classes=records.classes,
+        method=config.method.model_dump(mode="json"),
+        encoder={
+            "name": encoder.name,
+            "options": encoder.options,
+            "freeze_batch_norm": encoder.freeze_batch_norm,
+        },
+        image_size=config.data.image_size,
+        thresholds=(config.evaluation.threshold,) * len(records.classes),
+        data={
+            "source": config.data.source,
+            "images": len(records),
+            "fingerprint": records.fingerprint(),
+        },
+        selection=Selection(
+            stage=record["stage"],
+            epoch=record["epoch"],
+            metric=record["monitor"],
+            value=record["score"],
+        ),
+    )
+
+
+def _keep_split(folder: Path, records: Mapping[str, Records]) -> None:
+    """Save a division that was made for the user, where all of a table was divided."""
+    if "test" in records:
+        rows = [(one, split) for split, part in records.items() for one in part.ids]
+        write_split_table(
+            folder / runs.SPLIT, [one for one, _ in rows], [split for _, split in rows]
+        )
+
+
+def _check_unchanged(folder: Path, config: Config) -> None:
+    """Refuse to resume a run with settings that would make it another run."""
+    if not (folder / runs.CONFIG).is_file():
+        raise RunError(
+            f"there is no run to resume in {folder}: it has no {runs.CONFIG}. Give the folder of "
+            "the run as --out, or leave out --resume to start one."
+        )
+    before, now = (
+        _flat(one.model_dump(mode="json")) for one in (load_config(folder / runs.CONFIG), config)
+    )
+    changed = [
+        f"{key} was {json.dumps(before.get(key))}, is {json.dumps(now.get(key))}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key) and not key.startswith(FREE_TO_CHANGE)
+    ]
+    if changed:
+        raise ConfigError(
+            f"the run in {folder} was started with other settings: {'; '.join(changed)}. Resume "
+            "it with the recipe and the changes it was started with, or start a new run."
+        )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _agreed(choose: Callable[[], Path], accelerator: Accelerator) -> Path:
+    """Let the main process choose a path for all of them."""
+    chosen = [str(choose()) if accelerator.is_main_process else ""]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(chosen)
+    return Path(chosen[0])
