@@ -16,7 +16,7 @@ from PIL import Image
 # image -> (class, difficult) of each of its objects
 VOC_OBJECTS: dict[str, list[tuple[str, int]]] = {
     "000001": [("dog", 0), ("person", 1)],
-    "000002": [("person", 1), ("person", 0)],
+    "000002": [("person", 1), ("person", 0), ("person", 1)],
     "000003": [],
     "000004": [("tvmonitor", 1), ("sofa", 0), ("sofa", 0)],
 }

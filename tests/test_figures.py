@@ -35,7 +35,7 @@ def assert_picture(path):
         image.load()
         assert image.format == "PNG"
         assert round(image.info["dpi"][0]) == 150
-        assert len(np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)) > 5
+        assert len(image.convert("RGB").getcolors(1 << 24)) > 5
         return image.size
 
 

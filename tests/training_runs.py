@@ -2,13 +2,14 @@
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
 
 import torch
 from pictures import some_records
 from safetensors.torch import save_file
-from torch import nn
+from torch import distributed, nn
 
 from colabel.data.dataset import EvaluationImages, TrainingImages
 from colabel.data.loader import evaluation_loader, training_loader
@@ -172,9 +173,13 @@ def main():
         pause=options.pause,
         save_every_minutes=0,
     )
+    options.folder.mkdir(parents=True, exist_ok=True)
+    (options.folder / f"process-{run.accelerator.process_index}").write_text(str(os.getpid()))
     history = run.fit(resume=options.resume)
     if history.finished and run.accelerator.is_main_process:
         save_file(state_of(run.stages[0].model), options.folder / "final.safetensors")
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

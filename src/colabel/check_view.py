@@ -41,27 +41,31 @@ def render(
         pairs: rows of the table of labels that go together.
         examples: lines of examples under each problem.
     """
-    parts: list[RenderableType] = [_splits(report.splits)]
+    parts: list[RenderableType] = [_title("What is in the data"), _splits(report.splits)]
     if report.classes:
-        parts += [Text(), _classes(report, classes)]
+        parts += [Text(), _title("How many images have each label"), _classes(report, classes)]
         together = _together(report, pairs)
         if together is not None:
-            parts += [Text(), together]
+            parts += [Text(), _title("Labels that go together most"), together]
     if report.pictures is not None:
-        parts += [Text(), _pictures(report.pictures)]
+        parts += [Text(), _title("Images that can be read"), _pictures(report.pictures)]
     notes = [f"{split.name}: {note}" for split in report.splits for note in split.notes]
     if notes:
-        parts += [Text(), Text("How the data was read", style="bold")]
-        parts += [_line(note) for note in notes]
+        parts += [Text(), _title("How the data was read"), *map(_line, notes)]
     for problem in report.problems:
         parts += [Text(), *_problem(problem, examples)]
     parts += [Text(), _verdict(report)]
     return Group(*parts)
 
 
-def _table(title: str, *columns: str) -> Table:
+def _title(content: str) -> Text:
+    """Return the heading of a part."""
+    return Text(content, style="bold")
+
+
+def _table(*columns: str) -> Table:
     """Return an empty table: names on the left, numbers on the right."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for position, column in enumerate(columns):
         table.add_column(column, justify="right" if position else "left", overflow="fold")
     return table
@@ -71,7 +75,6 @@ def _splits(splits: Sequence[SplitSummary]) -> Table:
     """Return one row per split."""
     grouped = any(split.groups is not None for split in splits)
     table = _table(
-        "What is in the data",
         *("Split", "Images", *(["Groups"] if grouped else [])),
         *("Labels", "Labels per image", "Images without a label"),
     )
@@ -91,7 +94,6 @@ def _splits(splits: Sequence[SplitSummary]) -> Table:
 def _classes(report: CheckReport, rows: int) -> Table:
     """Return one row per class, the most common first."""
     table = _table(
-        "How many images have each label",
         "Label",
         *(heading for split in report.splits for heading in (split.name, "%")),
     )
@@ -128,9 +130,7 @@ def _together(report: CheckReport, rows: int) -> Table | None:
     strongest = [pair for pair in sorted(pairs, reverse=True) if pair[0] > 1.1][:rows]
     if not strongest:
         return None
-    table = _table(
-        "Labels that go together most", "Of images with", "also have", "%", "in all images %"
-    )
+    table = _table("Of images with", "also have", "%", "in all images %")
     table.columns[1].justify = "left"
     for _, rare, common in strongest:
         table.add_row(
@@ -145,7 +145,6 @@ def _together(report: CheckReport, rows: int) -> Table | None:
 def _pictures(pictures: ImageSummary) -> Table:
     """Return size, format and kind of the images."""
     table = Table.grid(padding=(0, 2))
-    table.title, table.title_justify, table.title_style = "Images that can be read", "left", "bold"
 
     def counts(numbers: Mapping[str, int]) -> Text:
         return Text(", ".join(f"{count:,} {name}" for name, count in numbers.items()))

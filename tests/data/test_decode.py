@@ -105,8 +105,7 @@ def test_missing_files_folders_and_pipes_are_refused(tmp_path):
             load_squashed(FileImages([tmp_path / name]), 0, 32)
 
 
-def test_an_image_above_the_limit_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("colabel.data.decode.MAX_PIXELS", 4000)
+def test_an_image_above_the_limit_is_refused(tmp_path):
     images = FileImages([write(tmp_path, "a.jpg", encoded(picture(300, 280)))], max_pixels=4000)
     with pytest.raises(ImageError, match="limit of 4000"):
         load_squashed(images, 0, 32)

@@ -1,5 +1,7 @@
 import os
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 
@@ -211,8 +213,9 @@ def interlaced_png(size):
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (5, 9), (17, 23)])
 def test_interlaced_png(tmp_path, size):
     assert open_bytes(tmp_path, interlaced_png(size)).size == size
-    with pytest.raises(ImageError):
-        open_bytes(tmp_path, png_claiming(interlaced_png(size), size[0], size[1] + 8))
+    for more in (1, 2, 8):
+        with pytest.raises(ImageError):
+            open_bytes(tmp_path, png_claiming(interlaced_png(size), size[0], size[1] + more))
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -326,3 +329,9 @@ def test_a_folder_without_any_of_the_images_is_refused(tmp_path):
     )
     assert len(images) == 1
     assert "1 of 1" in notes[0]
+
+
+@pytest.mark.slow
+def test_the_readers_do_not_import_torch():
+    code = "import sys, colabel.data; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

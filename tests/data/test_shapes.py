@@ -109,6 +109,18 @@ def test_the_scene_is_hidden_further_the_more_ambiguous_it_is():
     assert distances[-1] > 3 * distances[0]
 
 
+def test_noise_grows_with_the_ambiguity():
+    def grain(ambiguity):
+        records = read_shapes("train", images={"train": 30}, ambiguity=ambiguity)
+        # neighbouring pixels differ by noise, but for the few at an edge
+        steps = [np.abs(np.diff(pixels(records, index), axis=1)) for index in range(30)]
+        return np.mean([np.median(step) for step in steps])
+
+    assert grain(0.0) < grain(0.2) < grain(1.0)
+    assert grain(0.0) < 4
+    assert grain(1.0) > 15
+
+
 def test_night_is_darker_than_day_in_a_clean_image():
     records = read_shapes("train", images={"train": 120}, ambiguity=0.0)
     night = records.targets[:, CLASSES.index("night")] == 1

@@ -72,6 +72,14 @@ def test_one_group_larger_than_a_split():
     assert set(names) == set(FRACTIONS)
 
 
+def test_large_groups_come_first_so_that_small_ones_even_out():
+    groups = ["large"] * 8 + [f"small {number}" for number in range(12)]
+    names = stratified_split(
+        np.ones((20, 1), dtype=np.int8), fractions={"train": 0.6, "test": 0.4}, groups=groups
+    )
+    assert (names == "train").sum() == 12
+
+
 def test_the_seed_decides():
     targets = make_targets(500, [0.3, 0.1])
     first = stratified_split(targets, seed=1)

@@ -28,7 +28,7 @@ def test_every_split_has_its_images(folder, split):
 def test_a_difficult_object_alone_is_unknown(folder):
     train, test = read_voc2007(folder, "train"), read_voc2007(folder, "test")
     assert nonzero(train, 0) == {DOG: 1, PERSON: -1}
-    assert nonzero(train, 1) == {PERSON: 1}  # one of two persons is not difficult
+    assert nonzero(train, 1) == {PERSON: 1}  # one of the persons is not difficult
     assert nonzero(test, 0) == {SOFA: 1, MONITOR: -1}
     assert train.notes == ("1 labels with difficult objects only are unknown (-1)",)
 

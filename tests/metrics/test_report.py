@@ -69,6 +69,17 @@ def test_one_threshold_per_class():
     assert report.thresholds == (0.2, 0.5)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_score_equal_to_its_threshold_is_positive(dtype):
+    cuts = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
+    scores = cuts.astype(dtype)[None]
+    report = evaluate_scores(scores, np.ones((1, 5)), thresholds=scores[0])
+    assert report.decisions.overall_recall == 1
+    if dtype != np.float16:
+        report = evaluate_scores(scores, np.ones((1, 5)), thresholds=cuts)
+        assert report.decisions.overall_recall == 1
+
+
 def test_undefined_classes_are_left_out_and_counted():
     scores = [[0.9, 0.9, 0.9, 0.9], [0.1, 0.8, 0.1, 0.8]]
     targets = [[1, 0, 1, -1], [0, 0, 1, -1]]  # ordinary, no positives, no negatives, unknown
@@ -147,6 +158,9 @@ def test_memory_layout_changes_nothing():
     expected = numbers(evaluate_scores(scores, targets))
     fortran = numbers(evaluate_scores(np.asfortranarray(scores), np.asfortranarray(targets)))
     assert fortran == expected
+    kept = np.asfortranarray(scores)
+    evaluate_scores(kept, targets)
+    np.testing.assert_array_equal(kept, scores)
     padded = np.repeat(np.repeat(scores, 2, axis=0), 2, axis=1)
     assert numbers(evaluate_scores(padded[::2, ::2], targets)) == expected
 

@@ -205,3 +205,33 @@ def test_bad_arguments_are_refused(arguments, message):
 def test_features_of_another_shape_are_refused(make, shape):
     with pytest.raises(ValueError, match=r"must have shape \(batch, width\) = \(batch, 5\)"):
         make(WIDTH, CLASSES)(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("covariance", ["isotropic", "diagonal"])
+def test_the_feature_length_replaces_the_length_of_the_features_for_the_kernels_only(covariance):
+    torch.manual_seed(0)
+    head = KernelMixtureHead(WIDTH, CLASSES, covariance, feature_length=3.0)
+    features = torch.rand(5, WIDTH)
+    free = KernelMixtureHead(WIDTH, CLASSES, covariance)
+    free.load_state_dict(head.state_dict())
+    mixture, long = head(features), head(7 * features)
+    expected = free(3 * features / features.square().sum(dim=1, keepdim=True).sqrt())
+    torch.testing.assert_close(mixture.mean, expected.mean)
+    torch.testing.assert_close(mixture.variance, expected.variance)
+    torch.testing.assert_close(long.mean, mixture.mean)
+    torch.testing.assert_close(mixture.logits, free(features).logits)
+    assert not torch.allclose(long.logits, mixture.logits)
+
+
+def test_the_expected_exponent_of_an_overlap_is_as_documented():
+    torch.manual_seed(0)
+    features = torch.rand(64, 2048)
+    head = KernelMixtureHead(2048, 400, feature_length=8.0)
+    mixture = head(features)
+    exponent = 2048 / 4 * (mixture.mean[:, None] - mixture.mean[None]).square() / 4
+    unit = features / features.norm(dim=1, keepdim=True)
+    expected = 8.0**2 * (1 - unit @ unit.T) / 24
+    away = ~torch.eye(64, dtype=torch.bool)
+    torch.testing.assert_close(
+        exponent.mean(dim=2)[away].mean(), expected[away].mean(), rtol=0.1, atol=0
+    )

@@ -106,7 +106,7 @@ def test_two_processes_train_like_one(two_processes):
 def wait_for(condition, process, seconds=120):
     until = time.monotonic() + seconds
     while not condition():
-        assert process.poll() is None, process.stderr.read()[-4000:]
+        assert process.poll() is None, "the run ended early"
         assert time.monotonic() < until, "the run made no progress"
         time.sleep(0.01)
 
@@ -121,25 +121,23 @@ def saved_step(folder):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The final weights of an uninterrupted program of forty steps."""
+    """The final weights of an uninterrupted program."""
     folder = tmp_path_factory.mktemp("whole")
     run(TESTS / "training_runs.py", folder, "--epochs", 14)
     return load_file(folder / "final.safetensors")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_program_resumes_to_the_same_bits(tmp_path, whole, number):
     process = subprocess.Popen(
         program(TESTS / "training_runs.py", tmp_path, "--epochs", 14, "--pause", 0.3),
         env=os.environ | ENVIRONMENT,
-        stderr=subprocess.PIPE,
-        text=True,
+        stderr=subprocess.DEVNULL,
     )
     wait_for(lambda: saved_step(tmp_path) >= 5, process)
     process.send_signal(number)
     code = process.wait(timeout=60)
-    process.stderr.close()
     assert code == (-signal.SIGKILL if number == signal.SIGKILL else 0)
     assert not (tmp_path / "final.safetensors").exists()
     assert 5 <= saved_step(tmp_path) < 42
@@ -153,14 +151,12 @@ def test_two_killed_processes_resume_to_the_same_bits(tmp_path):
     process = subprocess.Popen(
         program(TESTS / "training_runs.py", tmp_path, "--epochs", 14, "--pause", 0.3, processes=2),
         env=os.environ | ENVIRONMENT,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+        stderr=subprocess.DEVNULL,
     )
     wait_for(lambda: saved_step(tmp_path) >= 5, process)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=60)
-    process.stderr.close()
+    for number in (0, 1):
+        os.kill(int((tmp_path / f"process-{number}").read_text()), signal.SIGKILL)
+    assert process.wait(timeout=60)
     run(TESTS / "training_runs.py", tmp_path, "--epochs", 14, "--resume", processes=2)
     resumed = load_file(tmp_path / "final.safetensors")
     expected = load_file(tmp_path / "whole" / "final.safetensors")

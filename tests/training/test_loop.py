@@ -312,9 +312,14 @@ def test_a_term_without_weight_is_logged_and_does_no_harm(tmp_path):
         {"calm": 1.0, "off": 0.0},
         pairwise=False,
     )
-    Run(tmp_path, small_stage(objective=objective, epochs=1)).fit()
+    stage = small_stage(objective=objective, epochs=1)
+    Run(tmp_path, stage).fit(display=Watcher(2, interrupt))
+    assert Run(tmp_path, stage).fit(resume=True).finished
     record = records_of_log(tmp_path, "step")[0]
     assert record["terms"]["off"] == {"raw": None, "weighted": 0.0, "gradient_share": None}
+    (epoch,) = records_of_log(tmp_path, "epoch")
+    assert epoch["terms"]["off"]["raw"] is None
+    assert epoch["loss"] > 0
 
 
 def test_diagnostics_are_logged(tmp_path):

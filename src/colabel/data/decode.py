@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from colabel.data.images import MAX_PIXELS, FileImages
+from colabel.data.images import FileImages
 from colabel.data.records import ImageSource
 from colabel.data.transforms import squash_pixels
 
@@ -47,7 +47,7 @@ def _plain_jpeg(images: FileImages, index: int, size: int) -> npt.NDArray[np.uin
         with Image.open(path, formats=["JPEG"]) as image:
             width, height = image.size
             plain = image.format == "JPEG" and image.mode in ("RGB", "L")
-            if not plain or width * height > getattr(images, "max_pixels", MAX_PIXELS):
+            if not plain or width * height > images.max_pixels:
                 return None
             image.draft(image.mode, (SPARE * size, SPARE * size))
             pixels = np.array(image)

@@ -125,9 +125,8 @@ def decode(file: BinaryIO, name: str, *, max_pixels: int = MAX_PIXELS) -> Image.
             missing = describe_missing_pixels(file, image)
             if missing is not None:
                 raise ImageError(f"{name}: {missing}; replace or remove the file.")
-            upright = _UPRIGHT.get(_orientation(image))
-            pixels = _to_rgb(image)
-            pixels = pixels.copy() if pixels is image else pixels
+            pixels = to_upright_rgb(image)
+            return pixels.copy() if pixels is image else pixels
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -144,7 +143,6 @@ def decode(file: BinaryIO, name: str, *, max_pixels: int = MAX_PIXELS) -> Image.
             f"{name}: cannot be decoded ({error or type(error).__name__}); "
             "replace or remove the file."
         ) from error
-    return pixels if upright is None else pixels.transpose(upright)
 
 
 @final

@@ -293,7 +293,8 @@ def picture_problems(
         rare = min(colour, key=colour.__getitem__)
         yield problem(
             "note",
-            f"{colour['grey']:,} images are stored as greyscale, {colour['colour']:,} in colour.",
+            f"{counted(colour['grey'], 'image')} stored as greyscale, "
+            f"{colour['colour']:,} in colour.",
             "If one kind comes from another device or hospital, the model may learn the device "
             "instead of the finding.",
             "Check that both kinds occur with and without each label.",

@@ -53,14 +53,13 @@ def kernel_contrastive_loss(
     if temperature <= 0:
         raise ValueError(f"temperature must be positive, got {temperature}.")
     mixture = mixture.float()
-    anchors, labels, weights, contrasted = _rows(targets)
+    anchors, labels, weights, contrasted = _rows(targets.to(mixture.mean.dtype))
     scores = (
         log_similarity_of_rows(
             mixture, anchors, labels, similarity=similarity, effective_dim=effective_dim
         ).exp()
         / temperature
     )
-    weights = weights.to(scores.dtype)
     log_denominator = scores.masked_fill(~contrasted, -torch.inf).logsumexp(dim=1)
     per_row = weights.sum(dim=1) * log_denominator - (weights * scores).sum(dim=1)
     return scores.new_zeros(mixture.batch).index_add(0, anchors, per_row)

@@ -50,6 +50,9 @@ class KMCL(Settings):
     """Form of the kernels' covariance, which decides the similarity (Table 4)."""
     initialisation: Initialisation = "linear"
     """How the three layers of the kernel mixture module start."""
+    feature_length: float | None = Field(8, gt=0)
+    """Length the features are brought to before means and variances are read off them; null takes
+    them as they come, as the paper does. It keeps the overlaps of Eq. 7 away from 0 and 1."""
     weights: Weights = Weights()
     temperature: float = Field(0.2, gt=0)
     """tau of Eq. 7."""
@@ -86,7 +89,11 @@ def classifier(encoder: Encoder, classes: int, settings: KMCL) -> Classifier:
         The model that is trained and deployed; its logits are the log-odds of pi.
     """
     head = KernelMixtureHead(
-        encoder.width, classes, covariance=settings.covariance, init=settings.initialisation
+        encoder.width,
+        classes,
+        covariance=settings.covariance,
+        init=settings.initialisation,
+        feature_length=settings.feature_length,
     )
     return Classifier(encoder, head)
 

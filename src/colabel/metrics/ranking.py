@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Int8
+from jaxtyping import Bool, Float, Int, Int8, UInt
 
 APProtocol = Literal["noninterpolated", "voc11", "interpolated"]
 """How a precision-recall curve becomes one number; see :func:`average_precision`."""
@@ -94,9 +94,8 @@ def _rank_block(
 ) -> Ranking:
     images, classes = scores.shape
     unsigned = np.uint32 if scores.itemsize == 4 else np.uint64
-    # adding 0 turns -0.0, whose sign bit is set, into 0.0
-    keys = np.add(scores.T, scores.dtype.type(0), order="C").view(unsigned)
-    keys <<= unsigned(2)
+    keys: UInt[np.ndarray, "classes images"] = np.array(scores.T, order="C").view(unsigned)
+    keys <<= unsigned(2)  # drops the sign as well, so -0.0 is 0.0
     keys |= (targets.T & 3).view(np.uint8)
     keys.sort(axis=1)
     keys = keys[:, ::-1]

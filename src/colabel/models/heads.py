@@ -50,6 +50,10 @@ class KernelMixtureHead(nn.Module):
             linear one for coefficients. Random numbers come from torch's generator, as they do
             for every layer of torch.
         epsilon: positive floor added to the variance, which is above 1 in any case.
+        feature_length: length the features are brought to before means and variances are read
+            off them; ``None`` takes them as they come, as the paper does. It decides how far
+            apart kernels start: with linear layers the expected exponent of an overlap is
+            ``feature_length**2 * (1 - cosine) / 24`` for two images, whatever the width.
 
     Raises:
         ConfigError: if the covariance or the initialisation is unknown, or a number too small.
@@ -71,6 +75,7 @@ class KernelMixtureHead(nn.Module):
         covariance: Covariance = "isotropic",
         init: Initialisation = "linear",
         epsilon: float = 1e-7,
+        feature_length: float | None = None,
     ) -> None:
         super().__init__()
         _check_sizes(width, classes)
@@ -78,11 +83,14 @@ class KernelMixtureHead(nn.Module):
         _check_choice("init", init, get_args(Initialisation))
         if not epsilon >= 0:
             raise ConfigError(f"epsilon must not be negative, got {epsilon}.")
+        if feature_length is not None and not feature_length > 0:
+            raise ConfigError(f"feature_length must be positive, got {feature_length}.")
         self.width = width
         self.classes = classes
         self.covariance: Covariance = covariance
         self.init: Initialisation = init
         self.epsilon = epsilon
+        self.feature_length = feature_length
         per_feature = width if covariance in ("diagonal", "shared_diagonal") else 1
         self.variances = 1 if covariance in ("shared_diagonal", "shared_isotropic") else classes
         self.weight_layer = nn.Linear(width, classes)
@@ -114,8 +122,13 @@ class KernelMixtureHead(nn.Module):
             variance is an expanded view.
         """
         logits = self.weight_logits(features)
-        mean = _linear(self.mean_layer, features)
-        activation = _linear(self.variance_layer, features)
+        scaled = features
+        if self.feature_length is not None:
+            scaled = self.feature_length * functional.normalize(
+                features.to(torch.promote_types(features.dtype, torch.float32)), dim=1
+            )
+        mean = _linear(self.mean_layer, scaled)
+        activation = _linear(self.variance_layer, scaled)
         variance = functional.elu(activation) + (2.0 + self.epsilon)
         batch = features.shape[0]
         if self.covariance in ("diagonal", "shared_diagonal"):

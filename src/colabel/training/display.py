@@ -135,7 +135,8 @@ class BarDisplay:
         )
 
     def show_epoch(self, stage: Stage, record: Mapping[str, Any]) -> None:
-        """Write the epoch's line above the bar."""
+        """Write the epoch's line above the bar, which then stands at the epoch's end."""
+        self._progress.refresh()
         self.note(epoch_line(stage, record))
 
     def note(self, text: str) -> None:

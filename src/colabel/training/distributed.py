@@ -191,7 +191,9 @@ def restore_random_states(states: dict[str, Tensor], accelerator: Accelerator) -
     wanted = {"cpu", "cuda"} if accelerator.device.type == "cuda" else {"cpu"}
     if set(states) != wanted or len(states["cpu"]) != accelerator.num_processes:
         return False
-    torch.set_rng_state(states["cpu"][accelerator.process_index])
+    # copies: torch reads a state from the start of its memory, wherever a row of it begins
+    own = {name: rows[accelerator.process_index].clone() for name, rows in states.items()}
+    torch.set_rng_state(own["cpu"])
     if "cuda" in wanted:
-        torch.cuda.set_rng_state(states["cuda"][accelerator.process_index], accelerator.device)
+        torch.cuda.set_rng_state(own["cuda"], accelerator.device)
     return True

@@ -57,7 +57,7 @@ class TrainingLog:
         Raises:
             RunError: if the line cannot be written, as on a full disk.
         """
-        line = json.dumps(_finite(record), allow_nan=False) + "\n"
+        line = json.dumps(finite(record), allow_nan=False) + "\n"
         try:
             self._file.write(line.encode())
             self._file.flush()
@@ -111,12 +111,17 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _finite(value: Any) -> Any:
-    """Return the value with every number that JSON cannot hold replaced by ``None``."""
+def finite(value: Any) -> Any:
+    """Return the value with every number that JSON cannot hold replaced by ``None``.
+
+    Example:
+        >>> finite({"loss": [1.5, math.inf]})
+        {'loss': [1.5, None]}
+    """
     if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

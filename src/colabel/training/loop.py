@@ -163,6 +163,8 @@ def _run_stages(
                 return False
         finally:
             stage_run.close()
+        if index < len(stages) - 1:
+            run.accelerator.free_memory()  # of what accelerate still holds of this stage
     return True
 
 

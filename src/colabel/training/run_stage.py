@@ -19,6 +19,7 @@ from colabel.training.checkpoint import SavedState
 from colabel.training.display import Progression
 from colabel.training.distributed import random_states, restore_random_states, share_buffers
 from colabel.training.ema import build_average
+from colabel.training.log import finite
 from colabel.training.optimiser import build_optimiser, build_schedule
 from colabel.training.position import Position, Run
 from colabel.training.stage import Stage
@@ -99,6 +100,8 @@ class StageRun:
         if scaler is not None and facts["scaler"]:
             scaler.load_state_dict(facts["scaler"])
         run.position = Position(**facts["position"])
+        for name, total in run.position.totals.items():
+            run.position.totals[name] = math.nan if total is None else total
         run.best = facts["best"]
         states = {
             name.removeprefix("random."): tensor
@@ -141,9 +144,7 @@ class StageRun:
 
     def close(self) -> None:
         """Hand the model back as it came: not wrapped, its frozen modules trainable."""
-        accelerator = self._run.accelerator
-        accelerator.unwrap_model(self._model, keep_fp32_wrapper=False)
-        accelerator.free_memory()
+        self._run.accelerator.unwrap_model(self._model, keep_fp32_wrapper=False)
         for parameter in self._thawed:
             parameter.requires_grad_(True)
 
@@ -280,8 +281,7 @@ class StageRun:
             record["score"] is not None and (before["score"] is None or score > before["score"])
         )
         if record["best"]:
-            finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-            run.best = {**record, "validation": finite}
+            run.best = finite(record)
             if run.accelerator.is_main_process:
                 run.on_best(model, run.best)
 
@@ -302,7 +302,7 @@ class StageRun:
                 {
                     "plan": run.plan,
                     "finished": finished,
-                    "position": asdict(run.position),
+                    "position": finite(asdict(run.position)),
                     "best": run.best,
                     "batch_size": self._batch_size,
                     "images": self._images,
@@ -339,7 +339,10 @@ class StageRun:
         """Return the mean losses of the epoch so far."""
         weights, batches = self._stage.objective.weights, max(self._run.position.batch, 1)
         terms = {
-            name: {"raw": total / batches, "weighted": weights[name] * total / batches}
+            name: {
+                "raw": total / batches,
+                "weighted": weights[name] * total / batches if weights[name] else 0.0,
+            }
             for name, total in self._run.position.totals.items()
         }
         return {"loss": sum(term["weighted"] for term in terms.values()), "terms": terms}
