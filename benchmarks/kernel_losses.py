@@ -117,7 +117,9 @@ def print_memory(version: str, kind: str, device: str) -> None:
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
     ) as profile:
         VERSIONS[version](leaves, targets).backward()
-    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    events = [
+        event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"
+    ]
     held = peak = 0
     for event in sorted(events, key=lambda event: event.start_ns()):
         held += event.nbytes()
@@ -137,9 +139,13 @@ def main() -> None:
     if arguments.memory_of:
         print_memory(*arguments.memory_of, arguments.device)
         return
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.device}, float32")
-    print(f"{'kernels':10} {'batch':>6} {'classes':>8} {'width':>6} {'naive ms':>9} {'ours ms':>8} "
-          f"{'times faster':>13} {'naive MB':>9} {'ours MB':>8} {'times less':>11}")
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.device}, float32"
+    )
+    print(
+        f"{'kernels':10} {'batch':>6} {'classes':>8} {'width':>6} {'naive ms':>9} {'ours ms':>8} "
+        f"{'times faster':>13} {'naive MB':>9} {'ours MB':>8} {'times less':>11}"
+    )
     for kind, case in CASES.items():
         results = []
         for version in (naive, ours):
@@ -156,9 +162,11 @@ def main() -> None:
         large, small = (
             measure_memory(version, kind, arguments.device) for version in ("naive", "ours")
         )
-        print(f"{kind:10} {case['batch']:6} {case['classes']:8} {case['width']:6} {1e3 * slow:9.1f} "
-              f"{1e3 * fast:8.2f} {slow / fast:13.1f} {large / 1e6:9.1f} {small / 1e6:8.2f} "
-              f"{large / small:11.1f}")
+        print(
+            f"{kind:10} {case['batch']:6} {case['classes']:8} {case['width']:6} {1e3 * slow:9.1f} "
+            f"{1e3 * fast:8.2f} {slow / fast:13.1f} {large / 1e6:9.1f} {small / 1e6:8.2f} "
+            f"{large / small:11.1f}"
+        )
 
 
 if __name__ == "__main__":

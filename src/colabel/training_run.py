@@ -141,6 +141,8 @@ def _train(
         image_size=config.data.image_size,
     )
     stages = build_stages(model, config)
+    # The same start everywhere; what is drawn while training (dropout) differs by process.
+    torch.manual_seed(seed + accelerator.process_index)
     if main:
         runs.create_run(folder, resume=resume)
         if not resume:
