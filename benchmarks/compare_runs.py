@@ -2,9 +2,9 @@
 
     python benchmarks/compare_runs.py --split test runs/coco18-*
 
-Runs are grouped by everything before the last ``-`` of their folder's name; what follows is the seed.
-The spread is the sample standard deviation over seeds. Seconds per epoch are the median over epochs
-and seeds, of training alone; memory is the largest of the process.
+Runs are grouped by everything before the last ``-`` of their folder's name; what follows is the
+seed. The spread is the sample standard deviation over seeds. Seconds per epoch are the median over
+epochs and seeds, of training alone; memory is the largest of the process.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Speed and memory of KMCL's contrastive and reconstruction losses against naive tensors.
 
 The naive versions are Eq. 5 and 7 written with the tensors they suggest: batch x batch x classes
-overlaps (x width for diagonal kernels) and a batch x width x classes distance. Both compute the same
-numbers, which is checked first, in float64. Printed: median seconds of a forward and backward pass, and the
-extra memory at its peak, as ratios in one process.
+overlaps (x width for diagonal kernels) and a batch x width x classes distance. Both compute the
+same numbers, which is checked first, in float64. Printed: median seconds of a forward and
+backward pass, and the extra memory at its peak, and their ratios.
 
     python benchmarks/kernel_losses.py [--device cpu] [--repeats 5]
 """
@@ -31,7 +31,7 @@ CASES = {
 def draw(
     case: dict[str, float], kind: str, device: str, dtype: torch.dtype = torch.float32
 ) -> tuple[list[Tensor], Tensor]:
-    """Return features, log weights, means and variances that need gradients, and sparse targets."""
+    """Return features, log weights, means and variances with gradients, and sparse targets."""
     generator = torch.Generator().manual_seed(0)
     batch, classes, width = (int(case[key]) for key in ("batch", "classes", "width"))
     shape = (batch, classes, width) if kind == "diagonal" else (batch, classes)
@@ -140,7 +140,7 @@ def main() -> None:
         print_memory(*arguments.memory_of, arguments.device)
         return
     print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.device}, float32"
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.device}"
     )
     print(
         f"{'kernels':10} {'batch':>6} {'classes':>8} {'width':>6} {'naive ms':>9} {'ours ms':>8} "

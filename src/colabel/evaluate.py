@@ -10,12 +10,13 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from colabel.errors import DataError, RunError
+from colabel.files import replace_file
 from colabel.metrics import APProtocol, Report, evaluate_scores
 
 _REQUIRED = ("ids", "classes", "logits", "split")
@@ -89,7 +90,7 @@ class Predictions:
         }
         if self.targets is not None:
             arrays["targets"] = self.targets
-        _replace(path, lambda file: _write_arrays(file, arrays))
+        replace_file(path, lambda file: _write_arrays(file, arrays))
 
     @classmethod
     def load(cls, path: Path) -> Predictions:
@@ -206,7 +207,7 @@ def write_metrics(report: Report, path: Path) -> None:
     """
     values = _null_where_undefined(report.to_dict())
     text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    _replace(path, lambda file: file.write(text.encode()))
+    replace_file(path, lambda file: file.write(text.encode()))
 
 
 def _null_where_undefined(value: Any) -> Any:
@@ -215,19 +216,3 @@ def _null_where_undefined(value: Any) -> Any:
     if isinstance(value, list):
         return [_null_where_undefined(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _replace(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write to another file in the same folder, force it to disk, then rename it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        try:
-            with temporary.open("wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}.") from error

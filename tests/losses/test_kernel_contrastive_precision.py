@@ -127,6 +127,18 @@ def test_float32_at_real_width(kind, similarity, dim, spread):
 
 
 @EVERY_FORM
+def test_float32_at_a_temperature_whose_exponentials_overflow(kind, similarity):
+    """exp(1 / 0.005) is 1e86: 88 is where float32 ends. Tolerance: 1e-6 / temperature."""
+    made, _ = mixture(kind, 8, 5, 3, seed=1, dtype=torch.float32)
+    targets = sparse_targets(8, 5, density=0.4, seed=2)
+    options = {"temperature": 0.005, "similarity": similarity}
+    got = kernel_contrastive_loss(made, targets, effective_dim=None, **options)
+    expected = loop(made, targets, **options)
+    assert max(expected) > 10
+    assert got.tolist() == pytest.approx(expected, rel=1e-5, abs=2e-4)
+
+
+@EVERY_FORM
 def test_float64_at_real_width_against_the_loops(kind, similarity):
     made, _ = mixture(kind, 5, 3, 200, seed=1, spread=0.1)
     made = GaussianMixture(made.log_weights, made.mean, 1.5 + 0.02 * made.variance, 200)

@@ -1,8 +1,8 @@
 """ReconstructionLoss in float32 and half precision at real widths.
 
-Inputs are rounded before both sides see them. The loss is a difference of exponents of size E, each
-good to a few units of 6e-8 E; so the tolerance is 1e-6 E, which at the literal form's E of about
-1000 is 1e-3 on a value of some hundreds.
+Inputs are rounded before both sides see them. The loss is a difference of exponents of size E,
+each good to a few units of 6e-8 E; so the tolerance is 1e-6 E, which at the literal form's E of
+about 1000 is 1e-3 on a value of some hundreds.
 """
 
 import mpmath

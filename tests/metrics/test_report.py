@@ -94,6 +94,9 @@ def test_undefined_classes_are_left_out_and_counted():
     assert report.classes_without_positives == 2
     assert report.classes_without_negatives == 2
     assert report.decisions.class_recall == pytest.approx((1 + 0.5) / 2)
+    without_unknown = evaluate_scores(np.array(scores)[:, :3], np.array(targets)[:, :3])
+    assert without_unknown.classes_without_positives == 1
+    assert without_unknown.classes_without_negatives == 1
 
 
 def test_no_positives_at_all_is_undefined_and_does_not_warn():
