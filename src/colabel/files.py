@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -22,34 +22,24 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         RunError: if the disk refuses; the previous file is intact.
 
     Example:
+        >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "note.txt"
         >>> replace_file(path, lambda file: file.write(b"kept"))
         >>> path.read_text()
         'kept'
     """
+    beside = path.parent / f".{path.name}.{os.getpid()}.new"
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            beside = Path(file.name)
-            try:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            except BaseException:
-                beside.unlink()
-                raise
-        beside.chmod(0o666 & ~_mask())
+        with open(beside, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
         raise RunError(
             f"{path} cannot be written: {error.strerror or error}. What was there before is "
             "intact; make room or check the permissions, then try again."
         ) from error
-
-
-def _mask() -> int:
-    """Return the permissions that new files of this process do not get."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)

@@ -51,11 +51,7 @@ def asymmetric_loss(
             f"targets must have the shape of the logits (batch, classes) = "
             f"{tuple(logits.shape)}, got {tuple(targets.shape)}."
         )
-    if gamma_positive < 0 or gamma_negative < 0 or not 0 <= margin < 1:
-        raise ValueError(
-            "gamma_positive and gamma_negative must be at least 0 and margin in [0, 1), got "
-            f"{gamma_positive}, {gamma_negative} and {margin}."
-        )
+    _check_parameters(gamma_positive, gamma_negative, margin)
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
     positive = -functional.logsigmoid(logits)
@@ -96,7 +92,7 @@ class AsymmetricLoss(nn.Module):
         detach_focusing: whether the focusing factors are constants to the gradient.
 
     Raises:
-        ValueError: if the reduction is neither "sum" nor "mean".
+        ValueError: if the reduction is neither "sum" nor "mean", or a number is out of range.
 
     Example:
         >>> AsymmetricLoss()(torch.zeros(2, 2), torch.tensor([[1, 0], [1, 0]]))
@@ -114,6 +110,7 @@ class AsymmetricLoss(nn.Module):
         super().__init__()
         if reduction not in ("sum", "mean"):
             raise ValueError(f'reduction must be "sum" or "mean", got {reduction!r}.')
+        _check_parameters(gamma_positive, gamma_negative, margin)
         self.gamma_positive = gamma_positive
         self.gamma_negative = gamma_negative
         self.margin = margin
@@ -133,3 +130,11 @@ class AsymmetricLoss(nn.Module):
             detach_focusing=self.detach_focusing,
         )
         return values.sum() if self.reduction == "sum" else values.mean()
+
+
+def _check_parameters(gamma_positive: float, gamma_negative: float, margin: float) -> None:
+    if gamma_positive < 0 or gamma_negative < 0 or not 0 <= margin < 1:
+        raise ValueError(
+            "gamma_positive and gamma_negative must be at least 0 and margin in [0, 1), got "
+            f"{gamma_positive}, {gamma_negative} and {margin}."
+        )

@@ -1,5 +1,7 @@
 """The kernel-contrastive loss: kernels of a label that two images share should overlap."""
 
+from typing import get_args
+
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
@@ -92,7 +94,8 @@ class KernelContrastiveLoss(nn.Module):
         effective_dim: replaces M in the exponents of isotropic kernels; default: M, the paper's.
 
     Raises:
-        ValueError: if the temperature or ``effective_dim`` is not positive.
+        ValueError: if the similarity is unknown, or the temperature or ``effective_dim`` is not
+            positive.
 
     Example:
         >>> same = GaussianMixture(torch.zeros(2, 1), torch.zeros(2, 1), torch.ones(2, 1), dim=4)
@@ -109,6 +112,9 @@ class KernelContrastiveLoss(nn.Module):
         super().__init__()
         if temperature <= 0:
             raise ValueError(f"temperature must be positive, got {temperature}.")
+        if similarity not in get_args(Similarity):
+            known = ", ".join(get_args(Similarity))
+            raise ValueError(f"similarity must be one of {known}, got {similarity!r}.")
         if effective_dim is not None and effective_dim <= 0:
             raise ValueError(f"effective_dim must be positive, got {effective_dim}.")
         self.temperature = temperature

@@ -25,6 +25,9 @@ def jaccard(
     Returns:
         Shape (batch, others), values in [0, 1]; float64 for float64 targets, else float32.
 
+    Raises:
+        ValueError: if the two sets have different numbers of classes.
+
     Example:
         >>> jaccard(torch.tensor([[1, 1, 0], [0, 1, 1], [0, 0, 0]]))
         tensor([[1.0000, 0.3333, 0.0000],
@@ -56,6 +59,9 @@ def cosine(
     Returns:
         Shape (batch, others), values in [0, 1]; float64 for float64 targets, else float32.
 
+    Raises:
+        ValueError: if the two sets have different numbers of classes.
+
     Example:
         >>> cosine(torch.tensor([[1, 1, 0], [0, 1, 1]]))
         tensor([[1.0000, 0.5000],
@@ -67,6 +73,11 @@ def cosine(
 
 def _counts(targets: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Per pair, among classes known in both: labels of both, of the first and of the second."""
+    if targets.shape[1] != other.shape[1]:
+        raise ValueError(
+            "both sets of targets must have the same number of classes, got shapes "
+            f"{tuple(targets.shape)} and {tuple(other.shape)}."
+        )
     dtype = torch.float64 if targets.dtype == torch.float64 else torch.float32
     present, known = (targets == 1).to(dtype), (targets >= 0).to(dtype)
     other_present, other_known = (other == 1).to(dtype), (other >= 0).to(dtype)
