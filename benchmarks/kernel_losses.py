@@ -139,9 +139,7 @@ def main() -> None:
     if arguments.memory_of:
         print_memory(*arguments.memory_of, arguments.device)
         return
-    print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.device}"
-    )
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {arguments.device}")
     print(
         f"{'kernels':10} {'batch':>6} {'classes':>8} {'width':>6} {'naive ms':>9} {'ours ms':>8} "
         f"{'times faster':>13} {'naive MB':>9} {'ours MB':>8} {'times less':>11}"

@@ -11,7 +11,7 @@ from colabel.config import Config, load_config
 from colabel.data import Records
 from colabel.data.dataset import EvaluationImages
 from colabel.data.loader import evaluation_loader
-from colabel.errors import DataError, nearest
+from colabel.errors import DataError, RunError, nearest
 from colabel.metrics import Report
 from colabel.predict import Predictor
 from colabel.steps import (
@@ -19,6 +19,7 @@ from colabel.steps import (
     decodable,
     name_predictions,
     reading_processes,
+    with_source,
     write_results,
 )
 from colabel.training import collect_logits, make_accelerator, prepare_evaluation
@@ -52,13 +53,11 @@ def evaluate(
         DataError: if the split does not exist or its classes are not the model's.
     """
     folder = Path(folder)
-    config = load_config(folder / runs.CONFIG)
-    if data is not None:
-        config = config.model_copy(
-            update={"data": config.data.model_copy(update={"source": absolute_source(data)})}
-        )
     predictor = load_predictor(folder)
-    records = _records_of(config, folder, split, moved=data is not None)
+    if not (folder / runs.CONFIG).is_file():
+        raise RunError(f"{folder} holds no {runs.CONFIG}; copy the whole run folder.")
+    config = with_source(load_config(folder / runs.CONFIG), data)
+    records = _records_of(config, folder, split)
     classes = predictor.classes
     if records.classes != classes:
         raise DataError(
@@ -114,15 +113,17 @@ def open_for_check(source: str, options: Iterable[str] = ()) -> dict[str, Record
     return open_source(config.data)
 
 
-def _records_of(config: Config, folder: Path, split: str, *, moved: bool) -> Records:
-    """Return a split as the run's training divided the data."""
-    division = None if moved else folder / runs.SPLIT
-    if split in ("val", "test") and division is not None and division.is_file():
+def _records_of(config: Config, folder: Path, split: str) -> Records:
+    """Return a split of the source; validation, and a made division, as training had them."""
+    division = folder / runs.SPLIT
+    if split == "val":
+        return open_training_data(config.data, seed=config.training.seed, split_file=division)[
+            "val"
+        ]
+    name = config.data.test if split == "test" else split
+    opened = open_source(config.data, (name,))
+    if "all" in opened and name != "all" and division.is_file():
         opened = open_training_data(config.data, seed=config.training.seed, split_file=division)
-    else:
-        opened = open_source(config.data, (split,))
-    if split not in opened and split == "val":
-        opened = open_training_data(config.data, seed=config.training.seed)
-    if split not in opened:
-        raise DataError(f"{config.data.source} has no split {split!r}; {nearest(split, opened)}")
-    return opened[split]
+    if name not in opened:
+        raise DataError(f"{config.data.source} has no split {name!r}; {nearest(name, opened)}")
+    return opened[name]

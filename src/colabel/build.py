@@ -45,6 +45,9 @@ READERS: Mapping[str, Callable[..., Records]] = {
 WITHOUT_VALIDATION = frozenset({"coco2014", "coco2017"})
 """Readers whose published splits are train and test only."""
 
+WITHOUT_TEST = frozenset({"voc2012"})
+"""Readers whose test labels were never published."""
+
 PRETRAINED = "pretrained"
 """Value of ``encoder.weights`` that asks for timm's published weights."""
 
@@ -91,7 +94,7 @@ def open_source(data: Data, names: tuple[str | None, ...] | None = None) -> dict
     name, colon, folder = data.source.partition(":")
     if data.source == "shapes":
         _check_options(data, read_shapes)
-        return {split: read_shapes(split, **data.options) for split in wanted}
+        return {split: read_shapes(split, **_options_of(data, split)) for split in wanted}
     if colon and name in READERS:
         reader = READERS[name]
         _check_options(data, reader)
@@ -99,12 +102,15 @@ def open_source(data: Data, names: tuple[str | None, ...] | None = None) -> dict
         if not root.is_dir():
             raise DataError(f"{data.source}: there is no folder {root}.")
         return {
-            split: reader(root, split, **data.options)
+            split: reader(root, split, **_options_of(data, split))
             for split in wanted
             if not (split == "val" and name in WITHOUT_VALIDATION)
+            and not (split == "test" and name in WITHOUT_TEST and names is None)
         }
     path = Path(data.source).expanduser()
     if path.suffix.lower() in TABLES:
+        if data.train_options:
+            raise ConfigError("data.train_options: a table is read at once; use data.options.")
         return read_table_splits(path, _table_options(data))
     known = ", ".join((*(f"{reader}:FOLDER" for reader in READERS), "shapes"))
     hint = f" {nearest(name, READERS)}" if colon else ""
@@ -145,7 +151,7 @@ def open_training_data(
                 raise DataError(
                     f"{data.source} does not list the images that {split_file} divides; first "
                     f"unknown: {strangers[0] if strangers else 'none, but some are missing'}. "
-                    "Start a new run for new data."
+                    "Start a new run for new data, or measure on its split all."
                 )
             division = [saved[one] for one in whole.ids]
         else:
@@ -190,7 +196,9 @@ def build_classifier(
     built = build_encoder(
         encoder.name,
         pretrained=encoder.weights == PRETRAINED,
-        weights=None if encoder.weights in (None, PRETRAINED) else Path(encoder.weights),
+        weights=None
+        if encoder.weights in (None, PRETRAINED)
+        else Path(encoder.weights).expanduser(),
         options=encoder.options,
         freeze_batch_norm=encoder.freeze_batch_norm,
         channels_last=encoder.channels_last,
@@ -216,9 +224,18 @@ def load_predictor(folder: Path, device: str | torch.device = "cpu") -> Predicto
 
     Raises:
         RunError: if the folder holds no usable model.
+        ConfigError: if there is no such device.
     """
     description = load_description(folder)
-    return Predictor(_load_model(folder, description), description, torch.device(device))
+    model = _load_model(folder, description)
+    try:
+        return Predictor(model, description, torch.device(device))
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"the device {str(device)!r} cannot be used: {reason} Expected cpu, cuda, cuda:1, "
+            "mps or another device of this machine."
+        ) from error
 
 
 def _load_model(folder: Path, description: Description) -> Classifier:
@@ -246,12 +263,17 @@ def _check_options(data: Data, reader: Callable[..., Any]) -> None:
         for name, parameter in inspect.signature(reader).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     ]
-    for option in data.options:
+    for option in (*data.options, *data.train_options):
         if option not in known:
             raise ConfigError(
                 f"data.options.{option}: {data.source} has no such option; "
                 f"{nearest(option, known)}"
             )
+
+
+def _options_of(data: Data, split: str) -> dict[str, Any]:
+    """Return the reader's options for a split."""
+    return {**data.options, **(data.train_options if split == data.train else {})}
 
 
 def _table_options(data: Data) -> TableOptions:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
@@ -45,8 +46,11 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained ru
 
 def main() -> None:
     """Run the command line; errors that the input causes are printed without a trace."""
-    with _errors_as_text():
-        app()
+    try:
+        with _errors_as_text():
+            app()
+    finally:
+        _flush()
 
 
 @contextmanager
@@ -57,8 +61,36 @@ def _errors_as_text() -> Iterator[None]:
     try:
         yield
     except ColabelError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        Console(stderr=True).print(
+            f"error: {_message(error)}",
+            style="red",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
         sys.exit(2)
+
+
+def _message(error: Exception) -> str:
+    """Return what an error says, without the trace that torch adds where a worker raised it."""
+    text = str(error)
+    if "Original Traceback" in text:
+        text = text.rpartition(f"{type(error).__name__}: ")[2]
+    return text.strip()
+
+
+def _flush() -> None:
+    """Write out what is left; whoever reads it may have gone, as ``head`` does."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own flush
+        sys.exit(1)
+
+
+def _reports() -> bool:
+    """Tell whether this is the process that prints results, where torchrun started several."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @app.command()
@@ -85,9 +117,12 @@ def train(
         cpu=cpu,
         display=make_display(),
     )
-    console = Console()
+    if not _reports():
+        return
     if trained.report is None:
+        print(f"to go on: the same command with --resume --out {trained.folder}", file=sys.stderr)
         sys.exit(130)
+    console = Console()
     console.print(metrics_table(trained.report, "validation"))
     console.print(f"run: {trained.folder}", soft_wrap=True, highlight=False)
     console.print(f"next: colabel evaluate {trained.folder}", soft_wrap=True, highlight=False)
@@ -105,6 +140,8 @@ def evaluate(
     from colabel import api
 
     report = api.evaluate(run, data=data, split=split, cpu=cpu)
+    if not _reports():
+        return
     console = Console()
     console.print(metrics_table(report, split))
     if classes:
@@ -129,6 +166,7 @@ def predict(
 ) -> None:
     """Label images. Those that cannot be read are named, skipped, and make the exit status 1."""
     from colabel.api import load
+    from colabel.errors import RunError
     from colabel.predict import Failure, find_pictures
 
     predictor = load(run, device=device)
@@ -143,11 +181,20 @@ def predict(
             else:
                 yield answer
 
-    if out is None:
-        _write(good(), predictor, form, sys.stdout)
-    else:
-        with open(out, "w", encoding="utf-8", newline="") as file:
+    try:
+        with (
+            nullcontext(sys.stdout)
+            if out is None
+            else open(out, "w", encoding="utf-8", newline="") as file
+        ):
             _write(good(), predictor, form, file)
+    except BrokenPipeError:
+        raise  # whoever reads the output has gone: no error
+    except OSError as error:
+        raise RunError(
+            f"{out or 'the output'} cannot be written: {error.strerror or error}; make room, or "
+            "give another file with --out."
+        ) from error
     if failures:
         print(f"{len(failures)} of {len(pictures)} images were skipped.", file=sys.stderr)
         sys.exit(1)
@@ -274,7 +321,7 @@ def _write(
 ) -> None:
     """Write predictions as they come."""
     if form == "csv":
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["image", "labels", *predictor.classes])
         for one in predictions:
             writer.writerow(

@@ -37,6 +37,8 @@ class Data(Settings):
     """A table of paths and labels, ``reader:FOLDER`` or ``shapes``."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Options of the reader, such as ``difficult`` for VOC."""
+    train_options: dict[str, Any] = Field(default_factory=dict)
+    """Options for the training split alone, over ``options``."""
     train: str = "train"
     """Name of the split to train on."""
     validation: str | None = "val"
@@ -106,7 +108,7 @@ class Training(Settings):
     """Largest norm of the gradient; not in the paper."""
     workers: int | None = Field(None, ge=0)
     """Processes that read images; default: the cores of this process less one, at most 8."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     save_minutes: float = Field(15, gt=0)
     """Longest time between two saves of the state to resume from."""
 
@@ -250,8 +252,13 @@ def _explain(problem: Mapping[str, Any]) -> str:
         known = _fields(problem["loc"][:-1])
         return f"unknown key {key!r}; {nearest(parts[-1], known)}"
     if problem["type"].startswith("union_tag"):
-        return f"method.name must be one of kmcl, asl, bce, got {problem['input']!r}"
-    return f"{key}: {problem['msg'].lower()}, got {problem['input']!r}"
+        value = problem["input"]
+        got = value.get("name", "none") if isinstance(value, Mapping) else value
+        return f"method.name must be one of kmcl, asl, bce, got {got!r}"
+    message = problem["msg"].removeprefix("Value error, ").lower().rstrip(".")
+    if isinstance(problem["input"], Mapping):
+        return f"{key}: {message}"
+    return f"{key}: {message}, got {problem['input']!r}"
 
 
 def _fields(location: Iterable[int | str]) -> list[str]:

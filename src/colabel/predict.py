@@ -130,7 +130,10 @@ class Predictor:
         if isinstance(picture, (str, PathLike)):
             return load_squashed(FileImages([fspath(picture)]), 0, size)
         if isinstance(picture, Image.Image):
-            picture = np.array(to_upright_rgb(picture))
+            try:
+                picture = np.array(to_upright_rgb(picture))
+            except (OSError, ValueError) as error:
+                raise ImageError(f"the image cannot be used: {error}.") from error
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             raise ImageError(
                 "pixels must be uint8 of shape (height, width, 3), got "

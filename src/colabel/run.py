@@ -67,6 +67,25 @@ class Description(Settings):
     selection: Selection
 
 
+def check_free(folder: Path) -> None:
+    """Raise RunError if a new run cannot begin in this folder.
+
+    What a start leaves behind that failed before its first step is not in the way.
+    """
+    if folder.is_dir() and all(_is_leftover(entry) for entry in folder.iterdir()):
+        return
+    if folder.exists():
+        raise RunError(
+            f"{folder} exists already; add --resume to continue the run in it, or choose another "
+            "folder with --out."
+        )
+
+
+def _is_leftover(path: Path) -> bool:
+    """Tell whether a file was written before a run did anything."""
+    return path.name in (CONFIG, SPLIT) or (path.name == LOG and path.stat().st_size == 0)
+
+
 def create_run(folder: Path, *, resume: bool) -> Path:
     """Make the folder of a new run, or find that of the run to resume.
 
@@ -87,13 +106,11 @@ def create_run(folder: Path, *, resume: bool) -> Path:
                 "the run as --out, or leave out --resume to start one."
             )
         return folder
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(
-            f"{folder} exists already; add --resume to continue the run in it, or choose another "
-            "folder with --out."
-        )
+    check_free(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.iterdir():
+            leftover.unlink()
     except OSError as error:
         raise RunError(f"the run folder {folder} cannot be made: {error}.") from error
     return folder

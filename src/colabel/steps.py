@@ -26,6 +26,12 @@ def absolute_source(source: str) -> str:
     return source if source == "shapes" else str(Path(source).expanduser().absolute())
 
 
+def with_source(config: Config, source: str | None) -> Config:
+    """Return the configuration with its source, or another one, as absolute path."""
+    path = absolute_source(config.data.source if source is None else source)
+    return config.model_copy(update={"data": config.data.model_copy(update={"source": path})})
+
+
 def decodable(
     records: Records,
     split: str,

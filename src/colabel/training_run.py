@@ -30,10 +30,10 @@ from colabel.files import replace_file
 from colabel.metrics import Report
 from colabel.run import Description, Selection
 from colabel.steps import (
-    absolute_source,
     decodable,
     name_predictions,
     reading_processes,
+    with_source,
     write_results,
 )
 from colabel.training import (
@@ -100,16 +100,18 @@ def train(
     """
     name = "run" if isinstance(recipe, Config) else Path(recipe).stem
     config = recipe if isinstance(recipe, Config) else load_config(recipe, changes)
-    if data is not None:
-        config = config.model_copy(
-            update={"data": config.data.model_copy(update={"source": absolute_source(data)})}
-        )
+    config = with_source(config, data)
     if resume and out is None:
         raise ConfigError("--resume needs the folder of the run to go on with: add --out FOLDER.")
     accelerator = make_accelerator(mixed_precision=config.training.precision, cpu=cpu)
-    folder = _agreed(
-        lambda: Path(out) if out is not None else runs.free_folder(Path("runs"), name), accelerator
-    )
+
+    def choose() -> Path:
+        folder = Path(out) if out is not None else runs.free_folder(Path("runs"), name)
+        if not resume:
+            runs.check_free(folder)
+        return folder
+
+    folder = _agreed(choose, accelerator)
     if resume:
         _check_unchanged(folder, config)
     with torch.random.fork_rng():
@@ -128,19 +130,22 @@ def _train(
     """Train, with the random generators seeded."""
     main = accelerator.is_main_process
     seed = config.training.seed
-    records = open_training_data(config.data, seed=seed, split_file=folder / runs.SPLIT)
+    division = folder / runs.SPLIT if resume else None
+    records = open_training_data(config.data, seed=seed, split_file=division)
+    model = build_classifier(
+        config.method,
+        config.encoder,
+        len(records["train"].classes),
+        image_size=config.data.image_size,
+    )
+    stages = build_stages(model, config)
     train_records, validation_records = (
         decodable(records[split], split, config, accelerator, display)
         for split in ("train", "val")
     )
     _check_labels(train_records, validation_records)
-    model = build_classifier(
-        config.method,
-        config.encoder,
-        len(train_records.classes),
-        image_size=config.data.image_size,
-    )
-    stages = build_stages(model, config)
+    if resume:
+        _check_same_images(folder, train_records)
     # The same start everywhere; what is drawn while training (dropout) differs by process.
     torch.manual_seed(seed + accelerator.process_index)
     if main:
@@ -228,6 +233,19 @@ def _check_labels(train_records: Records, validation: Records) -> None:
             raise DataError(f"the split {split} holds no image.")
         if not (records.targets == 1).any():
             raise DataError(f"no image of the split {split} has any label; check the columns.")
+
+
+def _check_same_images(folder: Path, records: Records) -> None:
+    """Refuse to resume a run with other training images, as far as the run knows them."""
+    if not (folder / runs.DESCRIPTION).is_file():
+        return
+    before = runs.load_description(folder).data
+    if before.get("fingerprint") != records.fingerprint():
+        raise DataError(
+            f"the run in {folder} was started with other training images or labels: "
+            f"{before.get('images')} images then, {len(records)} now. Resume it with the data it "
+            "was started with, or start a new run."
+        )
 
 
 def _caches(config: Config, *parts: Records) -> list[PixelCache | None]:
