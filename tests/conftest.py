@@ -1,6 +1,7 @@
 """Settings every test runs under: one thread, checked shapes, repeatable examples."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -30,3 +31,18 @@ def unchecked_shapes() -> Iterator[None]:
         yield
     finally:
         config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished run on a table of tiny images; read it, do not change it.
+
+    Beside it stand the table (``labels.csv``), its images and the recipe (``tiny.yaml``).
+    """
+    from tiny_runs import write_recipe, write_tiny_table
+
+    from colabel import api
+
+    folder = tmp_path_factory.mktemp("tiny")
+    table = write_tiny_table(folder)
+    return api.train(write_recipe(folder), data=str(table), out=folder / "run", cpu=True).folder
