@@ -22,7 +22,7 @@ def test_the_published_rows_and_the_laptop_ones_are_there():
     assert {"shapes-kmcl", "shapes-asl"} <= set(RECIPES)
 
 
-def test_a_recipe_says_what_it_is_and_survives_being_written(recipe):
+def test_every_recipe_is_a_valid_configuration(recipe):
     name, config = recipe
     assert config.description.strip().endswith(".")
     assert config.method.name in name.split("-")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 
 from colabel.config import Config, Data, EncoderSettings, check_config
 from colabel.data import (
@@ -93,16 +94,16 @@ def open_source(data: Data, names: tuple[str | None, ...] | None = None) -> dict
     wanted = [split for split in asked if split is not None]
     name, colon, folder = data.source.partition(":")
     if data.source == "shapes":
-        _check_options(data, read_shapes)
-        return {split: read_shapes(split, **_options_of(data, split)) for split in wanted}
+        return {
+            split: read_shapes(split, **_options_of(data, read_shapes, split)) for split in wanted
+        }
     if colon and name in READERS:
         reader = READERS[name]
-        _check_options(data, reader)
         root = Path(folder).expanduser()
         if not root.is_dir():
             raise DataError(f"{data.source}: there is no folder {root}.")
         return {
-            split: reader(root, split, **_options_of(data, split))
+            split: reader(root, split, **_options_of(data, reader, split))
             for split in wanted
             if not (split == "val" and name in WITHOUT_VALIDATION)
             and not (split == "test" and name in WITHOUT_TEST and names is None)
@@ -256,38 +257,55 @@ def _name(method: Settings) -> str:
     return name
 
 
-def _check_options(data: Data, reader: Callable[..., Any]) -> None:
-    """Raise ConfigError for an option that a reader does not take."""
+def _options_of(data: Data, reader: Callable[..., Any], split: str) -> dict[str, Any]:
+    """Return the reader's options for a split, checked against its signature."""
     known = [
         name
         for name, parameter in inspect.signature(reader).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     ]
-    for option in (*data.options, *data.train_options):
-        if option not in known:
-            raise ConfigError(
-                f"data.options.{option}: {data.source} has no such option; "
-                f"{nearest(option, known)}"
-            )
-
-
-def _options_of(data: Data, split: str) -> dict[str, Any]:
-    """Return the reader's options for a split."""
-    return {**data.options, **(data.train_options if split == data.train else {})}
+    kinds = get_type_hints(reader)
+    options = _checked("data.options", data.options, data.source, known, kinds)
+    for_train = _checked("data.train_options", data.train_options, data.source, known, kinds)
+    return {**options, **(for_train if split == data.train else {})}
 
 
 def _table_options(data: Data) -> TableOptions:
-    """Turn plain values into the options of a table."""
-    known = {field.name for field in fields(TableOptions)}
-    options = TableOptions()
-    for option, value in data.options.items():
+    """Return the options of a table."""
+    if data.train_options:
+        raise ConfigError(
+            "data.train_options: a table is read once for all splits; use data.options instead."
+        )
+    known = [field.name for field in fields(TableOptions)]
+    kinds = get_type_hints(TableOptions)
+    options = _checked("data.options", data.options, data.source, known, kinds)
+    for option, value in options.items():
+        if isinstance(value, Path):
+            options[option] = value.expanduser()
+    return TableOptions(**options)
+
+
+def _checked(
+    key: str,
+    options: Mapping[str, Any],
+    source: str,
+    known: Sequence[str],
+    kinds: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return options as the types they must have.
+
+    Raises:
+        ConfigError: for an option that is not known or of another type.
+    """
+    answer = {}
+    for option, value in options.items():
         if option not in known:
             raise ConfigError(
-                f"data.options.{option}: tables have no such option; {nearest(option, known)}"
+                f"{key}.{option}: {source} has no such option; {nearest(option, known)}"
             )
-        if isinstance(value, list):
-            value = tuple(value)
-        if option in ("images", "splits") and isinstance(value, str):
-            value = Path(value).expanduser()
-        options = replace(options, **{option: value})
-    return options
+        try:
+            answer[option] = TypeAdapter(kinds[option]).validate_python(value)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].lower()
+            raise ConfigError(f"{key}.{option}: {reason}, got {value!r}.") from error
+    return answer

@@ -134,12 +134,13 @@ class Predictor:
                 picture = np.array(to_upright_rgb(picture))
             except (OSError, ValueError) as error:
                 raise ImageError(f"the image cannot be used: {error}.") from error
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        empty = 0 in picture.shape
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or empty:
             raise ImageError(
                 "pixels must be uint8 of shape (height, width, 3), got "
                 f"{picture.dtype} of shape {picture.shape}."
             )
-        return squash_pixels(picture, size)
+        return squash_pixels(np.require(picture, requirements=["C", "W"]), size)
 
     def _answer(
         self, block: list[tuple[str, Future[npt.NDArray[np.uint8]]]]

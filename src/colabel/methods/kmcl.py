@@ -196,7 +196,8 @@ def overlap_diagnostics(
     answer = {
         name: overlap[chosen].mean().item() for name, chosen in groups.items() if chosen.any()
     }
-    answer["overlap_zero"] = (overlap[others] < 1e-3).float().mean().item()
+    if others.any():
+        answer["overlap_zero"] = (overlap[others] < 1e-3).float().mean().item()
     answer["variance"] = mixture.variance.mean().item()
     return answer
 

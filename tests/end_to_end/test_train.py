@@ -1,0 +1,326 @@
+"""The whole way, as a user goes it: from a table of images to a model that labels new ones."""
+
+import csv
+import errno
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_runs import (
+    CLASSES,
+    ENVIRONMENT,
+    IMAGES,
+    command,
+    program,
+    run_program,
+    write_recipe,
+    write_tiny_table,
+)
+
+from colabel import api
+from colabel.data.split import read_split_table
+from colabel.errors import RunError
+from colabel.evaluate import Predictions, score_predictions
+
+pytestmark = pytest.mark.slow
+
+EPOCHS = ("--set", "training.epochs=4")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A recipe, a table and its images."""
+    folder = tmp_path_factory.mktemp("home")
+    write_recipe(folder)
+    write_tiny_table(folder)
+    return folder
+
+
+def arguments(home, name, *more):
+    """Return the command that trains into home/name."""
+    recipe, table, out = home / "tiny.yaml", home / "labels.csv", home / name
+    return ("train", recipe, "--data", table, "--out", out, "--cpu", *more)
+
+
+@pytest.fixture(scope="module")
+def whole(home):
+    """The folder of a run that nothing interrupted."""
+    assert command(*arguments(home, "whole", *EPOCHS)) == 0
+    return home / "whole"
+
+
+def test_a_run_leaves_everything_to_judge_and_use_it(whole, home):
+    assert {path.name for path in whole.iterdir()} == {
+        "config.yaml", "split.csv", "log.jsonl", "model.safetensors", "model.json", "last",
+        "predictions-val.npz", "metrics-val.json", "curves.png",
+    }  # fmt: skip
+    log = [json.loads(line) for line in (whole / "log.jsonl").read_text().splitlines()]
+    epochs = [line for line in log if line["kind"] == "epoch"]
+    assert [line["epoch"] for line in epochs] == [1, 2, 3, 4]
+    description = json.loads((whole / "model.json").read_text())
+    best = max(epochs, key=lambda line: line["score"])
+    assert description["selection"]["epoch"] == best["epoch"]
+    assert description["classes"] == list(CLASSES)
+    assert description["data"]["source"] == str(home / "labels.csv")
+    metrics = json.loads((whole / "metrics-val.json").read_text())
+    assert metrics["mAP"] == pytest.approx(best["score"], abs=1e-12)
+    assert not list(whole.rglob("*.pt"))
+
+
+def test_the_division_is_saved_and_used_again(whole):
+    saved = read_split_table(whole / "split.csv")
+    assert len(saved) == IMAGES
+    for split in ("val", "test", "train"):
+        api.evaluate(whole, split=split, cpu=True)
+        predictions = Predictions.load(whole / f"predictions-{split}.npz")
+        assert set(predictions.ids) == {one for one, name in saved.items() if name == split}
+    # a division that the user has changed holds too
+    changed = whole.parent / "changed"
+    shutil.copytree(whole, changed)
+    lines = (changed / "split.csv").read_text().splitlines()
+    first = lines.index(next(line for line in lines if line.endswith(",test")))
+    lines[first] = lines[first].replace(",test", ",train")
+    (changed / "split.csv").write_text("\n".join(lines) + "\n")
+    before = sum(name == "test" for name in saved.values())
+    assert api.evaluate(changed, cpu=True).to_dict()["images"] == before - 1
+
+
+def test_evaluating_validation_again_gives_the_numbers_of_the_run(whole, home):
+    copy = home / "again"
+    shutil.copytree(whole, copy)
+    before = (copy / "metrics-val.json").read_bytes()
+    api.evaluate(copy, split="val", cpu=True)
+    assert (copy / "metrics-val.json").read_bytes() == before
+
+
+def test_train_evaluate_and_predict_agree(whole, home):
+    report = api.evaluate(whole, cpu=True)
+    written = json.loads((whole / "metrics-test.json").read_text())
+    predictions = Predictions.load(whole / "predictions-test.npz")
+    assert written == json.loads(json.dumps(report.to_dict()).replace("NaN", "null"))
+    assert score_predictions(predictions).to_dict()["mAP"] == report.to_dict()["mAP"]
+    paths = [home / one for one in predictions.ids]
+    answers = api.load(whole).predict(paths)
+    probabilities = [list(answer.probabilities.values()) for answer in answers]
+    np.testing.assert_allclose(probabilities, predictions.probabilities, atol=1e-5)
+    variances = [list(answer.variance.values()) for answer in answers]
+    np.testing.assert_allclose(variances, predictions.extra["variance"], rtol=1e-5)
+
+
+def test_a_run_is_used_elsewhere_without_its_data(whole, home, tmp_path):
+    expected = api.load(whole).predict(home / "images" / "00.png")
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(whole, moved)
+    picture = tmp_path / "new.png"
+    shutil.copy(home / "images" / "00.png", picture)
+    hidden = home.rename(home.with_name("hidden"))
+    try:
+        (answer,) = api.load(moved).predict(picture)
+        done = run_program("predict", moved, picture, "--format", "jsonl")
+        assert command("evaluate", moved, "--cpu") == 2  # but it cannot be measured
+    finally:
+        hidden.rename(home)
+    assert answer.probabilities == expected[0].probabilities
+    assert done.returncode == 0, done.stderr
+    (line,) = map(json.loads, done.stdout.splitlines())
+    assert line["probabilities"] == pytest.approx(answer.probabilities)
+    assert line["labels"] == list(answer.labels)
+
+
+def test_data_that_moved_are_divided_as_before(whole, home, tmp_path):
+    expected = api.evaluate(whole, cpu=True).to_dict()
+    shutil.copytree(home / "images", tmp_path / "images")
+    shutil.copy(home / "labels.csv", tmp_path)
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    moved = api.evaluate(run, data=str(tmp_path / "labels.csv"), cpu=True).to_dict()
+    assert moved == expected
+
+
+def wait_for(condition, process):
+    """Wait until something is so, while a process runs."""
+    end = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, "the process ended before it could be stopped"
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def start_and_stop(home, name, *, at, number):
+    """Start a run as a program of its own, stop it by a signal; return its status."""
+    log = home / name / "log.jsonl"
+    # a state is saved after every step, so that the run goes on from the middle of an epoch
+    words = program(*arguments(home, name, *EPOCHS, "--set", "training.save_minutes=1e-9"))
+    process = subprocess.Popen(
+        words, env=os.environ | ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        wait_for(lambda: log.is_file() and at in log.read_text(), process)
+        process.send_signal(number)
+        _, messages = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.wait()
+    assert not (home / name / "metrics-val.json").exists()
+    return process.returncode, messages.decode()
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(home, whole):
+    status, _ = start_and_stop(home, "killed", at='"kind": "epoch"', number=signal.SIGKILL)
+    assert status == -signal.SIGKILL
+    done = run_program(*arguments(home, "killed", *EPOCHS, "--resume"))
+    assert done.returncode == 0, done.stderr
+    killed = home / "killed"
+    for name in ("model.safetensors", "metrics-val.json", "split.csv"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
+    numbers = [
+        [
+            (line["kind"], line.get("step"), line.get("epoch"), line["loss"], line.get("score"))
+            for line in map(json.loads, (folder / "log.jsonl").read_text().splitlines())
+            if "loss" in line
+        ]
+        for folder in (killed, whole)
+    ]
+    assert numbers[0] == numbers[1]
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(home, whole):
+    status, messages = start_and_stop(home, "stopped", at='"kind": "step"', number=signal.SIGINT)
+    assert status == 130
+    assert f"--resume --out {home / 'stopped'}" in messages
+    assert "Traceback" not in messages
+    assert command(*arguments(home, "stopped", *EPOCHS, "--resume")) == 0
+    model = (home / "stopped" / "model.safetensors").read_bytes()
+    assert model == (whole / "model.safetensors").read_bytes()
+
+
+def test_a_run_goes_on_after_a_full_disk(home, whole, monkeypatch):
+    replace = Path.replace
+
+    def full(path, target):
+        if Path(target).name == "model.safetensors":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(path, target)
+
+    words = arguments(home, "full", *EPOCHS)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        assert command(*words) == 2
+    assert not [path for path in (home / "full").iterdir() if path.suffix in (".new", ".npz")]
+    assert command(*words, "--resume") == 0
+    model = (home / "full" / "model.safetensors").read_bytes()
+    assert model == (whole / "model.safetensors").read_bytes()
+
+
+def test_a_full_disk_keeps_the_model_that_is_there(whole, home, monkeypatch):
+    copy = home / "kept"
+    shutil.copytree(whole, copy)
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()}
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(RunError, match="No space left on device"):
+            api.evaluate(copy, cpu=True)
+    assert {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()} == before
+
+
+def test_a_finished_run_is_not_trained_again(whole, home):
+    copy = home / "finished"
+    shutil.copytree(whole, copy)
+    trained = api.train(
+        home / "tiny.yaml",
+        data=str(home / "labels.csv"),
+        changes=["training.epochs=4"],
+        out=copy,
+        resume=True,
+        cpu=True,
+    )
+    assert trained.history.finished
+    for name in ("model.safetensors", "metrics-val.json", "log.jsonl"):
+        assert (copy / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_the_seed_alone_decides(home, whole):
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    same = api.train(
+        home / "tiny.yaml",
+        data=str(home / "labels.csv"),
+        changes=["training.epochs=4", "data.cache_mb=0"],
+        out=home / "same",
+        cpu=True,
+    )
+    model = (whole / "model.safetensors").read_bytes()
+    assert (same.folder / "model.safetensors").read_bytes() == model
+    other = api.train(
+        home / "tiny.yaml",
+        data=str(home / "labels.csv"),
+        changes=["training.epochs=1", "training.seed=1"],
+        out=home / "other",
+        cpu=True,
+    )
+    assert (other.folder / "model.safetensors").read_bytes() != model
+    assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
+
+
+@pytest.mark.parametrize("method", ["asl", "bce"])
+def test_the_baselines_go_the_same_way(home, method):
+    recipe = home / f"{method}.yaml"
+    recipe.write_text((home / "tiny.yaml").read_text().replace("name: kmcl", f"name: {method}"))
+    out = home / method
+    changes = ["training.epochs=1", "training.accumulation=2"]
+    trained = api.train(recipe, data=str(home / "labels.csv"), changes=changes, out=out, cpu=True)
+    assert 0 < trained.report.mean_average_precision <= 1
+    assert api.evaluate(out, cpu=True).to_dict()["images"] > 0
+    (answer,) = api.load(out).predict(home / "images" / "00.png")
+    assert answer.variance is None
+
+
+def test_two_processes_measure_as_one(whole, home):
+    one, two = home / "one-process", home / "two-processes"
+    for folder in (one, two):
+        shutil.copytree(whole, folder)
+    api.evaluate(one, split="all", cpu=True)
+    done = run_program("evaluate", two, "--split", "all", "--cpu", processes=2)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("written: ") == 1  # the first process alone prints
+    first, second = (Predictions.load(folder / "predictions-all.npz") for folder in (one, two))
+    assert first.ids == second.ids
+    np.testing.assert_allclose(first.logits, second.logits, atol=1e-5)
+    first, second = (
+        json.loads((folder / "metrics-all.json").read_text()) for folder in (one, two)
+    )
+    assert first["images"] % 4, "the last batch must be one that two processes fill up"
+    assert first == second
+
+
+def test_two_processes_train(home):
+    words = arguments(home, "pair", "--set", "training.epochs=1")
+    done = run_program(*words, processes=2)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("run: ") == 1
+    metrics = json.loads((home / "pair" / "metrics-val.json").read_text())
+    division = read_split_table(home / "pair" / "split.csv")
+    assert metrics["images"] == list(division.values()).count("val")
+    copy = home / "pair-alone"
+    shutil.copytree(home / "pair", copy)
+    api.evaluate(copy, split="val", cpu=True)
+    assert json.loads((copy / "metrics-val.json").read_text()) == metrics
+
+
+def test_predictions_of_a_folder_as_csv(whole, home, capsys):
+    assert command("predict", whole, home / "images") == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [Path(row["image"]).name for row in rows] == [f"{n:02}.png" for n in range(IMAGES)]
+    for row in rows:
+        present = [name for name in CLASSES if float(row[name]) >= 0.5]
+        assert sorted(filter(None, row["labels"].split(";"))) == present
