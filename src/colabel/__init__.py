@@ -21,7 +21,5 @@ def __getattr__(name: str) -> Any:
     if name in ("train", "evaluate", "load"):
         from colabel import api
 
-        # All at once: importing the module colabel.evaluate has put it where the function belongs.
-        globals().update(train=api.train, evaluate=api.evaluate, load=api.load)
         return getattr(api, name)
     raise AttributeError(f"module 'colabel' has no attribute {name!r}")

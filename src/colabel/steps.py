@@ -13,8 +13,8 @@ from colabel.config import Config
 from colabel.data import Records
 from colabel.data.check import verify_images
 from colabel.data.dataset import without_corrupt
-from colabel.evaluate import Predictions, score_predictions, write_metrics
 from colabel.metrics import Report
+from colabel.predictions import Predictions, score_predictions, write_metrics
 from colabel.training import Collected, Display
 
 

@@ -24,10 +24,10 @@ from colabel.data.loader import evaluation_loader, training_loader
 from colabel.data.split import write_split_table
 from colabel.data.transforms import Augment
 from colabel.errors import ConfigError, DataError, RunError
-from colabel.evaluate import Predictions, score_predictions
 from colabel.figures import training_curves
 from colabel.files import replace_file
 from colabel.metrics import Report
+from colabel.predictions import Predictions, score_predictions
 from colabel.run import Description, Selection
 from colabel.steps import (
     decodable,
@@ -114,7 +114,7 @@ def train(
     folder = _agreed(choose, accelerator)
     if resume:
         _check_unchanged(folder, config)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(config.training.seed)
         return _train(config, folder, accelerator, resume=resume, display=display)
 

@@ -27,7 +27,7 @@ from tiny_runs import (
 from colabel import api
 from colabel.data.split import read_split_table
 from colabel.errors import RunError
-from colabel.evaluate import Predictions, score_predictions
+from colabel.predictions import Predictions, score_predictions
 
 pytestmark = pytest.mark.slow
 

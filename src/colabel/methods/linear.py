@@ -19,7 +19,7 @@ from colabel.training import Objective, Stage
 
 
 class BCE(Settings):
-    """Binary cross-entropy, the mean over the known labels of a batch."""
+    """Binary cross-entropy, the mean over the images and labels of a batch."""
 
     name: Literal["bce"] = "bce"
 
@@ -38,7 +38,7 @@ class ASL(Settings):
 
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean binary cross-entropy over the known labels; 0 if there are none.
+    """Return the mean binary cross-entropy over images and labels; an unknown label adds 0.
 
     Args:
         logits: log-odds, shape (batch, classes).
@@ -49,13 +49,13 @@ def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
     Example:
         >>> binary_cross_entropy(torch.zeros(1, 2), torch.tensor([[1, -1]]))
-        tensor(0.6931)
+        tensor(0.3466)
     """
     known = targets >= 0
     each = functional.binary_cross_entropy_with_logits(
         logits, (targets == 1).to(logits.dtype), reduction="none"
     )
-    return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
+    return torch.where(known, each, 0.0).mean()
 
 
 def classifier(encoder: Encoder, classes: int, _: BCE | ASL) -> Classifier:

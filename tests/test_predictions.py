@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from colabel.errors import DataError, RunError
-from colabel.evaluate import Predictions, score_predictions, write_metrics
 from colabel.metrics import evaluate_scores
+from colabel.predictions import Predictions, score_predictions, write_metrics
 
 
 def make(*, images=5, classes=3, targets=True, extra=None):
