@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from colabel import run as runs
 from colabel.build import load_predictor, open_source, open_training_data
@@ -14,18 +16,36 @@ from colabel.data.loader import evaluation_loader
 from colabel.errors import DataError, RunError, nearest
 from colabel.metrics import Report
 from colabel.predict import Predictor
+from colabel.predictions import score_predictions
 from colabel.steps import (
     absolute_source,
     decodable,
+    describe_data,
     name_predictions,
     reading_processes,
-    with_source,
+    with_absolute_paths,
+    with_classes,
     write_results,
 )
 from colabel.training import collect_logits, make_accelerator, prepare_evaluation
 from colabel.training_run import Trained, train
 
-__all__ = ["Trained", "evaluate", "load", "open_for_check", "train"]
+__all__ = ["Evaluated", "Trained", "evaluate", "load", "open_for_check", "train"]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A model measured on a split.
+
+    Args:
+        report: every metric.
+        path: of the metrics in the run; the predictions lie beside them.
+        notes: what happened to the data on the way, such as images left out.
+    """
+
+    report: Report
+    path: Path
+    notes: tuple[str, ...]
 
 
 def evaluate(
@@ -35,40 +55,40 @@ def evaluate(
     split: str = "test",
     cpu: bool = False,
     workers: int | None = None,
-) -> Report:
+    on_corrupt: Literal["stop", "skip"] | None = None,
+) -> Evaluated:
     """Measure a run's model on a split, and write predictions and metrics into the run.
 
     Args:
         folder: of the run.
-        data: source of the images; default: the one it was trained on.
+        data: source of the images; default: the one it was trained on. Labels are matched by name.
         split: ``test``, ``val`` or another split of the source.
         cpu: do not use an accelerator.
         workers: processes that read images; default: the run's setting.
+        on_corrupt: what an image that cannot be decoded does; default: the run's setting.
 
     Returns:
-        Every metric; also written as ``metrics-<split>.json``, with ``predictions-<split>.npz``.
+        The metrics and where they are: ``metrics-<split>.json``, with the name of the data added
+        if it is not the run's own.
 
     Raises:
         RunError: if the folder holds no usable model.
-        DataError: if the split does not exist or its classes are not the model's.
+        DataError: if the split does not exist or has labels that the model does not know.
     """
     folder = Path(folder)
     predictor = load_predictor(folder)
+    description = predictor.description
     if not (folder / runs.CONFIG).is_file():
         raise RunError(f"{folder} holds no {runs.CONFIG}; copy the whole run folder.")
-    config = with_source(load_config(folder / runs.CONFIG), data)
+    trained = load_config(folder / runs.CONFIG)
+    config = with_absolute_paths(trained, data)
     records = _records_of(config, folder, split)
-    classes = predictor.classes
-    if records.classes != classes:
-        raise DataError(
-            f"{config.data.source} has the classes {', '.join(records.classes)}; the model in "
-            f"{folder} knows {', '.join(classes)}. Expected the same classes in the same order."
-        )
+    records = with_classes(records, description.classes, config.data.source)
     accelerator = make_accelerator(mixed_precision=config.training.precision, cpu=cpu)
-    records = decodable(records, split, config, accelerator, None)
+    records = decodable(records, split, config, accelerator, None, on_corrupt=on_corrupt)
     loader = prepare_evaluation(
         evaluation_loader(
-            EvaluationImages(records, size=config.data.image_size),
+            EvaluationImages(records, size=description.image_size),
             batch_size=config.evaluation.batch_size,
             workers=reading_processes(config, accelerator) if workers is None else workers,
         ),
@@ -76,7 +96,16 @@ def evaluate(
     )
     model = predictor.model.to(accelerator.device)
     predictions = name_predictions(collect_logits(model, loader, accelerator), records, split)
-    return write_results(predictions, folder, config, main=accelerator.is_main_process)
+    report = score_predictions(
+        predictions, thresholds=list(description.thresholds), protocol=config.evaluation.protocol
+    )
+    own = config.data.source == trained.data.source
+    suffix = "" if own else f"-{Path(config.data.source.split(':')[-1]).stem}"
+    path = folder / f"metrics-{split}{suffix}.json"
+    if accelerator.is_main_process:
+        facts = describe_data(config, records)
+        path = write_results(predictions, report, folder, facts, suffix=suffix)
+    return Evaluated(report, path, records.notes)
 
 
 def load(folder: Path | str, *, device: str = "cpu") -> Predictor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -143,6 +144,8 @@ def open_training_data(
         DataError: if it cannot be read, or the splits do not fit each other.
     """
     opened = open_source(data, (data.train, data.validation))
+    if data.shared_groups == "stop":
+        _check_groups(data, opened)
     if "all" in opened:
         whole = opened["all"]
         if split_file is not None and split_file.is_file():
@@ -177,6 +180,21 @@ def open_training_data(
             "Give every split the same classes in the same order."
         )
     return {"train": train, "val": validation}
+
+
+def _check_groups(data: Data, opened: Mapping[str, Records]) -> None:
+    """Refuse splits that share a group: the model would be measured on what it has seen."""
+    for first, second in itertools.combinations(opened, 2):
+        groups, others = opened[first].groups, opened[second].groups
+        if groups is None or others is None:
+            continue
+        shared = sorted(set(groups) & set(others))
+        if shared:
+            raise DataError(
+                f"{data.source}: {len(shared)} groups have images in both {first} and {second}, "
+                f"first {shared[0]!r}, so the scores would be too high. Keep each group in one "
+                "split, or set data.shared_groups: allow if that is meant."
+            )
 
 
 def build_classifier(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import sys
@@ -46,6 +47,9 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained ru
 
 def main() -> None:
     """Run the command line; errors that the input causes are printed without a trace."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file name need not be text, and a terminal need not know every letter of a class.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with _errors_as_text():
             app()
@@ -135,18 +139,24 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Split to measure on.")] = "test",
     cpu: Cpu = False,
     classes: Annotated[bool, typer.Option("--classes", help="Also a line per class.")] = False,
+    on_corrupt: Annotated[
+        Literal["stop", "skip"] | None,
+        typer.Option(help="What an unreadable image does [default: as in training]."),
+    ] = None,
 ) -> None:
     """Measure a run's model on a split; writes predictions and metrics into the run."""
     from colabel import api
 
-    report = api.evaluate(run, data=data, split=split, cpu=cpu)
+    evaluated = api.evaluate(run, data=data, split=split, cpu=cpu, on_corrupt=on_corrupt)
     if not _reports():
         return
+    for note in evaluated.notes:
+        print(f"note: {note}", file=sys.stderr)
     console = Console()
-    console.print(metrics_table(report, split))
+    console.print(metrics_table(evaluated.report, split))
     if classes:
-        console.print(class_table(report))
-    console.print(f"written: {run / f'metrics-{split}.json'}", soft_wrap=True, highlight=False)
+        console.print(class_table(evaluated.report))
+    console.print(f"written: {evaluated.path}", soft_wrap=True, highlight=False)
 
 
 @app.command()
@@ -185,7 +195,7 @@ def predict(
         with (
             nullcontext(sys.stdout)
             if out is None
-            else open(out, "w", encoding="utf-8", newline="") as file
+            else open(out, "w", encoding="utf-8", errors="surrogateescape", newline="") as file
         ):
             _write(good(), predictor, form, file)
     except BrokenPipeError:

@@ -50,6 +50,8 @@ class Data(Settings):
     """Share of train that is held out where the data has no validation split."""
     image_size: int = Field(224, ge=16)
     """Side of the square the images are resized to, in pixels."""
+    shared_groups: Literal["stop", "allow"] = "stop"
+    """What a group does, such as a patient, whose images are in more than one split."""
     on_corrupt: Literal["stop", "skip"] = "stop"
     """What an image that cannot be decoded does before the first epoch."""
     verify: bool = True
@@ -104,7 +106,7 @@ class Training(Settings):
     """Automatic mixed precision of the encoder."""
     accumulation: int = Field(1, ge=1)
     """Parts a batch is computed in; only for losses that look at each image alone."""
-    clip: float | None = Field(None, gt=0)
+    clip_gradient: float | None = Field(None, gt=0)
     """Largest norm of the gradient; not in the paper."""
     workers: int | None = Field(None, ge=0)
     """Processes that read images; default: the cores of this process less one, at most 8."""
@@ -178,10 +180,7 @@ def read_recipe(recipe: str | Path) -> dict[str, Any]:
             text = path.read_text("utf-8-sig")
         except UnicodeDecodeError as error:
             raise ConfigError(f"{source} is not a UTF-8 text file: {error}.") from error
-    try:
-        answer = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source} is not valid YAML: {error}") from error
+    answer = _parse(text, source)
     if not isinstance(answer, dict):
         raise ConfigError(f"{source} must be a YAML mapping such as 'method: {{name: kmcl}}'.")
     return answer
@@ -210,10 +209,7 @@ def load_config(recipe: str | Path, changes: Iterable[str] = (), **replaced: Any
         key, equals, text = change.partition("=")
         if not equals or not key:
             raise ConfigError(f"expected key.path=value, got {change!r}.")
-        try:
-            _put(values, key, yaml.safe_load(text))
-        except yaml.YAMLError as error:
-            raise ConfigError(f"the value of {change!r} is not valid YAML: {error}") from error
+        _put(values, key, _parse(text, f"the value of {change!r}"))
     for key, value in replaced.items():
         _put(values, key.replace("__", "."), value)
     return check_config(values)
@@ -230,6 +226,27 @@ def check_config(values: Mapping[str, Any]) -> Config:
     except ValidationError as error:
         lines = [_explain(problem) for problem in error.errors()]
         raise ConfigError("the recipe cannot be used:\n  " + "\n  ".join(lines)) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which also refuses a key that occurs twice instead of taking the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} occurs twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep=deep)
+
+
+def _parse(text: str, source: str) -> Any:
+    """Return what a YAML text says."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{source} is not valid YAML: {error}") from error
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

@@ -194,17 +194,18 @@ def score_predictions(
     )
 
 
-def write_metrics(report: Report, path: Path) -> None:
+def write_metrics(report: Report, path: Path, facts: Mapping[str, Any] | None = None) -> None:
     """Write a report as JSON, undefined values as ``null``; an older file survives a failure.
 
     Args:
         report: what to write.
         path: file to make or replace; its folder must exist.
+        facts: written beside the metrics, such as what they were measured on.
 
     Raises:
         RunError: if the file cannot be written.
     """
-    values = _null_where_undefined(report.to_dict())
+    values = _null_where_undefined({**(facts or {}), **report.to_dict()})
     text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     replace_file(path, lambda file: file.write(text.encode()))
 

@@ -8,12 +8,15 @@ data.
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -28,6 +31,9 @@ FORMAT = 1
 CONFIG, LOG, WEIGHTS, DESCRIPTION = "config.yaml", "log.jsonl", "model.safetensors", "model.json"
 SPLIT = "split.csv"
 """The division of a source that came undivided: columns id and split."""
+DATA = "data.json"
+"""Number and fingerprint of the images of each split, so that a run goes on with the same ones."""
+LAST, LOCK = "last", ".lock"
 
 
 class Selection(Settings):
@@ -60,68 +66,112 @@ class Description(Settings):
     classes: tuple[str, ...]
     method: dict[str, Any]
     encoder: dict[str, Any]
-    image_size: int
-    thresholds: tuple[float, ...]
-    calibration: dict[str, Any] | None = None
+    image_size: int = Field(ge=1, le=4096)
+    thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+    calibration: None = None
     data: dict[str, Any]
     selection: Selection
 
-
-def check_free(folder: Path) -> None:
-    """Raise RunError if a new run cannot begin in this folder.
-
-    What a start leaves behind that failed before its first step is not in the way.
-    """
-    if folder.is_dir() and all(_is_leftover(entry) for entry in folder.iterdir()):
-        return
-    if folder.exists():
-        raise RunError(
-            f"{folder} exists already; add --resume to continue the run in it, or choose another "
-            "folder with --out."
-        )
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Description:
+        if not self.classes or len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes must be at least one, each with a name of its own")
+        if len(self.thresholds) != len(self.classes):
+            raise ValueError(f"{len(self.thresholds)} thresholds for {len(self.classes)} classes")
+        return self
 
 
-def _is_leftover(path: Path) -> bool:
-    """Tell whether a file was written before a run did anything."""
-    return path.name in (CONFIG, SPLIT) or (path.name == LOG and path.stat().st_size == 0)
+@contextmanager
+def claimed_run(folder: Path | None, *, name: str, resume: bool) -> Iterator[Path]:
+    """Hold the folder of a run for this process alone, until the block ends.
 
-
-def create_run(folder: Path, *, resume: bool) -> Path:
-    """Make the folder of a new run, or find that of the run to resume.
+    A start that fails before the first step leaves nothing behind.
 
     Args:
-        folder: where it is to be.
-        resume: whether a run is expected there.
+        folder: of the run; ``None`` makes the first free ``runs/<name>-<number>``.
+        name: of the recipe.
+        resume: whether a run is expected in the folder; a new one needs an empty folder.
 
-    Returns:
+    Yields:
         The folder.
 
     Raises:
-        RunError: if a run is in the way, or none is there to resume.
+        RunError: if the folder is in use, holds something else, holds no run to resume, or cannot
+            be made.
     """
     if resume:
-        if not (folder / CONFIG).is_file():
+        if folder is None or not (folder / CONFIG).is_file():
             raise RunError(
                 f"there is no run to resume in {folder}: it has no {CONFIG}. Give the folder of "
                 "the run as --out, or leave out --resume to start one."
             )
-        return folder
-    check_free(folder)
+        made = False
+    else:
+        folder, made = _make_folder(folder, name)
+    with open(folder / LOCK, "a", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(
+                f"another process is training in {folder}; wait for it, stop it, or choose "
+                "another folder with --out."
+            ) from error
+        try:
+            yield folder
+        finally:
+            if not resume and not _has_begun(folder):
+                _clear(folder, made=made)
+
+
+def _make_folder(folder: Path | None, name: str) -> tuple[Path, bool]:
+    """Return an empty folder, and whether it was made here."""
     try:
+        if folder is None:
+            return _make_next(Path("runs"), name), True
+        made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.iterdir():
-            leftover.unlink()
+        occupied = any(entry.name != LOCK for entry in folder.iterdir())
     except OSError as error:
-        raise RunError(f"the run folder {folder} cannot be made: {error}.") from error
+        raise RunError(
+            f"the run folder {folder} cannot be made: {error.strerror or error}; choose another "
+            "with --out."
+        ) from error
+    if occupied:
+        raise RunError(
+            f"{folder} exists already; add --resume to continue the run in it, or choose another "
+            "folder with --out."
+        )
+    return folder, made
+
+
+def _make_next(parent: Path, name: str) -> Path:
+    """Make the first of ``name-1``, ``name-2``, ... that nobody else makes."""
+    parent.mkdir(exist_ok=True)
+    for number in itertools.count(1):
+        folder = parent / f"{name}-{number}"
+        with suppress(FileExistsError):
+            folder.mkdir()
+            break
     return folder
 
 
-def free_folder(parent: Path, name: str) -> Path:
-    """Return the first of ``parent/name-1``, ``parent/name-2``, ... that does not exist."""
-    number = 1
-    while (parent / f"{name}-{number}").exists():
-        number += 1
-    return parent / f"{name}-{number}"
+def _has_begun(folder: Path) -> bool:
+    """Tell whether a run has something to lose: a line of its log, a state or a model."""
+    log = folder / LOG
+    return (
+        (log.is_file() and log.stat().st_size > 0)
+        or (folder / LAST).exists()
+        or (folder / WEIGHTS).exists()
+    )
+
+
+def _clear(folder: Path, *, made: bool) -> None:
+    """Take away what a start wrote into a folder that was empty before."""
+    for name in (CONFIG, SPLIT, DATA, LOG, LOCK):
+        (folder / name).unlink(missing_ok=True)
+    if made:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def save_model(folder: Path, model: nn.Module, description: Description) -> None:
@@ -172,8 +222,10 @@ def load_description(folder: Path) -> Description:
         return Description.model_validate(content)
     except ValidationError as error:
         problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"])
-        raise RunError(f"{path}: {key}: {problem['msg'].lower()}.") from error
+        key = ".".join(str(part) for part in problem["loc"]) or "content"
+        raise RunError(
+            f"{path}: {key}: {problem['msg'].lower()}; copy the run again, or train anew."
+        ) from error
 
 
 def load_weights(folder: Path, model: nn.Module) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,23 +23,26 @@ from colabel.data.dataset import EvaluationImages, TrainingImages
 from colabel.data.loader import evaluation_loader, training_loader
 from colabel.data.split import write_split_table
 from colabel.data.transforms import Augment
-from colabel.errors import ConfigError, DataError, RunError
+from colabel.errors import ConfigError, DataError
 from colabel.figures import training_curves
 from colabel.files import replace_file
 from colabel.metrics import Report
 from colabel.predictions import Predictions, score_predictions
-from colabel.run import Description, Selection
+from colabel.resuming import check_data, check_settings, write_data
+from colabel.run import Description, Selection, claimed_run
 from colabel.steps import (
     decodable,
+    describe_data,
     name_predictions,
     reading_processes,
-    with_source,
+    with_absolute_paths,
     write_results,
 )
 from colabel.training import (
     Display,
     History,
     Stage,
+    check_stages,
     collect_logits,
     fit,
     make_accelerator,
@@ -47,12 +50,6 @@ from colabel.training import (
 )
 from colabel.training import Settings as LoopSettings
 from colabel.version import VERSION
-
-FREE_TO_CHANGE = (
-    "data.source", "data.verify", "data.cache_mb", "training.workers", "training.save_minutes",
-    "description", "published",
-)  # fmt: skip
-"""Settings that may differ when a run is resumed: they do not change the result."""
 
 
 @dataclass(frozen=True)
@@ -100,21 +97,21 @@ def train(
     """
     name = "run" if isinstance(recipe, Config) else Path(recipe).stem
     config = recipe if isinstance(recipe, Config) else load_config(recipe, changes)
-    config = with_source(config, data)
+    config = with_absolute_paths(config, data)
     if resume and out is None:
         raise ConfigError("--resume needs the folder of the run to go on with: add --out FOLDER.")
     accelerator = make_accelerator(mixed_precision=config.training.precision, cpu=cpu)
-
-    def choose() -> Path:
-        folder = Path(out) if out is not None else runs.free_folder(Path("runs"), name)
-        if not resume:
-            runs.check_free(folder)
-        return folder
-
-    folder = _agreed(choose, accelerator)
-    if resume:
-        _check_unchanged(folder, config)
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+    with ExitStack() as stack:
+        chosen = [""]
+        if accelerator.is_main_process:
+            claim = claimed_run(None if out is None else Path(out), name=name, resume=resume)
+            chosen = [str(stack.enter_context(claim))]
+        if accelerator.num_processes > 1:
+            broadcast_object_list(chosen)
+        folder = Path(chosen[0])
+        if resume:
+            check_settings(folder, config)
+        stack.enter_context(torch.random.fork_rng(devices=range(torch.cuda.device_count())))
         torch.manual_seed(config.training.seed)
         return _train(config, folder, accelerator, resume=resume, display=display)
 
@@ -139,21 +136,24 @@ def _train(
         image_size=config.data.image_size,
     )
     stages = build_stages(model, config)
+    settings = _loop_settings(config)
+    check_stages(stages, settings, accelerator)
+    _check_batch(config, accelerator, len(records["train"]))
     train_records, validation_records = (
         decodable(records[split], split, config, accelerator, display)
         for split in ("train", "val")
     )
     _check_labels(train_records, validation_records)
+    seen = {"train": train_records, "val": validation_records}
     if resume:
-        _check_same_images(folder, train_records)
+        check_data(folder, seen)
     # The same start everywhere; what is drawn while training (dropout) differs by process.
     torch.manual_seed(seed + accelerator.process_index)
-    if main:
-        runs.create_run(folder, resume=resume)
-        if not resume:
-            text = config.to_yaml().encode()
-            replace_file(folder / runs.CONFIG, lambda file: file.write(text))
-            _keep_split(folder, records)
+    if main and not resume:
+        text = config.to_yaml().encode()
+        replace_file(folder / runs.CONFIG, lambda file: file.write(text))
+        write_data(folder, seen)
+        _keep_split(folder, records)
     accelerator.wait_for_everyone()
 
     caches = _caches(config, train_records, validation_records)
@@ -210,7 +210,7 @@ def _train(
         on_best=keep,
         folder=folder,
         accelerator=accelerator,
-        settings=_loop_settings(config),
+        settings=settings,
         resume=resume,
         display=display,
     )
@@ -219,8 +219,13 @@ def _train(
     runs.load_weights(folder, model)
     model.to(accelerator.device)
     predictions = predict(model)
-    report = write_results(predictions, folder, config, main=main)
+    report = score_predictions(
+        predictions,
+        thresholds=config.evaluation.threshold,
+        protocol=config.evaluation.protocol,
+    )
     if main:
+        write_results(predictions, report, folder, describe_data(config, validation_records))
         training_curves(folder / runs.LOG, folder / "curves.png")
     accelerator.wait_for_everyone()
     return Trained(folder, history, report)
@@ -235,16 +240,26 @@ def _check_labels(train_records: Records, validation: Records) -> None:
             raise DataError(f"no image of the split {split} has any label; check the columns.")
 
 
-def _check_same_images(folder: Path, records: Records) -> None:
-    """Refuse to resume a run with other training images, as far as the run knows them."""
-    if not (folder / runs.DESCRIPTION).is_file():
-        return
-    before = runs.load_description(folder).data
-    if before.get("fingerprint") != records.fingerprint():
-        raise DataError(
-            f"the run in {folder} was started with other training images or labels: "
-            f"{before.get('images')} images then, {len(records)} now. Resume it with the data it "
-            "was started with, or start a new run."
+def _check_batch(config: Config, accelerator: Accelerator, images: int) -> None:
+    """Refuse a batch that cannot be made, before any image is decoded."""
+    batch, parts = config.training.batch_size, config.training.accumulation
+    processes = accelerator.num_processes
+    if batch > images:
+        raise ConfigError(
+            f"a batch of {batch} cannot be filled from {images} training images; set "
+            f"training.batch_size to {images} or less."
+        )
+    for what, size in (("training", batch), ("evaluation", config.evaluation.batch_size)):
+        if size % processes:
+            raise ConfigError(
+                f"{what}.batch_size {size} cannot be shared evenly by {processes} processes; "
+                f"choose a multiple of {processes}."
+            )
+    if batch // processes // parts < 2 and not config.encoder.freeze_batch_norm:
+        raise ConfigError(
+            f"a batch of {batch} on {processes} processes in {parts} parts leaves a part of one "
+            "image, which batch normalisation cannot use; take a larger batch or fewer parts, or "
+            "set encoder.freeze_batch_norm: true."
         )
 
 
@@ -266,7 +281,7 @@ def _loop_settings(config: Config) -> LoopSettings:
         weight_decay=training.weight_decay,
         warm_up=training.warm_up,
         ema_decay=training.ema_decay,
-        clip_gradient=training.clip,
+        clip_gradient=training.clip_gradient,
         accumulation=training.accumulation,
         save_every_minutes=training.save_minutes,
     )
@@ -307,44 +322,3 @@ def _keep_split(folder: Path, records: Mapping[str, Records]) -> None:
         write_split_table(
             folder / runs.SPLIT, [one for one, _ in rows], [split for _, split in rows]
         )
-
-
-def _check_unchanged(folder: Path, config: Config) -> None:
-    """Refuse to resume a run with settings that would make it another run."""
-    if not (folder / runs.CONFIG).is_file():
-        raise RunError(
-            f"there is no run to resume in {folder}: it has no {runs.CONFIG}. Give the folder of "
-            "the run as --out, or leave out --resume to start one."
-        )
-    before, now = (
-        _flat(one.model_dump(mode="json")) for one in (load_config(folder / runs.CONFIG), config)
-    )
-    changed = [
-        f"{key} was {json.dumps(before.get(key))}, is {json.dumps(now.get(key))}"
-        for key in sorted({*before, *now})
-        if before.get(key) != now.get(key) and not key.startswith(FREE_TO_CHANGE)
-    ]
-    if changed:
-        raise ConfigError(
-            f"the run in {folder} was started with other settings: {'; '.join(changed)}. Resume "
-            "it with the recipe and the changes it was started with, or start a new run."
-        )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat
-
-
-def _agreed(choose: Callable[[], Path], accelerator: Accelerator) -> Path:
-    """Let the main process choose a path for all of them."""
-    chosen = [str(choose()) if accelerator.is_main_process else ""]
-    if accelerator.num_processes > 1:
-        broadcast_object_list(chosen)
-    return Path(chosen[0])

@@ -205,5 +205,6 @@ def _start_method(workers: int) -> str | None:
 
 
 def _ignore_interrupts(worker: int) -> None:  # noqa: ARG001
-    """Leave Ctrl-C to the main process, which finishes its batch and then ends the workers."""
+    """Leave Ctrl-C and SIGTERM to the main process, which saves its state and ends the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

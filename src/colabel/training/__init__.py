@@ -4,7 +4,7 @@ from colabel.training.collect import Collected, collect_logits, prepare_evaluati
 from colabel.training.display import Display, make_display
 from colabel.training.distributed import gather_output, gather_with_gradient, make_accelerator
 from colabel.training.log import read_log
-from colabel.training.loop import History, fit
+from colabel.training.loop import History, check_stages, fit
 from colabel.training.settings import Settings
 from colabel.training.stage import Diagnostics, Objective, Stage, Term
 
@@ -17,6 +17,7 @@ __all__ = [
     "Settings",
     "Stage",
     "Term",
+    "check_stages",
     "collect_logits",
     "fit",
     "gather_output",

@@ -10,6 +10,7 @@ objectives that compare images alike.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,8 @@ def make_accelerator(*, mixed_precision: str = "no", cpu: bool = False) -> Accel
         cpu: stay on the CPU where there is a GPU.
 
     Raises:
-        ConfigError: if the precision is unknown, or is one that the CPU does not offer.
+        ConfigError: if the precision is unknown, or is one that the CPU does not offer, or if the
+            processes that torchrun started do not work together.
     """
     if mixed_precision not in PRECISIONS:
         raise ConfigError(
@@ -46,13 +48,22 @@ def make_accelerator(*, mixed_precision: str = "no", cpu: bool = False) -> Accel
         )
     if mixed_precision == "fp16" and (cpu or not torch.cuda.is_available()):
         raise ConfigError("mixed precision 'fp16' needs a GPU; on the CPU use 'bf16' or 'no'.")
+    expected = int(os.environ.get("WORLD_SIZE", "1"))
+    # Started by torchrun without a GPU, accelerate would take each process for the only one.
+    cpu = cpu or (expected > 1 and not torch.cuda.is_available())
     # accelerate refuses to change these once set, and offers no other way to begin anew
     AcceleratorState._reset_state(reset_partial_state=world_size() == 1)
-    return Accelerator(
+    accelerator = Accelerator(
         mixed_precision=mixed_precision,
         cpu=cpu,
         dataloader_config=DataLoaderConfiguration(split_batches=True, even_batches=True),
     )
+    if not expected == accelerator.num_processes == world_size():
+        raise ConfigError(
+            f"torchrun started {expected} processes, but {accelerator.num_processes} of them "
+            "found each other; start as many as there are GPUs, or add --cpu."
+        )
+    return accelerator
 
 
 def world_size() -> int:

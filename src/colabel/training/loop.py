@@ -93,7 +93,7 @@ def fit(
         WeightsError: if the saved state is that of another model.
     """
     settings = settings or Settings()
-    _check(stages, settings, accelerator)
+    check_stages(stages, settings, accelerator)
     last = folder / "last"
     saved = load_state(last)
     plan = _plan(stages, settings)
@@ -168,7 +168,8 @@ def _run_stages(
     return True
 
 
-def _check(stages: Sequence[Stage], settings: Settings, accelerator: Accelerator) -> None:
+def check_stages(stages: Sequence[Stage], settings: Settings, accelerator: Accelerator) -> None:
+    """Raise ConfigError if stages, settings and accelerator do not fit together."""
     names = [stage.name for stage in stages]
     if not names or len(set(names)) != len(names):
         raise ConfigError(f"expected stages, each with a name of its own, got {names}.")

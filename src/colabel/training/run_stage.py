@@ -230,8 +230,9 @@ class StageRun:
         raise NonFiniteLossError(
             f"stage {self._stage.name!r}, epoch {position.epoch + 1}, batch {position.batch + 1}: "
             f"the loss or its gradient is not finite: {values}, gradient norm "
-            f"{losses.gradient_norm:g}; {state}. Lower the learning rate, set clip_gradient, "
-            "lower the weight of the term that grew, or train without mixed precision."
+            f"{losses.gradient_norm:g}; {state}. In a new run lower the learning rate, set "
+            "training.clip_gradient, lower the weight of the term that grew, or train without "
+            "mixed precision."
         )
 
     def _end_epoch(self) -> None:
