@@ -1,10 +1,19 @@
 import errno
+import fcntl
 import json
+import math
 import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from tiny_runs import ENVIRONMENT
 from torch import nn
 
 from colabel import run as runs
@@ -67,55 +76,213 @@ def test_a_full_disk_keeps_the_previous_model(saved, monkeypatch, at):
     assert same(restored, model())
 
 
+@contextmanager
+def run_in(folder, *, resume=False, name="a"):
+    """Claim a folder and leave in it what a start writes first."""
+    with runs.claimed_run(folder, name=name, resume=resume) as claimed:
+        if not resume:
+            for file in ("config.yaml", "split.csv", "data.json", "log.jsonl"):
+                (claimed / file).write_text("")
+        yield claimed
+
+
 def test_a_run_begins_in_a_new_or_an_empty_folder(tmp_path):
-    for folder in (tmp_path, tmp_path / "a" / "b"):
-        assert runs.create_run(folder, resume=False) == folder
-        assert folder.is_dir()
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", tmp_path / "a" / "b"):
+        with run_in(folder) as claimed:
+            assert claimed == folder
+            (folder / "log.jsonl").write_text("one line")
+        assert (folder / "config.yaml").is_file()
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "last", "notes.txt", "log.jsonl"])
-def test_a_folder_with_anything_of_value_is_not_taken(tmp_path, name):
-    (tmp_path / "config.yaml").write_text("")
-    (tmp_path / name).write_text("one line")
-    for attempt in (runs.check_free, lambda folder: runs.create_run(folder, resume=False)):
-        with pytest.raises(RunError, match=r"exists already; add --resume .* or choose another"):
-            attempt(tmp_path)
-    assert (tmp_path / name).read_text() == "one line"
+@pytest.mark.parametrize(
+    "name",
+    ["config.yaml", "split.csv", "data.json", "model.safetensors", "last", "notes.txt", ".hidden"],
+)
+def test_a_folder_with_any_content_is_neither_taken_nor_changed(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with (
+        pytest.raises(RunError, match=r"exists already; add --resume .* or choose another"),
+        run_in(tmp_path),
+    ):
+        pytest.fail("the folder was taken")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
 
 
-def test_a_file_is_no_folder_for_a_run(tmp_path):
-    path = tmp_path / "run"
+def test_a_file_is_no_folder_for_a_run(tmp_path, monkeypatch):
+    path = tmp_path / "runs"
     path.write_text("a file")
-    with pytest.raises(RunError, match="exists already"):
-        runs.create_run(path, resume=False)
-    with pytest.raises(RunError, match="cannot be made"):
-        runs.create_run(path / "run", resume=False)
+    monkeypatch.chdir(tmp_path)
+    for folder, named in (
+        (path, str(path)),
+        (path / "run", str(path / "run")),
+        (None, "runs/a-1"),
+    ):
+        with (
+            pytest.raises(RunError, match=f"the run folder {named} cannot be made"),
+            run_in(folder),
+        ):
+            pytest.fail("the folder was taken")
     assert path.read_text() == "a file"
 
 
-def test_what_a_failed_start_left_is_not_in_the_way(tmp_path):
-    (tmp_path / "config.yaml").write_text("training: {}")
-    (tmp_path / "split.csv").write_text("id,split\n")
-    (tmp_path / "log.jsonl").write_text("")
-    runs.check_free(tmp_path)
-    runs.create_run(tmp_path, resume=False)
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("error", [RunError("no"), KeyboardInterrupt()])
+@pytest.mark.parametrize("there", [False, True])
+def test_a_failed_start_leaves_the_folder_as_it_was(tmp_path, error, there):
+    folder = tmp_path / "run"
+    if there:
+        folder.mkdir()
+    for _ in range(2):
+        with pytest.raises(type(error)), run_in(folder):
+            raise error
+        assert folder.exists() == there
+        assert not there or not list(folder.iterdir())
+
+
+def test_what_the_user_puts_into_a_failing_start_is_kept(tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(RunError), run_in(folder):
+        (folder / "notes.txt").write_text("mine")
+        raise RunError("no")
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "last", "model.safetensors"])
+def test_a_run_that_has_begun_is_kept_when_it_fails(tmp_path, name):
+    with pytest.raises(RunError, match="later"), run_in(tmp_path):
+        (tmp_path / name).write_text("one line")
+        raise RunError("later")
+    assert (tmp_path / "config.yaml").is_file()
+    assert (tmp_path / name).read_text() == "one line"
 
 
 def test_only_a_run_can_be_resumed(tmp_path):
     for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(RunError, match=r"no run to resume in .*leave out --resume"):
-            runs.create_run(folder, resume=True)
+        with (
+            pytest.raises(RunError, match=r"no run to resume in .*leave out --resume"),
+            run_in(folder, resume=True),
+        ):
+            pytest.fail("there is no run")
     (tmp_path / "config.yaml").write_text("training: {}")
-    assert runs.create_run(tmp_path, resume=True) == tmp_path
+    with pytest.raises(RunError, match="failed"), run_in(tmp_path, resume=True) as claimed:
+        assert claimed == tmp_path
+        raise RunError("failed")
     assert (tmp_path / "config.yaml").read_text() == "training: {}"
 
 
-def test_the_first_free_folder(tmp_path):
-    assert runs.free_folder(tmp_path / "runs", "a") == tmp_path / "runs" / "a-1"
-    for name in ("a-1", "a-2", "a-4", "b-3"):
-        (tmp_path / name).mkdir()
-    assert runs.free_folder(tmp_path, "a") == tmp_path / "a-3"
+def test_default_names_begun_at_once_are_different_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a-1", "a-2", "a-5", "b-3"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    together = threading.Barrier(8)
+
+    def claim(_):
+        together.wait()
+        with run_in(None) as folder:
+            together.wait()  # all are held
+            (folder / "log.jsonl").write_text("one line")
+            return folder.name
+
+    with ThreadPoolExecutor(8) as threads:
+        names = sorted(threads.map(claim, range(8)), key=lambda name: int(name[2:]))
+    assert names == ["a-3", "a-4", "a-6", "a-7", "a-8", "a-9", "a-10", "a-11"]
+
+
+HOLDER = """
+import os, sys, time
+from pathlib import Path
+from colabel.run import claimed_run
+with claimed_run(Path(sys.argv[1]), name="a", resume=False):
+    child = os.fork()  # as a process that reads images, which may outlive the run for a moment
+    if child:
+        print(child, flush=True)
+    time.sleep(120)
+"""
+
+
+def test_one_process_holds_a_folder_until_it_ends_however(tmp_path):
+    folder = tmp_path / "run"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, folder],
+        env=os.environ | ENVIRONMENT,
+        stdout=subprocess.PIPE,
+    )
+    child = None
+    try:
+        child = int(holder.stdout.readline())
+        for resume in (False, True):
+            if resume:
+                (folder / "config.yaml").write_text("")
+            with (
+                pytest.raises(RunError, match=f"another process is training in {folder}; wait"),
+                run_in(folder, resume=resume),
+            ):
+                pytest.fail("two processes hold one folder")
+        holder.kill()
+        holder.wait()
+        os.kill(child, 0)  # still there
+        with run_in(folder, resume=True):
+            pass
+    finally:
+        holder.kill()
+        holder.communicate()
+        if child is not None:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_a_folder_is_free_again_after_its_run(tmp_path):
+    with run_in(tmp_path):
+        (tmp_path / "log.jsonl").write_text("one line")
+    for _ in range(2):
+        with run_in(tmp_path, resume=True):
+            pass
+
+
+def test_a_folder_taken_between_look_and_lock_is_refused(tmp_path, monkeypatch):
+    """Whatever another start does in between, nothing of its run is touched."""
+    look = runs._make_folder
+
+    def meanwhile(*arguments):
+        answer = look(*arguments)
+        (tmp_path / "config.yaml").write_text("of another run")
+        return answer
+
+    monkeypatch.setattr(runs, "_make_folder", meanwhile)
+    with pytest.raises(RunError, match="exists already"), run_in(tmp_path):
+        pytest.fail("the folder was taken")
+    assert (tmp_path / "config.yaml").read_text() == "of another run"
+
+
+def test_a_lock_that_was_taken_away_holds_nothing(tmp_path, monkeypatch):
+    lock = fcntl.flock
+
+    def too_late(file, operation):
+        (tmp_path / ".lock").unlink(missing_ok=True)
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", too_late)
+    with pytest.raises(RunError, match="another process is training"), run_in(tmp_path):
+        pytest.fail("two processes could hold the folder")
+
+
+def test_a_folder_that_cannot_be_locked_is_named(tmp_path, monkeypatch):
+    (tmp_path / "one" / ".lock").mkdir(parents=True)
+    with (
+        pytest.raises(RunError, match=r"one/.lock cannot be locked: Is a dir"),
+        run_in(tmp_path / "one"),
+    ):
+        pytest.fail("the folder was taken")
+
+    def unable(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", unable)
+    with (
+        pytest.raises(RunError, match=r"cannot be locked: No locks available"),
+        run_in(tmp_path / "two"),
+    ):
+        pytest.fail("the folder was taken")
 
 
 def test_a_folder_without_a_model_is_named(tmp_path):
@@ -136,6 +303,15 @@ def test_a_folder_without_a_model_is_named(tmp_path):
         ({"classes": None}, "model.json: classes: "),
         ({"flavour": "sweet"}, "model.json: flavour: "),
         ({"image_size": "large"}, "model.json: image_size: "),
+        ({"image_size": 0}, "model.json: image_size: .*greater than or equal to 1"),
+        ({"image_size": 10**6}, "model.json: image_size: .*less than or equal to 4096"),
+        ({"thresholds": [0.5]}, "model.json: content: .*1 thresholds for 2 classes"),
+        ({"thresholds": [0.5, 1.5]}, "model.json: thresholds.1: .*less than or equal to 1"),
+        ({"thresholds": [-0.1, 0.5]}, "model.json: thresholds.0: .*greater than or equal to 0"),
+        ({"thresholds": [0.5, math.nan]}, "model.json: thresholds.1: .*finite number"),
+        ({"classes": ["cat", "cat"]}, "model.json: content: .*each with a name of its own"),
+        ({"classes": [], "thresholds": []}, "model.json: content: .*at least one"),
+        ({"calibration": {"temperature": 2}}, "model.json: calibration: "),
     ],
 )
 def test_a_description_that_cannot_be_used_is_named(saved, change, message):

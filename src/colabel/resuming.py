@@ -77,7 +77,8 @@ def check_data(folder: Path, records: Mapping[str, Records]) -> None:
         before = json.loads((folder / runs.DATA).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(
-            f"{folder / runs.DATA} cannot be read ({error}); copy the whole run folder."
+            f"{folder / runs.DATA} cannot be read ({error}); copy the whole run folder, or "
+            "start a new run."
         ) from error
     for split, facts in _facts(records).items():
         if before.get(split) != facts:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import fcntl
 import itertools
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 from pydantic import Field, ValidationError, model_validator
 from safetensors import SafetensorError
@@ -108,19 +109,60 @@ def claimed_run(folder: Path | None, *, name: str, resume: bool) -> Iterator[Pat
         made = False
     else:
         folder, made = _make_folder(folder, name)
-    with open(folder / LOCK, "a", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(
-                f"another process is training in {folder}; wait for it, stop it, or choose "
-                "another folder with --out."
-            ) from error
+    with _locked(folder):
+        if not resume:
+            _check_empty(folder)  # again: a run may have begun and ended since
         try:
             yield folder
         finally:
             if not resume and not _has_begun(folder):
                 _clear(folder, made=made)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder; the system takes it back when this process ends, however."""
+    busy = (
+        f"another process is training in {folder}; wait for it, stop it, or choose another folder "
+        "with --out."
+    )
+    with _open_lock(folder) as lock:
+        # A worker that outlives a killed run for a moment must not hold the folder.
+        os.register_at_fork(after_in_child=lock.close)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(busy) from error
+        except OSError as error:
+            raise RunError(_cannot_lock(folder, error)) from error
+        try:
+            if not _is_at(folder / LOCK, lock):  # a start that failed took it away just now
+                raise RunError(busy)
+            yield
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def _open_lock(folder: Path) -> TextIO:
+    try:
+        return open(folder / LOCK, "a", encoding="utf-8")
+    except OSError as error:
+        raise RunError(_cannot_lock(folder, error)) from error
+
+
+def _cannot_lock(folder: Path, error: OSError) -> str:
+    return (
+        f"{folder / LOCK} cannot be locked: {error.strerror or error}; check the permissions, or "
+        "use a folder on another disk."
+    )
+
+
+def _is_at(path: Path, file: TextIO) -> bool:
+    """Tell whether an open file is still the one at a path."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _make_folder(folder: Path | None, name: str) -> tuple[Path, bool]:
@@ -130,10 +172,22 @@ def _make_folder(folder: Path | None, name: str) -> tuple[Path, bool]:
             return _make_next(Path("runs"), name), True
         made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"the run folder {folder or f'runs/{name}-1'} cannot be made: "
+            f"{error.strerror or error}; choose another with --out."
+        ) from error
+    _check_empty(folder)
+    return folder, made
+
+
+def _check_empty(folder: Path) -> None:
+    """Refuse a folder that holds anything but a lock."""
+    try:
         occupied = any(entry.name != LOCK for entry in folder.iterdir())
     except OSError as error:
         raise RunError(
-            f"the run folder {folder} cannot be made: {error.strerror or error}; choose another "
+            f"the run folder {folder} cannot be read: {error.strerror or error}; choose another "
             "with --out."
         ) from error
     if occupied:
@@ -141,7 +195,6 @@ def _make_folder(folder: Path | None, name: str) -> tuple[Path, bool]:
             f"{folder} exists already; add --resume to continue the run in it, or choose another "
             "folder with --out."
         )
-    return folder, made
 
 
 def _make_next(parent: Path, name: str) -> Path:

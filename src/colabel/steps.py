@@ -63,7 +63,7 @@ def decodable(
 ) -> Records:
     """Decode every image once on the main process, and stop or leave out as the user asked."""
     corrupt: list[list[tuple[int, str]]] = [[]]
-    if config.data.verify and accelerator.is_main_process:
+    if (config.data.verify or on_corrupt == "skip") and accelerator.is_main_process:
         if display is not None:
             display.note(f"{split}: decoding {len(records)} images once")
         corrupt = [verify_images(records)]
@@ -98,7 +98,10 @@ def with_classes(records: Records, classes: Sequence[str], source: str) -> Recor
         targets[:, classes.index(name)] = records.targets[:, column]
     notes = records.notes
     if missing:
-        notes = (*notes, f"labels that the data does not have, taken as unknown: {missing}")
+        notes = (
+            *notes,
+            f"labels that the data does not have, taken as unknown: {', '.join(missing)}",
+        )
     return replace(records, targets=targets, classes=tuple(classes), notes=notes)
 
 

@@ -13,6 +13,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from colabel import run as runs
 from colabel.build import build_classifier, build_stages, open_training_data
@@ -138,12 +139,13 @@ def _train(
     stages = build_stages(model, config)
     settings = _loop_settings(config)
     check_stages(stages, settings, accelerator)
-    _check_batch(config, accelerator, len(records["train"]))
+    _check_labels(records["train"], records["val"])
+    _check_batch(config, accelerator, model, len(records["train"]))
     train_records, validation_records = (
         decodable(records[split], split, config, accelerator, display)
         for split in ("train", "val")
     )
-    _check_labels(train_records, validation_records)
+    _check_labels(train_records, validation_records)  # again: some may have been left out
     seen = {"train": train_records, "val": validation_records}
     if resume:
         check_data(folder, seen)
@@ -152,8 +154,8 @@ def _train(
     if main and not resume:
         text = config.to_yaml().encode()
         replace_file(folder / runs.CONFIG, lambda file: file.write(text))
-        write_data(folder, seen)
         _keep_split(folder, records)
+        write_data(folder, seen)
     accelerator.wait_for_everyone()
 
     caches = _caches(config, train_records, validation_records)
@@ -240,7 +242,7 @@ def _check_labels(train_records: Records, validation: Records) -> None:
             raise DataError(f"no image of the split {split} has any label; check the columns.")
 
 
-def _check_batch(config: Config, accelerator: Accelerator, images: int) -> None:
+def _check_batch(config: Config, accelerator: Accelerator, model: nn.Module, images: int) -> None:
     """Refuse a batch that cannot be made, before any image is decoded."""
     batch, parts = config.training.batch_size, config.training.accumulation
     processes = accelerator.num_processes
@@ -255,7 +257,10 @@ def _check_batch(config: Config, accelerator: Accelerator, images: int) -> None:
                 f"{what}.batch_size {size} cannot be shared evenly by {processes} processes; "
                 f"choose a multiple of {processes}."
             )
-    if batch // processes // parts < 2 and not config.encoder.freeze_batch_norm:
+    rows = batch // processes
+    piece = -(-rows // parts)
+    normalised = any(isinstance(one, _BatchNorm) and one.training for one in model.modules())
+    if normalised and (rows % piece or piece) < 2:  # the last piece is what the others leave
         raise ConfigError(
             f"a batch of {batch} on {processes} processes in {parts} parts leaves a part of one "
             "image, which batch normalisation cannot use; take a larger batch or fewer parts, or "
