@@ -207,6 +207,39 @@ def test_groups_are_not_torn(tmp_path):
     assert sum(map(len, groups)) == len(set.union(*groups)) == 10
 
 
+def write_patients(folder, *, shared):
+    """Write a divided table in which one patient has these images; return its data."""
+    lines = ["path,labels,patient,split"]
+    for number, split in enumerate(["train"] * 6 + ["val"] * 3 + ["test"] * 3):
+        write_image(folder / f"{number}.png")
+        patient = "p" if number in shared else number
+        lines.append(f"{number}.png,{'ab'[number % 2]},{patient},{split}")
+    (folder / "labels.csv").write_text("\n".join(lines))
+    return Data(source=str(folder / "labels.csv"))
+
+
+@pytest.mark.parametrize(
+    ("shared", "splits"),
+    [((4, 5, 6), ("train", "val")), ((0, 10), ("train", "test")), ((7, 11), ("val", "test"))],
+)
+def test_groups_in_two_splits_stop_training_unless_allowed(tmp_path, shared, splits):
+    data = write_patients(tmp_path, shared=shared)
+    both = " and ".join(splits)
+    with pytest.raises(
+        DataError,
+        match=f"1 groups have images in both {both}, first 'p'.*data.shared_groups: allow",
+    ):
+        open_training_data(data, seed=0)
+    allowed = open_training_data(data.model_copy(update={"shared_groups": "allow"}), seed=0)
+    assert (len(allowed["train"]), len(allowed["val"])) == (6, 3)
+    assert set(open_source(data)) == {"train", "val", "test"}  # to look at it is no training
+
+
+def test_groups_within_one_split_are_welcome(tmp_path):
+    parts = open_training_data(write_patients(tmp_path, shared=(1, 2, 3)), seed=0)
+    assert parts["train"].groups.count("p") == 3
+
+
 def test_a_source_without_validation_gives_up_a_share_of_its_training_images(folders):
     data = Data(source=f"coco2014:{folders / 'coco2014'}", validation_fraction=0.25)
     whole = open_source(data)["train"]

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,30 @@ def test_evaluate_prints_and_writes_the_metrics(run, capsys):
     assert all(name in printed for name in CLASSES)
     assert f"written: {run / 'metrics-test.json'}\n" in printed
     assert (run / "predictions-test.npz").is_file()
+
+
+def test_evaluate_says_what_it_left_out_and_where_it_wrote(run, tmp_path, capsys):
+    table = write_tiny_table(tmp_path, images=9, classes=("cat", "owl"))
+    (tmp_path / "images" / "04.png").write_bytes(b"no image")
+    arguments = ("evaluate", run, "--data", table, "--split", "all", "--cpu")
+    assert command(*arguments) == 2
+    assert "04.png: not an image of a known format" in capsys.readouterr().err
+    assert not (run / "metrics-all-labels.json").exists()
+    assert command(*arguments, "--on-corrupt", "skip") == 0
+    printed = capsys.readouterr()
+    assert "note: labels that the data does not have, taken as unknown: dog\n" in printed.err
+    assert "note: 1 of 9 images cannot be decoded and were left out" in printed.err
+    assert f"written: {run / 'metrics-all-labels.json'}\n" in printed.out
+    assert "8 images, 3 classes" in printed.out
+
+
+def test_a_file_name_that_is_no_text_is_written_out(run, mixed, tmp_path, capsys):
+    path = os.fsdecode(os.fsencode(mixed) + b"/\xff.png")
+    (mixed / "a.png").rename(path)
+    assert command("predict", run, path) == 0
+    assert "\\udcff.png," in capsys.readouterr().out
+    assert command("predict", run, path, "--out", tmp_path / "out.csv") == 0
+    assert b"/\xff.png," in (tmp_path / "out.csv").read_bytes()
 
 
 def test_predictions_as_csv(run, mixed, capsys):
@@ -280,8 +305,8 @@ def test_an_interrupted_run_says_how_to_go_on(monkeypatch, capsys):
 
 
 def test_only_the_first_process_prints_results(run, monkeypatch, capsys):
-    report = api.evaluate(run, cpu=True)
-    monkeypatch.setattr(api, "evaluate", lambda *_, **__: report)
+    evaluated = replace(api.evaluate(run, cpu=True), notes=("one image was left out",))
+    monkeypatch.setattr(api, "evaluate", lambda *_, **__: evaluated)
     monkeypatch.setattr(api, "train", interrupted("runs/mine"))
     monkeypatch.setenv("RANK", "1")
     assert command("evaluate", run) == 0
@@ -289,7 +314,9 @@ def test_only_the_first_process_prints_results(run, monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
     monkeypatch.setenv("RANK", "0")
     assert command("evaluate", run) == 0
-    assert "mAP" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "mAP" in printed.out
+    assert printed.err == "note: one image was left out\n"
 
 
 def test_a_metric_that_is_not_defined_is_a_dash():

@@ -158,6 +158,8 @@ def test_a_message_about_a_whole_group_does_not_print_it(covariance):
         ("training.epochs.more=3", "training.epochs.more: training.epochs is a value, not a gro"),
         ("training.epochs=[", "the value of 'training.epochs=[' is not valid YAML"),
         ("description=!!python/name:os.system", "is not valid YAML"),
+        ("training={epochs: 3, seed: 1, 'epochs': 4}", "the key 'epochs' occurs twice"),
+        (f"data.options={'[' * 5000}", "is not valid YAML: maximum recursion depth"),
     ],
 )
 def test_a_change_that_cannot_be_read_is_named(change, message):
@@ -182,6 +184,9 @@ def test_a_recipe_that_does_not_exist_is_named_with_the_nearest():
     ("content", "message"),
     [
         (b"training: {epochs: 3", "not valid YAML"),
+        (b"training: {epochs: 3}\ndata: {}\ntraining: {seed: 1}\n", "'training' occurs twice"),
+        (b"training:\n  epochs: 3\n  epochs: 3\n", "the key 'epochs' occurs twice"),
+        (b"description: " + b"[" * 5000, "maximum recursion depth"),
         (b"- training\n- data\n", "must be a YAML mapping"),
         (b"", "must be a YAML mapping"),
         (b"\xff\xfe\x00", "not a UTF-8 text file"),
@@ -193,3 +198,33 @@ def test_a_file_that_is_no_recipe_is_named(tmp_path, content, message):
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=f"mine.yaml.*{message}"):
         load_config(path)
+
+
+def test_a_repeated_key_is_named_with_its_line():
+    message = refused("training={epochs: 3, epochs: 4}")
+    assert "'epochs' occurs twice" in message
+    assert "line 1, column 13" in message
+
+
+def test_a_key_may_stand_in_two_groups_and_replace_a_merged_one(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "data: {options: {seed: 1}}\n"
+        "training: &usual {epochs: 3, seed: 1}\n"
+        "augmentation: {operations: 1}\n"
+    )
+    assert load_config(path).training.seed == 1
+    path.write_text("data: {options: {seed: {a: &a {x: 1, y: 2}, b: {<<: *a, y: 3}}}}\n")
+    assert load_config(path).data.options["seed"]["b"] == {"x": 1, "y": 3}
+
+
+def test_the_gradient_is_clipped_by_the_name_the_message_gives():
+    assert load_config("shapes-kmcl", ["training.clip_gradient=0.5"]).training.clip_gradient == 0.5
+    assert check_config({}).training.clip_gradient is None
+    assert "unknown key 'training.clip'" in refused("training.clip=0.5")
+    assert "greater than 0" in refused("training.clip_gradient=0")
+
+
+def test_what_a_group_in_two_splits_does_is_stop_or_allow():
+    assert check_config({}).data.shared_groups == "stop"
+    assert "'stop' or 'allow'" in refused("data.shared_groups=skip")

@@ -86,6 +86,15 @@ def run_in(folder, *, resume=False, name="a"):
         yield claimed
 
 
+def fail_in(folder, error, *, write=None, resume=False):
+    """Write a file into a claimed folder, then fail."""
+    with run_in(folder, resume=resume) as claimed:
+        assert claimed == folder
+        if write is not None:
+            (folder / write).write_text("one line")
+        raise error
+
+
 def test_a_run_begins_in_a_new_or_an_empty_folder(tmp_path):
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "empty", tmp_path / "a" / "b"):
@@ -134,25 +143,23 @@ def test_a_failed_start_leaves_the_folder_as_it_was(tmp_path, error, there):
     if there:
         folder.mkdir()
     for _ in range(2):
-        with pytest.raises(type(error)), run_in(folder):
-            raise error
+        with pytest.raises(type(error)):
+            fail_in(folder, error)
         assert folder.exists() == there
         assert not there or not list(folder.iterdir())
 
 
 def test_what_the_user_puts_into_a_failing_start_is_kept(tmp_path):
     folder = tmp_path / "run"
-    with pytest.raises(RunError), run_in(folder):
-        (folder / "notes.txt").write_text("mine")
-        raise RunError("no")
+    with pytest.raises(RunError, match="no"):
+        fail_in(folder, RunError("no"), write="notes.txt")
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
 
 @pytest.mark.parametrize("name", ["log.jsonl", "last", "model.safetensors"])
 def test_a_run_that_has_begun_is_kept_when_it_fails(tmp_path, name):
-    with pytest.raises(RunError, match="later"), run_in(tmp_path):
-        (tmp_path / name).write_text("one line")
-        raise RunError("later")
+    with pytest.raises(RunError, match="later"):
+        fail_in(tmp_path, RunError("later"), write=name)
     assert (tmp_path / "config.yaml").is_file()
     assert (tmp_path / name).read_text() == "one line"
 
@@ -165,9 +172,8 @@ def test_only_a_run_can_be_resumed(tmp_path):
         ):
             pytest.fail("there is no run")
     (tmp_path / "config.yaml").write_text("training: {}")
-    with pytest.raises(RunError, match="failed"), run_in(tmp_path, resume=True) as claimed:
-        assert claimed == tmp_path
-        raise RunError("failed")
+    with pytest.raises(RunError, match="failed"):
+        fail_in(tmp_path, RunError("failed"), resume=True)
     assert (tmp_path / "config.yaml").read_text() == "training: {}"
 
 
@@ -225,10 +231,10 @@ def test_one_process_holds_a_folder_until_it_ends_however(tmp_path):
         with run_in(folder, resume=True):
             pass
     finally:
-        holder.kill()
-        holder.communicate()
         if child is not None:
             os.kill(child, signal.SIGKILL)
+        holder.kill()
+        holder.communicate()
 
 
 def test_a_folder_is_free_again_after_its_run(tmp_path):

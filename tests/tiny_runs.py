@@ -34,7 +34,9 @@ def write_tiny_table(folder, *, images=IMAGES, classes=CLASSES):
     lines = ["path,labels"]
     for number in range(images):
         write_image(folder / "images" / f"{number:02}.png", size=(40, 36), seed=number)
-        labels = [name for name in classes if generator.random() < 0.5] or [classes[number % 3]]
+        labels = [name for name in classes if generator.random() < 0.5] or [
+            classes[number % len(classes)]
+        ]
         lines.append(f"images/{number:02}.png,{';'.join(labels)}")
     table = folder / "labels.csv"
     table.write_text("\n".join(lines) + "\n")

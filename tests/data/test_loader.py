@@ -1,5 +1,4 @@
-import os
-import signal
+import subprocess
 
 import pytest
 import torch
@@ -172,14 +171,16 @@ def test_an_error_in_a_worker_keeps_its_kind_and_names_the_image():
 
 
 @forks
-def test_workers_ignore_an_interrupt():
-    loader = training(12, workers=1)
+@pytest.mark.parametrize("name", ["INT", "TERM"])
+def test_workers_ignore_a_signal_to_all_processes(name):
+    """A terminal, or whatever ends a job, sends it to the workers too."""
+    loader = training(40, workers=1)
     set_epoch(loader, 0)
     batches = iter(loader)
     first = next(batches)
-    for worker in batches._workers:
-        os.kill(worker.pid, signal.SIGINT)
-    assert same([first, *batches], epoch_of(training(12), 0))
+    (worker,) = batches._workers
+    subprocess.run(["sh", "-c", f"kill -{name} {worker.pid}"], check=True)
+    assert same([first, *batches], epoch_of(training(40), 0))
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])

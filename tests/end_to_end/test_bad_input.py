@@ -1,6 +1,7 @@
 """What cannot be used is named before the first batch, without a trace, and nothing is lost."""
 
 import json
+import shutil
 
 import pytest
 from fakes import (
@@ -12,9 +13,10 @@ from fakes import (
     write_image,
     write_voc,
 )
-from tiny_runs import command, write_recipe, write_tiny_table
+from tiny_runs import CLASSES, command, write_recipe, write_tiny_table
 
-from colabel import api
+from colabel import api, training_run
+from colabel.errors import RunError
 
 
 @pytest.fixture
@@ -59,7 +61,8 @@ def test_the_folder_is_good_before_it_is_spoilt(folder):
         ("training.epoch=3", "unknown key 'training.epoch'; did you mean 'epochs'?"),
         ("encoder.name=test_efficentnet", "did you mean 'test_efficientnet"),
         ("encoder.weights=nowhere.pt", "nowhere.pt"),
-        ("training.batch_size=99", "set the batch size to"),
+        ("training.batch_size=99", "cannot be filled from 12 training images; set training.batch"),
+        ("training.batch_size=1", "leaves a part of one image, which batch normalisation cannot"),
         ("training.accumulation=2", "set accumulation to 1"),
         (
             "method.weights={classification: 0, contrastive: 0, reconstruction: 0}",
@@ -240,8 +243,122 @@ def test_a_run_is_not_resumed_with_other_images(trained, tmp_path, capsys):
     before = contents(trained / "run")
     arguments = ("--resume", "--set", "training.epochs=1")
     assert train(trained, *arguments, data=other) == 2
-    assert "started with other training images or labels" in capsys.readouterr().err
+    assert "started with other images or labels: the split train" in capsys.readouterr().err
     assert contents(trained / "run") == before
+
+
+def divided(folder, change=None):
+    """Write a divided table, of which one row may be changed."""
+    rows = [
+        f"images/{n:02}.png,{CLASSES[n % 3]},{'train' if n < 12 else 'val'}" for n in range(16)
+    ]
+    if change is not None:
+        number, before, after = change
+        assert before in rows[number]
+        rows[number] = rows[number].replace(before, after)
+    write_rows(folder, "path,labels,split", *rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "split"),
+    [
+        ((0, "cat", "dog"), "train"),
+        ((11, ",train", ",test"), "train"),
+        ((13, "dog", "owl"), "val"),
+        ((12, ",val", ",test"), "val"),
+    ],
+)
+def test_a_run_stopped_in_its_first_epoch_goes_on_with_its_own_data_alone(
+    folder, capsys, monkeypatch, change, split
+):
+    def stop(*_, **__):
+        raise RunError("stopped before the first validation ended")
+
+    divided(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(training_run, "score_predictions", stop)
+        assert train(folder) == 2
+    assert "stopped before" in capsys.readouterr().err
+    assert not (folder / "run" / "model.json").exists()
+    before = contents(folder / "run")
+    divided(folder, change)
+    assert train(folder, "--resume") == 2
+    assert f"other images or labels: the split {split} had" in capsys.readouterr().err
+    assert contents(folder / "run") == before
+    divided(folder)
+    assert train(folder, "--resume") == 0
+
+
+def test_labels_dealt_out_anew_are_other_data(trained, capsys):
+    lines = (trained / "labels.csv").read_text().splitlines()
+    paths, labels = zip(*(line.split(",") for line in lines[1:]), strict=True)
+    other = trained / "shuffled.csv"
+    rows = [f"{path},{label}" for path, label in zip(paths, (*labels[1:], labels[0]), strict=True)]
+    other.write_text("\n".join([lines[0], *rows]) + "\n")
+    before = contents(trained / "run")
+    assert train(trained, "--resume", "--set", "training.epochs=1", data=other) == 2
+    assert "started with other images or labels" in capsys.readouterr().err
+    assert contents(trained / "run") == before
+
+
+def test_a_run_whose_state_is_gone_is_not_trained_over(trained, tmp_path, capsys):
+    shutil.copytree(trained / "run", tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "last")
+    before = contents(tmp_path / "run")
+    arguments = ("--out", tmp_path / "run", "--resume", "--set", "training.epochs=1")
+    assert train(trained, *arguments) == 2
+    printed = capsys.readouterr().err
+    assert "holds a model but no state to go on from (last/ is missing)" in printed
+    assert "decoding" not in printed
+    assert contents(tmp_path / "run") == before
+
+
+def test_batch_parts_and_processes_are_checked_before_an_image_is_decoded(folder, capsys):
+    (folder / "asl.yaml").write_text(
+        (folder / "tiny.yaml").read_text().replace("name: kmcl", "name: asl")
+    )
+
+    def start(*changes):
+        words = [word for change in changes for word in ("--set", change)]
+        status = command(
+            "train", folder / "asl.yaml", "--data", folder / "labels.csv", "--out", folder / "run",
+            "--cpu", *words,
+        )  # fmt: skip
+        return status, capsys.readouterr().err
+
+    one = "leaves a part of one image, which batch normalisation cannot use"
+    for changes, message in (
+        (("training.batch_size=4", "training.accumulation=4"), one),
+        (("training.batch_size=7", "training.accumulation=3"), one),  # 3, 3 and 1
+        (("training.batch_size=13",), "cannot be filled from 12 training images"),
+    ):
+        status, printed = start(*changes)
+        assert status == 2
+        assert message in printed
+        assert "decoding" not in printed
+        assert not (folder / "run").exists()
+    frozen = ("training.epochs=1", "training.batch_size=4", "training.accumulation=4")
+    assert start(*frozen, "encoder.freeze_batch_norm=true")[0] == 0
+
+
+def test_a_run_folder_with_the_users_files_is_refused_and_kept(folder, capsys):
+    (folder / "run").mkdir()
+    for name in ("config.yaml", "split.csv"):
+        (folder / "run" / name).write_text("mine")
+    before = contents(folder / "run")
+    assert train(folder) == 2
+    printed = capsys.readouterr().err
+    assert "exists already" in printed
+    assert "decoding" not in printed
+    assert contents(folder / "run") == before
+
+
+def test_patients_in_two_splits_stop_training(folder, capsys):
+    rows = [f"images/{n:02}.png,cat,{'train' if n < 12 else 'val'},{n % 15}" for n in range(16)]
+    write_rows(folder, "path,labels,split,patient", *rows)
+    assert "1 groups have images in both train and val, first '0'" in refused(folder, capsys)
+    changes = ("data.shared_groups=allow", "training.epochs=1")
+    assert train(folder, *(word for change in changes for word in ("--set", change))) == 0
 
 
 def test_only_a_run_can_be_resumed(folder, capsys):
@@ -258,8 +375,7 @@ def test_data_of_other_classes_are_not_measured(trained, tmp_path, capsys):
     arguments = ("evaluate", trained / "run", "--data", table, "--cpu")
     assert command(*arguments, "--split", "all") == 2
     printed = capsys.readouterr().err
-    assert "has the classes cat, dog, elk; the model in" in printed
-    assert "knows cat, dog, owl" in printed
+    assert "has labels that the model does not know: elk; it knows cat, dog, owl." in printed
     assert contents(trained / "run") == before
 
 
@@ -275,4 +391,6 @@ def test_the_images_of_another_table_are_measured_as_a_whole(trained, tmp_path, 
             (run / path.name).write_bytes(path.read_bytes())
     assert command("evaluate", run, "--data", table, "--cpu") == 2
     assert "measure on its split all" in capsys.readouterr().err
-    assert api.evaluate(run, data=str(table), split="all", cpu=True).to_dict()["images"] == 4
+    evaluated = api.evaluate(run, data=str(table), split="all", cpu=True)
+    assert evaluated.report.to_dict()["images"] == 4
+    assert evaluated.path == run / "metrics-all-labels.json"

@@ -59,7 +59,7 @@ def whole(home):
 def test_a_run_leaves_everything_to_judge_and_use_it(whole, home):
     assert {path.name for path in whole.iterdir()} == {
         "config.yaml", "split.csv", "log.jsonl", "model.safetensors", "model.json", "last",
-        "predictions-val.npz", "metrics-val.json", "curves.png",
+        "predictions-val.npz", "metrics-val.json", "curves.png", "data.json", ".lock",
     }  # fmt: skip
     log = [json.loads(line) for line in (whole / "log.jsonl").read_text().splitlines()]
     epochs = [line for line in log if line["kind"] == "epoch"]
@@ -71,6 +71,10 @@ def test_a_run_leaves_everything_to_judge_and_use_it(whole, home):
     assert description["data"]["source"] == str(home / "labels.csv")
     metrics = json.loads((whole / "metrics-val.json").read_text())
     assert metrics["mAP"] == pytest.approx(best["score"], abs=1e-12)
+    assert metrics["split"] == "val"
+    data = json.loads((whole / "data.json").read_text())
+    assert metrics["data"]["fingerprint"] == data["val"]["fingerprint"]
+    assert description["data"]["fingerprint"] == data["train"]["fingerprint"]
     assert not list(whole.rglob("*.pt"))
 
 
@@ -89,7 +93,7 @@ def test_the_division_is_saved_and_used_again(whole):
     lines[first] = lines[first].replace(",test", ",train")
     (changed / "split.csv").write_text("\n".join(lines) + "\n")
     before = sum(name == "test" for name in saved.values())
-    assert api.evaluate(changed, cpu=True).to_dict()["images"] == before - 1
+    assert api.evaluate(changed, cpu=True).report.to_dict()["images"] == before - 1
 
 
 def test_evaluating_validation_again_gives_the_numbers_of_the_run(whole, home):
@@ -101,9 +105,10 @@ def test_evaluating_validation_again_gives_the_numbers_of_the_run(whole, home):
 
 
 def test_train_evaluate_and_predict_agree(whole, home):
-    report = api.evaluate(whole, cpu=True)
+    report = api.evaluate(whole, cpu=True).report
     written = json.loads((whole / "metrics-test.json").read_text())
     predictions = Predictions.load(whole / "predictions-test.npz")
+    assert (written.pop("split"), written.pop("data")["notes"]) == ("test", [])
     assert written == json.loads(json.dumps(report.to_dict()).replace("NaN", "null"))
     assert score_predictions(predictions).to_dict()["mAP"] == report.to_dict()["mAP"]
     paths = [home / one for one in predictions.ids]
@@ -135,13 +140,17 @@ def test_a_run_is_used_elsewhere_without_its_data(whole, home, tmp_path):
 
 
 def test_data_that_moved_are_divided_as_before(whole, home, tmp_path):
-    expected = api.evaluate(whole, cpu=True).to_dict()
+    expected = api.evaluate(whole, cpu=True).report.to_dict()
     shutil.copytree(home / "images", tmp_path / "images")
     shutil.copy(home / "labels.csv", tmp_path)
     run = tmp_path / "run"
     shutil.copytree(whole, run)
-    moved = api.evaluate(run, data=str(tmp_path / "labels.csv"), cpu=True).to_dict()
-    assert moved == expected
+    (run / "metrics-test.json").unlink(missing_ok=True)
+    moved = api.evaluate(run, data=str(tmp_path / "labels.csv"), cpu=True)
+    assert moved.report.to_dict() == expected
+    assert moved.path == run / "metrics-test-labels.json"
+    assert (run / "predictions-test-labels.npz").is_file()
+    assert not (run / "metrics-test.json").exists()
 
 
 def wait_for(condition, process):
@@ -280,7 +289,7 @@ def test_the_baselines_go_the_same_way(home, method):
     changes = ["training.epochs=1", "training.accumulation=2"]
     trained = api.train(recipe, data=str(home / "labels.csv"), changes=changes, out=out, cpu=True)
     assert 0 < trained.report.mean_average_precision <= 1
-    assert api.evaluate(out, cpu=True).to_dict()["images"] > 0
+    assert api.evaluate(out, cpu=True).report.to_dict()["images"] > 0
     (answer,) = api.load(out).predict(home / "images" / "00.png")
     assert answer.variance is None
 
@@ -315,6 +324,49 @@ def test_two_processes_train(home):
     shutil.copytree(home / "pair", copy)
     api.evaluate(copy, split="val", cpu=True)
     assert json.loads((copy / "metrics-val.json").read_text()) == metrics
+
+
+def test_processes_without_a_gpu_train_as_one_without_being_told(home):
+    """Statistics of batch normalisation are those of a process, so they are frozen here."""
+    recipe, table = home / "tiny.yaml", home / "labels.csv"
+    changes = ("--set", "training.epochs=1", "--set", "encoder.freeze_batch_norm=true")
+    epochs = []
+    for processes in (1, 2):
+        out = home / f"no-gpu-{processes}"
+        words = ("train", recipe, "--data", table, "--out", out, *changes)
+        done = run_program(*words, processes=processes)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("run: ") == 1
+        log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+        (epoch,) = [line for line in log if line["kind"] == "epoch"]
+        epochs.append((epoch, sum(line["kind"] == "step" for line in log)))
+    (one, steps), (two, steps_of_two) = epochs
+    assert steps == steps_of_two
+    assert one["loss"] == pytest.approx(two["loss"], rel=1e-4)
+    assert one["score"] == pytest.approx(two["score"], abs=1e-3)
+
+
+def test_a_run_in_progress_is_left_alone_and_goes_on_when_killed(home, capsys):
+    words = arguments(home, "held", *EPOCHS, "--set", "training.workers=1")
+    out = home / "held"
+    process = subprocess.Popen(
+        program(*words), env=os.environ | ENVIRONMENT, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_for(lambda: (out / "last").is_dir(), process)
+        process.send_signal(signal.SIGSTOP)
+        before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+        for more in ((), ("--resume",)):
+            assert command(*words, *more) == 2
+            told = "exists already" if not more else f"another process is training in {out}; wait"
+            assert told in capsys.readouterr().err
+        after = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+        assert after == before
+    finally:
+        process.kill()
+        process.wait()
+    # at once, while a process that read images may still be there
+    assert command(*words, "--resume") == 0
 
 
 def test_predictions_of_a_folder_as_csv(whole, home, capsys):

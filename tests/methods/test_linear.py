@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from colabel.losses import AsymmetricLoss
 from colabel.methods.linear import ASL, BCE, binary_cross_entropy, classifier, stages
@@ -48,6 +49,28 @@ def test_binary_cross_entropy_equals_the_loops():
     assert binary_cross_entropy(logits, targets).item() == pytest.approx(
         total / logits.numel(), rel=1e-5
     )
+
+
+def test_an_unknown_label_adds_nothing_and_still_counts_in_the_mean():
+    logits, targets = batch(8)
+    targets = targets.clamp(min=0)
+    whole = binary_cross_entropy(logits, targets)
+    column = functional.binary_cross_entropy_with_logits(logits[:, 0], targets[:, 0].float())
+    targets[:, 0] = -1
+    without = binary_cross_entropy(logits, targets)
+    assert without.item() == pytest.approx((whole - column / CLASSES).item(), rel=1e-5)
+
+
+def test_the_mean_of_a_batch_is_that_of_its_parts_whatever_is_unknown():
+    """A batch may pass in parts, and several processes may share it."""
+    logits, targets = batch(8)
+    targets[:3] = -1
+    whole = binary_cross_entropy(logits, targets)
+    parts = sum(
+        len(rows) / 8 * binary_cross_entropy(rows, labels)
+        for rows, labels in zip(logits.split((3, 5)), targets.split((3, 5)), strict=True)
+    )
+    assert whole.item() == pytest.approx(parts.item(), rel=1e-5)
 
 
 def test_unknown_labels_have_no_value_and_no_gradient():

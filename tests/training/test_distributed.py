@@ -14,8 +14,10 @@ import training_runs
 from safetensors.torch import load_file
 from torch import nn
 
+from colabel.errors import ConfigError
 from colabel.models import Output
-from colabel.training import gather_output, gather_with_gradient
+from colabel.training import distributed as shared
+from colabel.training import gather_output, gather_with_gradient, make_accelerator
 
 TESTS = Path(training_runs.__file__).parent
 ENVIRONMENT = {
@@ -44,6 +46,42 @@ def run(*arguments, processes=1):
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return done
+
+
+@pytest.mark.parametrize(("expected", "found"), [(2, 1), (1, 2)])
+def test_processes_that_do_not_find_each_other_are_an_error(monkeypatch, expected, found):
+    class Alone:
+        def __init__(self, **options):
+            self.options = options
+            self.num_processes = found
+
+    monkeypatch.setattr(shared, "Accelerator", Alone)
+    monkeypatch.setenv("WORLD_SIZE", str(expected))
+    with pytest.raises(ConfigError, match=f"started {expected} processes, but {found} of them"):
+        make_accelerator()
+
+
+@pytest.mark.parametrize(
+    ("processes", "gpu", "asked", "chosen"),
+    [
+        (1, False, False, False),
+        (1, True, True, True),
+        (2, False, False, True),  # left alone, accelerate would run two single processes
+        (2, True, False, False),
+        (2, True, True, True),
+    ],
+)
+def test_several_processes_without_a_gpu_use_the_cpu(monkeypatch, processes, gpu, asked, chosen):
+    class Found:
+        def __init__(self, *, cpu, **_):
+            self.cpu = cpu
+            self.num_processes = processes
+
+    monkeypatch.setattr(shared, "Accelerator", Found)
+    monkeypatch.setattr(shared, "world_size", lambda: processes)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    assert make_accelerator(cpu=asked).cpu is chosen
 
 
 def test_one_process_gathers_what_it_has():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -123,7 +125,7 @@ def training_loader(
         pin_memory=pin_memory,
         generator=torch.Generator().manual_seed(seed),
         persistent_workers=workers > 0,
-        worker_init_fn=_ignore_interrupts,
+        worker_init_fn=_leave_signals,
         multiprocessing_context=_start_method(workers),
     )
 
@@ -154,7 +156,7 @@ def evaluation_loader(
         pin_memory=pin_memory,
         generator=torch.Generator(),
         persistent_workers=workers > 0,
-        worker_init_fn=_ignore_interrupts,
+        worker_init_fn=_leave_signals,
         multiprocessing_context=_start_method(workers),
     )
 
@@ -204,7 +206,19 @@ def _start_method(workers: int) -> str | None:
     return "fork" if forks else multiprocessing.get_start_method()
 
 
-def _ignore_interrupts(worker: int) -> None:  # noqa: ARG001
-    """Leave Ctrl-C and SIGTERM to the main process, which saves its state and ends the workers."""
+def _leave_signals(worker: int) -> None:  # noqa: ARG001
+    """Leave Ctrl-C and SIGTERM to the main process, which saves its state and ends the workers.
+
+    A SIGTERM that the main process itself sends still ends the worker.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for a SIGTERM from the parent process, and end."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
