@@ -3,8 +3,8 @@
     python benchmarks/compare_runs.py --split test runs/coco18-*
 
 Runs are grouped by everything before the last ``-`` of their folder's name; what follows is the
-seed. The spread is the sample standard deviation over seeds. Seconds per epoch are the median over
-epochs and seeds, of training alone; memory is the largest of the process.
+seed. The spread is the sample standard deviation over seeds. Seconds per epoch are those of the
+fastest epoch, of training alone; memory is the largest of the process.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
             values = [100 * one[measure] for one in metrics]
             spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
             cells.append(f"{statistics.mean(values):.1f}{spread}")
-        seconds = statistics.median(record["seconds"] for record in epochs)
+        seconds = min(record["seconds"] for record in epochs)
         memory = max(record["peak_memory_mb"] for record in epochs)
         print(f"| {name} | {len(runs)} | {' | '.join(cells)} | {seconds:.0f} | {memory:.0f} |")
 

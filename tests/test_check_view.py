@@ -117,9 +117,9 @@ def test_a_cut_list_of_examples_counts_all_that_there_are():
 @pytest.mark.parametrize(
     ("severities", "last"),
     [
-        ([], "No errors and no warnings; training can start."),
-        (["note"], "No errors and no warnings; training can start."),
-        (["warning"], "No errors, 1 warning to look at; training can start."),
+        ([], "No errors and no warnings."),
+        (["note"], "No errors and no warnings."),
+        (["warning"], "No errors, 1 warning to look at."),
         (["error"], "1 error to put right before training."),
         (
             ["error", "error", "warning", "warning"],

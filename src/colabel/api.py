@@ -82,7 +82,12 @@ def evaluate(
         raise RunError(f"{folder} holds no {runs.CONFIG}; copy the whole run folder.")
     trained = load_config(folder / runs.CONFIG)
     config = with_absolute_paths(trained, data)
-    records = _records_of(config, folder, split)
+    try:
+        records = _records_of(config, folder, split)
+    except DataError as error:
+        if data is None:
+            raise DataError(f"{error} If the data has moved, say where to with --data.") from error
+        raise
     records = with_classes(records, description.classes, config.data.source)
     accelerator = make_accelerator(mixed_precision=config.training.precision, cpu=cpu)
     records = decodable(records, split, config, accelerator, None, on_corrupt=on_corrupt)

@@ -198,5 +198,5 @@ def _verdict(report: CheckReport) -> Text:
         text = f"{errors} error{'' if errors == 1 else 's'} to put right before training"
         return Text(f"{text}, {look}." if warnings else f"{text}.", style="bold red")
     if warnings:
-        return Text(f"No errors, {look}; training can start.", style="bold yellow")
-    return Text("No errors and no warnings; training can start.", style="bold green")
+        return Text(f"No errors, {look}.", style="bold yellow")
+    return Text("No errors and no warnings.", style="bold green")

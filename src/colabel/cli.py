@@ -103,7 +103,7 @@ def train(
     data: Source = None,
     change: Change = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run [default: runs/RECIPE-N].")
+        Path | None, typer.Option(help="Folder of the run (default: runs/RECIPE-N).")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     cpu: Cpu = False,
@@ -141,7 +141,7 @@ def evaluate(
     classes: Annotated[bool, typer.Option("--classes", help="Also a line per class.")] = False,
     on_corrupt: Annotated[
         Literal["stop", "skip"] | None,
-        typer.Option(help="What an unreadable image does [default: as in training]."),
+        typer.Option(help="What an unreadable image does (default: as in training)."),
     ] = None,
 ) -> None:
     """Measure a run's model on a split; writes predictions and metrics into the run."""
@@ -169,7 +169,7 @@ def predict(
         Literal["csv", "jsonl"], typer.Option("--format", help="Of the output.")
     ] = "csv",
     out: Annotated[
-        Path | None, typer.Option(help="File to write [default: standard output].")
+        Path | None, typer.Option(help="File to write (default: standard output).")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 32,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, ...")] = "cpu",
@@ -220,7 +220,7 @@ def check(
     decode: Annotated[bool, typer.Option(help="Read every image completely.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Say what is in this data and what is wrong with it; status 1 if training would stop."""
+    """Say what is in this data and what is wrong with it; status 1 if something must be mended."""
     from colabel.api import open_for_check
     from colabel.check_view import render
     from colabel.data.check import check_records
@@ -268,6 +268,14 @@ def cost(
 
 
 @app.command()
+def version() -> None:
+    """Print the version."""
+    from colabel.version import VERSION
+
+    print(VERSION)
+
+
+@app.command()
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Print this recipe as YAML.")] = None,
 ) -> None:
@@ -277,7 +285,10 @@ def recipes(
     if name is not None:
         print(load_config(name).to_yaml(), end="")
         return
-    table = Table("recipe", "published", "run here", "what it is")
+    table = Table()
+    for column in ("recipe", "published", "reproduced"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("what it is")
     for known in recipe_names():
         config = load_config(known)
         published = config.published

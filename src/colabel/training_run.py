@@ -137,6 +137,12 @@ def _train(
         image_size=config.data.image_size,
     )
     stages = build_stages(model, config)
+    left = len(records["train"]) % config.training.batch_size
+    if main and display is not None and left:
+        display.note(
+            f"train: batches of {config.training.batch_size} leave out {left} of "
+            f"{len(records['train'])} images in each epoch, others each time"
+        )
     settings = _loop_settings(config)
     check_stages(stages, settings, accelerator)
     _check_labels(records["train"], records["val"])

@@ -67,8 +67,8 @@ def _one_sided(
             "The model learns to answer yes to everything."
             if learns
             else "Every model scores 100 % on such a class.",
-            "Add images without it, and write 0 where an image was judged not to show it; blank "
-            "or -1 means unknown.",
+            "Add images without it, and write 0 where an image was judged not to show it; -1 "
+            "means unknown.",
             always,
         )
     few = [

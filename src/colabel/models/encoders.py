@@ -242,7 +242,8 @@ def _build_backbone(name: str, pretrained: bool, options: dict[str, Any]) -> nn.
             raise ConfigError(_refusal(name, options, error)) from error
         raise WeightsError(
             f"the published weights of {name} cannot be had: {error}\n"
-            "Check the network, or fetch the file elsewhere and give its path as weights."
+            "Check the network, or fetch the file elsewhere and give its path as weights "
+            "(encoder.weights in a recipe; null begins untrained)."
         ) from error
     except (AssertionError, AttributeError, LookupError, TypeError) as error:
         raise ConfigError(_refusal(name, options, error)) from error
