@@ -5,7 +5,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-UV := $(shell command -v uv 2>/dev/null)
 # Two default-threaded torch processes on the same cores wait for each other most of the time.
 export OMP_WAIT_POLICY = PASSIVE
 
@@ -15,13 +14,9 @@ install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or later is needed, this is " + sys.version) if sys.version_info < (3, 10) else 0'
-ifneq ($(UV),)
-	uv venv --quiet --python $(PYTHON) --clear $(VENV)
-	uv pip install --quiet --python $(BIN)/python --compile-bytecode --editable '.[dev]'
-else
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-endif
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --editable '.[dev]'
 	touch $@
 
 demo: install
