@@ -117,7 +117,7 @@ class Run:
         )
         return training_loader(dataset, batch_size=self.batch, seed=5)
 
-    def validate(self, model):
+    def validate(self, _, model):
         time.sleep(self.pause)
         if self.scores is not None:
             return {"mAP": self.scores.pop(0)}

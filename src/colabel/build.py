@@ -27,7 +27,7 @@ from colabel.data import (
 from colabel.data.shapes import read_shapes
 from colabel.data.split import divide, hold_out, read_split_table, stratified_split
 from colabel.errors import ConfigError, DataError, nearest
-from colabel.methods import kmcl, linear
+from colabel.methods import kmcl, linear, probmcl
 from colabel.models import Classifier, build_encoder
 from colabel.predict import Predictor
 from colabel.run import Description, load_description, load_weights
@@ -71,6 +71,7 @@ class Method:
 
 METHODS: Mapping[str, Method] = {
     "kmcl": Method(kmcl.classifier, kmcl.stages),
+    "probmcl": Method(probmcl.classifier, probmcl.stages),
     "asl": Method(linear.classifier, linear.stages),
     "bce": Method(linear.classifier, linear.stages),
 }

@@ -13,9 +13,18 @@ from pydantic import Field, ValidationError
 from colabel.errors import ConfigError, nearest
 from colabel.methods.kmcl import KMCL
 from colabel.methods.linear import ASL, BCE
+from colabel.methods.probmcl import ProbMCL
 from colabel.settings import Settings
 
-Method = Annotated[KMCL | ASL | BCE, Field(discriminator="name")]
+Method = Annotated[KMCL | ProbMCL | ASL | BCE, Field(discriminator="name")]
+
+METHODS: Mapping[str, type[Settings]] = {
+    "kmcl": KMCL,
+    "probmcl": ProbMCL,
+    "asl": ASL,
+    "bce": BCE,
+}
+"""Settings of each ``method.name``."""
 
 
 class Published(Settings):
@@ -274,7 +283,7 @@ def _explain(problem: Mapping[str, Any]) -> str:
     if problem["type"].startswith("union_tag"):
         value = problem["input"]
         got = value.get("name", "none") if isinstance(value, Mapping) else value
-        return f"method.name must be one of kmcl, asl, bce, got {got!r}"
+        return f"method.name must be one of {', '.join(METHODS)}, got {got!r}"
     message = problem["msg"].removeprefix("Value error, ").lower().rstrip(".")
     if isinstance(problem["input"], Mapping):
         return f"{key}: {message}"
@@ -283,13 +292,12 @@ def _explain(problem: Mapping[str, Any]) -> str:
 
 def _fields(location: Iterable[int | str]) -> list[str]:
     """Return the keys that the group at this place knows."""
-    methods: dict[str, type[Settings]] = {"kmcl": KMCL, "asl": ASL, "bce": BCE}
     model: type[Settings] = Config
     for part in location:
         if part == "method":
             continue
-        if model is Config and part in methods:
-            model = methods[str(part)]
+        if model is Config and part in METHODS:
+            model = METHODS[str(part)]
             continue
         annotation = model.model_fields[str(part)].annotation
         if isinstance(annotation, type) and issubclass(annotation, Settings):

@@ -16,14 +16,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from colabel import run as runs
+from colabel.batches import Batches
 from colabel.build import build_classifier, build_stages, open_training_data
 from colabel.config import Config, load_config
 from colabel.data import Records
-from colabel.data.cache import PixelCache
-from colabel.data.dataset import EvaluationImages, TrainingImages
-from colabel.data.loader import evaluation_loader, training_loader
 from colabel.data.split import write_split_table
-from colabel.data.transforms import Augment
 from colabel.errors import ConfigError, DataError
 from colabel.figures import training_curves
 from colabel.files import replace_file
@@ -35,7 +32,6 @@ from colabel.steps import (
     decodable,
     describe_data,
     name_predictions,
-    reading_processes,
     with_absolute_paths,
     write_results,
 )
@@ -47,7 +43,6 @@ from colabel.training import (
     collect_logits,
     fit,
     make_accelerator,
-    prepare_evaluation,
 )
 from colabel.training import Settings as LoopSettings
 from colabel.version import VERSION
@@ -164,41 +159,15 @@ def _train(
         write_data(folder, seen)
     accelerator.wait_for_everyone()
 
-    caches = _caches(config, train_records, validation_records)
-    evaluation = prepare_evaluation(
-        evaluation_loader(
-            EvaluationImages(validation_records, size=config.data.image_size, cache=caches[1]),
-            batch_size=config.evaluation.batch_size,
-            workers=reading_processes(config, accelerator),
-            pin_memory=accelerator.device.type == "cuda",
-        ),
-        accelerator,
-    )
+    batches = Batches(config, accelerator, train_records, validation_records, display)
 
-    def loaders(stage: Stage) -> Any:
-        dataset = TrainingImages(
-            train_records,
-            size=config.data.image_size,
-            augment=Augment(**config.augmentation.model_dump()),
-            seed=seed,
-            views=stage.views,
-            cache=caches[0],
-        )
-        return training_loader(
-            dataset,
-            batch_size=config.training.batch_size,
-            seed=seed,
-            workers=reading_processes(config, accelerator),
-            pin_memory=accelerator.device.type == "cuda",
-        )
-
-    def predict(network: nn.Module) -> Predictions:
-        collected = collect_logits(network, evaluation, accelerator)
+    def predict(network: nn.Module, stage: Stage | None = None) -> Predictions:
+        collected = collect_logits(network, batches.validation(stage), accelerator)
         return name_predictions(collected, validation_records, "val")
 
-    def validate(network: nn.Module) -> Mapping[str, float]:
+    def validate(stage: Stage, network: nn.Module) -> Mapping[str, float]:
         report = score_predictions(
-            predict(network),
+            predict(network, stage),
             thresholds=config.evaluation.threshold,
             protocol=config.evaluation.protocol,
         )
@@ -213,7 +182,7 @@ def _train(
 
     history = fit(
         stages,
-        loaders=loaders,
+        loaders=batches.training,
         validate=validate,
         on_best=keep,
         folder=folder,
@@ -272,18 +241,6 @@ def _check_batch(config: Config, accelerator: Accelerator, model: nn.Module, ima
             "image, which batch normalisation cannot use; take a larger batch or fewer parts, or "
             "set encoder.freeze_batch_norm: true."
         )
-
-
-def _caches(config: Config, *parts: Records) -> list[PixelCache | None]:
-    """Share the memory out: training images first."""
-    left = config.data.cache_mb * 2**20
-    size = config.data.image_size
-    caches: list[PixelCache | None] = []
-    for records in parts:
-        cache = PixelCache(images=len(records), size=size, limit=left)
-        left -= cache.capacity * size * size * 3
-        caches.append(cache if cache.capacity else None)
-    return caches
 
 
 def _loop_settings(config: Config) -> LoopSettings:

@@ -401,7 +401,7 @@ def test_a_run_of_two_stages_resumes_in_either(tmp_path, step):
 def test_validation_leaves_no_trace_in_training(tmp_path, uninterrupted):
     run = Run(tmp_path, small_stage(epochs=3))
 
-    def validate(model):
+    def validate(_, model):
         torch.rand(7)
         return {"mAP": 0.5}
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from colabel.data.dataset import EvaluationImages, Sample, TrainingImages
+from colabel.data.encoded import EncodedImages
 from colabel.errors import ConfigError
 
 Batch = list[Tensor]
@@ -86,7 +87,7 @@ def _order(length: int, seed: int, epoch: int) -> list[int]:
 
 
 def training_loader(
-    dataset: TrainingImages,
+    dataset: TrainingImages | EncodedImages,
     *,
     batch_size: int,
     seed: int,
@@ -131,7 +132,7 @@ def training_loader(
 
 
 def evaluation_loader(
-    dataset: EvaluationImages,
+    dataset: EvaluationImages | EncodedImages,
     *,
     batch_size: int,
     workers: int = 0,
@@ -186,7 +187,9 @@ def set_epoch(loader: DataLoader[Sample], epoch: int, *, start_batch: int = 0) -
     sampler.set_epoch(epoch, start_batch)
 
 
-def _check(batch_size: int, workers: int, dataset: TrainingImages | EvaluationImages) -> None:
+def _check(
+    batch_size: int, workers: int, dataset: TrainingImages | EvaluationImages | EncodedImages
+) -> None:
     if batch_size < 1:
         raise ConfigError(f"batch size must be at least 1, got {batch_size}.")
     if workers < 0:

@@ -113,6 +113,11 @@ class Augment:
         if self.operations and not self.choices:
             raise ConfigError("choices is empty: name an operation, or set operations to 0.")
 
+    @property
+    def idle(self) -> bool:
+        """Whether every image comes back as it was."""
+        return not (self.operations or self.cutout or self.horizontal_flip)
+
     def __call__(self, image: Image.Image, generator: random.Random) -> Image.Image:
         """Return an augmented copy of an RGB image, a function of image and generator alone.
 

@@ -18,7 +18,8 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from colabel.losses import AsymmetricLoss, KernelContrastiveLoss, ReconstructionLoss
+from colabel.losses import KernelContrastiveLoss, ReconstructionLoss
+from colabel.methods.linear import AsymmetricSettings
 from colabel.mixtures import GaussianMixture, Similarity, log_similarity_of_rows
 from colabel.models import Classifier, Encoder, KernelMixtureHead, Output
 from colabel.models.heads import Covariance, Initialisation
@@ -42,7 +43,7 @@ class Weights(Settings):
     reconstruction: float = Field(1.0, ge=0)
 
 
-class KMCL(Settings):
+class KMCL(AsymmetricSettings):
     """Settings of the method; the defaults are the paper's unless the text says otherwise."""
 
     name: Literal["kmcl"] = "kmcl"
@@ -60,13 +61,6 @@ class KMCL(Settings):
     """Replaces the feature width M in the exponents of Eq. 3b and 2b."""
     per_dimension: bool = True
     """Divide the exponents of Eq. 5 by M; false is the paper's formula."""
-    reduction: Literal["sum", "mean"] = "sum"
-    """Of the classification loss over the batch: "mean" is Eq. 6, "sum" its original form."""
-    detach_focusing: bool = True
-    """Whether the focusing factors of Eq. 6 are constants to the gradient."""
-    gamma_positive: float = Field(0, ge=0)
-    gamma_negative: float = Field(4, ge=0)
-    margin: float = Field(0.05, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _effective_dim_is_isotropic(self) -> KMCL:
@@ -115,13 +109,7 @@ def stages(
     weights = {
         name: weight for name, weight in settings.weights.model_dump().items() if weight > 0
     }
-    classification = AsymmetricLoss(
-        settings.gamma_positive,
-        settings.gamma_negative,
-        settings.margin,
-        settings.reduction,
-        settings.detach_focusing,
-    )
+    classification = settings.loss()
     reconstruction = ReconstructionLoss(settings.per_dimension)
     contrastive = KernelContrastiveLoss(
         settings.temperature, SIMILARITY_OF[settings.covariance], settings.effective_dim

@@ -24,17 +24,33 @@ class BCE(Settings):
     name: Literal["bce"] = "bce"
 
 
-class ASL(Settings):
-    """The asymmetric loss with the settings of KMCL's classification term."""
+class AsymmetricSettings(Settings):
+    """Settings of the asymmetric loss (KMCL, Eq. 6), wherever a method uses it."""
 
-    name: Literal["asl"] = "asl"
+    reduction: Literal["sum", "mean"] = "sum"
+    """Over the batch: "mean" is Eq. 6, "sum" its original form. Where it is the only term, Adam
+    does not see the factor, weight decay does."""
+    detach_focusing: bool = True
+    """Whether the focusing factors are constants to the gradient."""
     gamma_positive: float = Field(0, ge=0)
     gamma_negative: float = Field(4, ge=0)
     margin: float = Field(0.05, ge=0, lt=1)
-    reduction: Literal["sum", "mean"] = "sum"
-    """Over the batch. Adam does not see a constant factor, weight decay does."""
-    detach_focusing: bool = True
-    """Whether the focusing factors are constants to the gradient."""
+
+    def loss(self) -> AsymmetricLoss:
+        """Return the loss with these settings."""
+        return AsymmetricLoss(
+            self.gamma_positive,
+            self.gamma_negative,
+            self.margin,
+            self.reduction,
+            self.detach_focusing,
+        )
+
+
+class ASL(AsymmetricSettings):
+    """The asymmetric loss with the settings of KMCL's classification term."""
+
+    name: Literal["asl"] = "asl"
 
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -85,29 +101,27 @@ def stages(
     Returns:
         One stage.
     """
-    reduction: Literal["sum", "mean"] = "mean"
-    if isinstance(settings, ASL):
-        reduction = settings.reduction
-        asymmetric = AsymmetricLoss(
-            settings.gamma_positive,
-            settings.gamma_negative,
-            settings.margin,
-            settings.reduction,
-            settings.detach_focusing,
-        )
+    objective = classification_objective(settings if isinstance(settings, ASL) else None)
+    return (Stage(settings.name, model, objective, epochs, learning_rate),)
+
+
+def classification_objective(settings: AsymmetricSettings | None) -> Objective:
+    """Return the objective of a model with logits that looks at each image alone.
+
+    Args:
+        settings: of the asymmetric loss; ``None`` for binary cross-entropy.
+    """
+    loss = binary_cross_entropy if settings is None else settings.loss()
 
     def classify(output: Output, targets: Tensor) -> Tensor:
         if output.logits is None:
             raise TypeError("the model must return logits.")
-        if isinstance(settings, ASL):
-            loss: Tensor = asymmetric(output.logits, targets)
-            return loss
-        return binary_cross_entropy(output.logits, targets)
+        value: Tensor = loss(output.logits, targets)
+        return value
 
-    objective = Objective(
+    return Objective(
         terms={"classification": classify},
         weights={"classification": 1.0},
         pairwise=False,
-        reductions={"classification": reduction},
+        reductions={"classification": "mean" if settings is None else settings.reduction},
     )
-    return (Stage(settings.name, model, objective, epochs, learning_rate),)

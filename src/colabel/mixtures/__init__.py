@@ -1,5 +1,9 @@
 """Gaussian mixtures as tensors: what they are and how much they overlap. No networks, no files."""
 
+from colabel.mixtures.correlation import (
+    pairwise_log_bhattacharyya_bound,
+    pairwise_log_correlation,
+)
 from colabel.mixtures.gaussian import GaussianMixture
 from colabel.mixtures.overlap import cosine, jaccard
 from colabel.mixtures.pairs import Similarity, log_similarity_of_rows
@@ -22,4 +26,6 @@ __all__ = [
     "log_gaussian_similarity",
     "log_mahalanobis_similarity",
     "log_similarity_of_rows",
+    "pairwise_log_bhattacharyya_bound",
+    "pairwise_log_correlation",
 ]

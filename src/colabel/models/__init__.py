@@ -3,7 +3,7 @@
 from colabel.models.classifier import Classifier, Output
 from colabel.models.cost import Cost, cost
 from colabel.models.encoders import Encoder, build_encoder, list_encoders
-from colabel.models.heads import KernelMixtureHead, LinearHead
+from colabel.models.heads import KernelMixtureHead, LinearHead, MixtureDensityHead
 
 __all__ = [
     "Classifier",
@@ -11,6 +11,7 @@ __all__ = [
     "Encoder",
     "KernelMixtureHead",
     "LinearHead",
+    "MixtureDensityHead",
     "Output",
     "build_encoder",
     "cost",

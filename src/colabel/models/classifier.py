@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from colabel.mixtures import GaussianMixture
+from colabel.models.heads import bring_to_length
 
 
 @dataclass(frozen=True)
@@ -27,17 +28,27 @@ class Classifier(nn.Module):
 
     Args:
         encoder: images (batch, 3, height, width) to features (batch, width).
-        head: features to a :class:`GaussianMixture` with logits, or to logits.
+        head: features to a :class:`GaussianMixture`, with logits or without, or to logits.
+        feature_length: length that the features are brought to; ``None`` leaves them as they are.
     """
 
-    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+    def __init__(
+        self, encoder: nn.Module, head: nn.Module, feature_length: float | None = None
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
+        self.feature_length = feature_length
 
     def forward(self, images: Tensor) -> Output:
-        """Encode the images and apply the head in float32, also under autocast."""
-        features = self.encoder(images).float()
+        """Encode the images and apply the head in float32, also under autocast.
+
+        Args:
+            images: shape (batch, 3, height, width); or what the encoder gave for them before,
+                shape (batch, width), which is not encoded again.
+        """
+        encoded = images if images.ndim == 2 else self.encoder(images)
+        features = bring_to_length(encoded.float(), self.feature_length)
         answer = self.head(features)
         if isinstance(answer, GaussianMixture):
             return Output(features, answer.logits, answer)

@@ -1,5 +1,7 @@
 """Heads: from an image's features to its labels' logits, or to a mixture with logits."""
 
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
@@ -14,7 +16,17 @@ Covariance = Literal["isotropic", "diagonal", "shared_diagonal", "shared_isotrop
 """What the kernels' covariances may be: see :class:`KernelMixtureHead`."""
 
 Initialisation = Literal["linear", "paper", "paper_mean_variance"]
-"""How the layers of a :class:`KernelMixtureHead` start."""
+"""How the output layers of a mixture head start."""
+
+Activation = Literal["gelu", "relu", "silu", "tanh"]
+"""What the hidden layers of a :class:`MixtureDensityHead` apply."""
+
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "gelu": functional.gelu,
+    "relu": functional.relu,
+    "silu": functional.silu,
+    "tanh": torch.tanh,
+}
 
 PAPER_WEIGHT_BOUND = 0.1
 """Upper end of the uniform distribution the paper draws mean and coefficient weights from."""
@@ -83,8 +95,7 @@ class KernelMixtureHead(nn.Module):
         _check_choice("init", init, get_args(Initialisation))
         if not epsilon >= 0:
             raise ConfigError(f"epsilon must not be negative, got {epsilon}.")
-        if feature_length is not None and not feature_length > 0:
-            raise ConfigError(f"feature_length must be positive, got {feature_length}.")
+        _check_length(feature_length)
         self.width = width
         self.classes = classes
         self.covariance: Covariance = covariance
@@ -96,20 +107,7 @@ class KernelMixtureHead(nn.Module):
         self.weight_layer = nn.Linear(width, classes)
         self.mean_layer = nn.Linear(width, classes * per_feature)
         self.variance_layer = nn.Linear(width, self.variances * per_feature)
-        self.initialise()
-
-    @torch.no_grad()
-    def initialise(self) -> None:
-        """Replace the layers' linear start by the paper's, where ``init`` asks for it."""
-        if self.init == "linear":
-            return
-        nn.init.uniform_(self.mean_layer.weight, 0.0, PAPER_WEIGHT_BOUND)
-        nn.init.constant_(self.variance_layer.weight, PAPER_VARIANCE_WEIGHT)
-        nn.init.zeros_(self.mean_layer.bias)
-        nn.init.zeros_(self.variance_layer.bias)
-        if self.init == "paper":
-            nn.init.uniform_(self.weight_layer.weight, 0.0, PAPER_WEIGHT_BOUND)
-            nn.init.zeros_(self.weight_layer.bias)
+        _initialise(self.weight_layer, self.mean_layer, self.variance_layer, init)
 
     def forward(self, features: Float[Tensor, "batch width"]) -> GaussianMixture:
         """Return the mixture of each image, computed in float32 also under autocast.
@@ -122,11 +120,7 @@ class KernelMixtureHead(nn.Module):
             variance is an expanded view.
         """
         logits = self.weight_logits(features)
-        scaled = features
-        if self.feature_length is not None:
-            scaled = self.feature_length * functional.normalize(
-                features.to(torch.promote_types(features.dtype, torch.float32)), dim=1
-            )
+        scaled = bring_to_length(features, self.feature_length)
         mean = _linear(self.mean_layer, scaled)
         activation = _linear(self.variance_layer, scaled)
         variance = functional.elu(activation) + (2.0 + self.epsilon)
@@ -143,6 +137,92 @@ class KernelMixtureHead(nn.Module):
         """Return only the log-odds of the coefficients: all that a deployed model needs."""
         _check_features(features, self.width)
         return _linear(self.weight_layer, features)
+
+
+class MixtureDensityHead(nn.Module):
+    r"""One Gaussian density per class from the features of an image, by a small network.
+
+    .. math::
+        \pi = \operatorname{softmax}(a^\pi), \quad \mu_k = a^\mu_k, \quad
+        \sigma^2_k = \operatorname{ELU}(a^{\sigma^2}_k) + 2
+
+    with ``a`` the 3C outputs of a perceptron on the features.
+
+    Source: ProbMCL, Eq. 1 and Sec. 2.1 (the mixture density network): two hidden layers of 2048
+    and 128 nodes. The paper does not name the hidden layers' activation.
+
+    Deviation: the output layers start like any linear layer, see ``init``. ``feature_length`` is
+    ours.
+
+    Args:
+        width: number of features H.
+        classes: number of components C, one per class.
+        hidden: nodes of each hidden layer.
+        activation: of the hidden layers: ``"gelu"``, ``"relu"``, ``"silu"`` or ``"tanh"``.
+        init: of the output layers: ``"linear"``: like :class:`torch.nn.Linear`; ``"paper"``:
+            weights of coefficients and means uniform from 0 to 0.1, of variances 1, biases 0;
+            ``"paper_mean_variance"``: the paper's start for means and variances alone. Hidden
+            layers always start like linear layers.
+        feature_length: length that features are brought to before the first layer; ``None`` takes
+            them as they come. Features of length 1 are small beside the first layer's
+            biases, so that all images begin with the same mixture.
+
+    Raises:
+        ConfigError: if a choice is unknown or a number too small.
+
+    Example:
+        >>> mixture = MixtureDensityHead(width=16, classes=3, hidden=(8,))(torch.rand(2, 16))
+        >>> mixture.mean.shape, mixture.dim, bool((mixture.variance > 1).all())
+        (torch.Size([2, 3]), 16, True)
+        >>> mixture.log_weights.exp().sum(dim=1)
+        tensor([1.0000, 1.0000], grad_fn=<SumBackward1>)
+    """
+
+    def __init__(
+        self,
+        width: int,
+        classes: int,
+        hidden: Sequence[int] = (2048, 128),
+        activation: Activation = "gelu",
+        init: Initialisation = "linear",
+        feature_length: float | None = None,
+    ) -> None:
+        super().__init__()
+        _check_sizes(width, classes)
+        _check_choice("activation", activation, get_args(Activation))
+        _check_choice("init", init, get_args(Initialisation))
+        _check_length(feature_length)
+        if any(nodes < 1 for nodes in hidden):
+            raise ConfigError(f"a hidden layer needs at least 1 node, got {tuple(hidden)}.")
+        self.width = width
+        self.classes = classes
+        self.activation: Activation = activation
+        self.feature_length = feature_length
+        sizes = (width, *hidden)
+        self.hidden_layers: Sequence[nn.Linear] = nn.ModuleList(  # type: ignore[assignment]
+            nn.Linear(inputs, outputs) for inputs, outputs in pairwise(sizes)
+        )
+        self.weight_layer, self.mean_layer, self.variance_layer = (
+            nn.Linear(sizes[-1], classes) for _ in range(3)
+        )
+        _initialise(self.weight_layer, self.mean_layer, self.variance_layer, init)
+
+    def forward(self, features: Float[Tensor, "batch width"]) -> GaussianMixture:
+        """Return the mixture of each image, computed in float32 also under autocast.
+
+        Args:
+            features: the encoder's, normalised as the method asks for.
+
+        Returns:
+            Isotropic kernels in ``width`` dimensions whose coefficients sum to one; no logits.
+        """
+        _check_features(features, self.width)
+        values = bring_to_length(features, self.feature_length)
+        for layer in self.hidden_layers:
+            values = ACTIVATIONS[self.activation](_linear(layer, values))
+        variance = functional.elu(_linear(self.variance_layer, values)) + 2.0
+        log_weights = _linear(self.weight_layer, values).log_softmax(dim=1)
+        return GaussianMixture(log_weights, _linear(self.mean_layer, values), variance, self.width)
 
 
 class LinearHead(nn.Module):
@@ -173,6 +253,41 @@ class LinearHead(nn.Module):
         return _linear(self.weight_layer, features)
 
 
+def bring_to_length(
+    features: Float[Tensor, "batch width"], length: float | None
+) -> Float[Tensor, "batch width"]:
+    """Return features of one length, in float32 or float64; ``None`` leaves them as they are.
+
+    Args:
+        features: one row per image.
+        length: Euclidean length of the result, positive.
+
+    Example:
+        >>> bring_to_length(torch.tensor([[3.0, 4.0]]), 10)
+        tensor([[6., 8.]])
+    """
+    if length is None:
+        return features
+    dtype = torch.promote_types(features.dtype, torch.float32)
+    return length * functional.normalize(features.to(dtype), dim=1)
+
+
+@torch.no_grad()
+def _initialise(
+    weight_layer: nn.Linear, mean_layer: nn.Linear, variance_layer: nn.Linear, init: Initialisation
+) -> None:
+    """Replace the linear start of the output layers by the papers', where ``init`` asks for it."""
+    if init == "linear":
+        return
+    nn.init.uniform_(mean_layer.weight, 0.0, PAPER_WEIGHT_BOUND)
+    nn.init.constant_(variance_layer.weight, PAPER_VARIANCE_WEIGHT)
+    nn.init.zeros_(mean_layer.bias)
+    nn.init.zeros_(variance_layer.bias)
+    if init == "paper":
+        nn.init.uniform_(weight_layer.weight, 0.0, PAPER_WEIGHT_BOUND)
+        nn.init.zeros_(weight_layer.bias)
+
+
 def _linear(layer: nn.Linear, features: Tensor) -> Tensor:
     """Apply a layer in float32, or in float64 if it is; autocast would take bfloat16."""
     dtype = torch.promote_types(layer.weight.dtype, torch.float32)
@@ -192,6 +307,11 @@ def _check_sizes(width: int, classes: int) -> None:
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ConfigError(f"there is no {name} {value!r}; {nearest(str(value), choices)}")
+
+
+def _check_length(feature_length: float | None) -> None:
+    if feature_length is not None and not feature_length > 0:
+        raise ConfigError(f"feature_length must be positive, got {feature_length}.")
 
 
 def _check_features(features: Tensor, width: int) -> None:

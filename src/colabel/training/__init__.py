@@ -1,6 +1,11 @@
 """Stages, and the one loop that trains them."""
 
-from colabel.training.collect import Collected, collect_logits, prepare_evaluation
+from colabel.training.collect import (
+    Collected,
+    collect_features,
+    collect_logits,
+    prepare_evaluation,
+)
 from colabel.training.display import Display, make_display
 from colabel.training.distributed import gather_output, gather_with_gradient, make_accelerator
 from colabel.training.log import read_log
@@ -18,6 +23,7 @@ __all__ = [
     "Stage",
     "Term",
     "check_stages",
+    "collect_features",
     "collect_logits",
     "fit",
     "gather_output",

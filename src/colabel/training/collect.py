@@ -1,4 +1,4 @@
-"""What a model says of a whole set of images, on any number of processes."""
+"""What a model, or its encoder alone, says of all images, on any number of processes."""
 
 from __future__ import annotations
 
@@ -102,6 +102,39 @@ def collect_logits(
         indices=kept.astype(np.int64),
         variance=columns[3][first] if len(columns) > 3 else None,
     )
+
+
+def collect_features(
+    encoder: nn.Module, loader: DataLoader[Any], accelerator: Accelerator
+) -> Tensor:
+    """Run an encoder over all images once and return its features on every process.
+
+    Args:
+        encoder: images to features (batch, width); used in evaluation mode and left as it was
+            found. Not wrapped for several processes.
+        loader: yields (pixels, targets, indices) of every image, prepared by
+            :func:`prepare_evaluation` or not.
+        accelerator: device, precision and processes.
+
+    Returns:
+        Float32 on the CPU, shape (images, width), in the order of the images.
+    """
+    features: list[Tensor] = []
+    indices: list[Tensor] = []
+    training = encoder.training
+    encoder.eval()
+    try:
+        with torch.no_grad():
+            for images, _, positions in _batches(prepare_evaluation(loader, accelerator)):
+                with accelerator.autocast():
+                    encoded = encoder(images).float()
+                gathered, where = accelerator.gather((encoded, positions))
+                features.append(gathered.cpu())
+                indices.append(where.cpu())
+    finally:
+        encoder.train(training)
+    _, first = np.unique(torch.cat(indices).numpy(), return_index=True)
+    return torch.cat(features)[torch.from_numpy(first)]
 
 
 def _batches(loader: DataLoader[Any]) -> Iterable[tuple[Tensor, Tensor, Tensor]]:

@@ -9,7 +9,7 @@ Lines have a ``kind``:
 - ``"epoch"``: ``stage``, ``epoch``, ``step``, ``learning_rate``, ``loss`` and ``terms`` (means
   over the epoch), ``validation`` (metric per name), ``monitor``, ``score``, ``best`` (whether
   this is the best so far), ``seconds``, ``validation_seconds``, ``images_per_second``,
-  ``peak_memory_mb``.
+  ``peak_memory_mb``, ``diagnostics`` (the last of the epoch), ``warning`` (about them, or null).
 - ``"resume"``: ``stage``, ``epoch``, ``step`` at which an interrupted run went on.
 
 A value that is not a finite number is ``null``.

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from colabel.errors import ConfigError, RunError
-from colabel.training.checkpoint import SavedState, load_state
+from colabel.training.checkpoint import SavedState, load_state, unpack_module
 from colabel.training.display import Display
 from colabel.training.interruption import Interruption
 from colabel.training.log import TrainingLog, read_log
@@ -47,7 +47,7 @@ def fit(
     stages: Sequence[Stage],
     *,
     loaders: Callable[[Stage], DataLoader[Any]],
-    validate: Callable[[nn.Module], Mapping[str, float]],
+    validate: Callable[[Stage, nn.Module], Mapping[str, float]],
     on_best: Callable[[nn.Module, Mapping[str, Any]], None],
     folder: Path,
     accelerator: Accelerator,
@@ -70,8 +70,8 @@ def fit(
         stages: at least one, each with a name of its own. Their models are built as at the
             beginning of the run, also when it is resumed.
         loaders: training batches of a stage, from :func:`colabel.data.training_loader`; called
-            when the stage begins.
-        validate: metrics of a model on the validation split, called on every process.
+            when the stage begins or goes on, once its model has its weights and its device.
+        validate: metrics of a stage's model on the validation split, called on every process.
         on_best: keeps a model and the log's line of its epoch, called on the main process when
             the monitored metric is the highest so far in its stage.
         folder: of the run; ``log.jsonl`` and ``last/`` are written there.
@@ -152,7 +152,11 @@ def _run_stages(
     """Return whether every stage was completed."""
     first = 0 if saved is None else int(saved.facts["position"]["stage"])
     for index in range(first, len(stages)):
-        stage_run = StageRun(run, stages[index], loaders(stages[index]))
+        stage = stages[index]
+        stage.model.to(run.accelerator.device)
+        if saved is not None:
+            unpack_module(saved, "model.", stage.model)
+        stage_run = StageRun(run, stage, loaders(stage))
         try:
             if saved is not None:
                 stage_run.restore(saved)
@@ -206,6 +210,7 @@ def _plan(stages: Sequence[Stage], settings: Settings) -> dict[str, Any]:
             "epochs": stage.epochs,
             "learning_rate": stage.learning_rate,
             "views": stage.views,
+            "augmented": stage.augmented,
             "validated": stage.validated,
             "weights": dict(stage.objective.weights),
         }

@@ -28,6 +28,7 @@ class Position:
         step: steps of the whole run that are done.
         seconds: spent on the current epoch.
         totals: per term, the sum of its unweighted values over the current epoch.
+        diagnostics: the last that were taken in the current epoch.
     """
 
     stage: int = 0
@@ -36,6 +37,7 @@ class Position:
     step: int = 0
     seconds: float = 0.0
     totals: dict[str, float] = field(default_factory=dict)
+    diagnostics: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Run:
         log: on the main process.
         display: on the main process, if there is one.
         interruption: whether the user wants to stop.
-        validate: metrics of a model.
+        validate: metrics of a stage's model.
         on_best: keeps a model.
         monitor: the metric that decides.
         position: where the run stands.
@@ -64,7 +66,7 @@ class Run:
     log: TrainingLog | None
     display: Display | None
     interruption: Interruption
-    validate: Callable[[nn.Module], Mapping[str, float]]
+    validate: Callable[[Stage, nn.Module], Mapping[str, float]]
     on_best: Callable[[nn.Module, Mapping[str, Any]], None]
     monitor: str
     position: Position = field(default_factory=Position)

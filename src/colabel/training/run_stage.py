@@ -31,7 +31,7 @@ class StageRun:
 
     Args:
         run: what the stages share.
-        stage: what is trained.
+        stage: what is trained; its model is on the device and has the weights it begins with.
         loader: its training batches, not prepared by accelerate.
 
     Raises:
@@ -59,7 +59,6 @@ class StageRun:
         ]
         for parameter in self._thawed:
             parameter.requires_grad_(False)
-        stage.model.to(accelerator.device)
         self._average = build_average(stage.model, settings.ema_decay)
         optimiser = build_optimiser(
             stage.model, learning_rate=stage.learning_rate, weight_decay=settings.weight_decay
@@ -91,7 +90,6 @@ class StageRun:
                     f"the run in {run.folder.parent} was started with {what} {facts[what]}, now "
                     f"it is {now}; resume it with the same training data and batch size."
                 )
-        checkpoint.unpack_module(saved, "model.", self._stage.model)
         if self._average is not None:
             checkpoint.unpack_module(saved, "average.", self._average)
         checkpoint.unpack_optimiser(saved, facts["groups"], self._adam)
@@ -200,6 +198,8 @@ class StageRun:
         position.step += 1
         for name, value in losses.raw.items():
             position.totals[name] = position.totals.get(name, 0.0) + value
+        if measure:
+            position.diagnostics = dict(losses.diagnostics)
         if run.log is not None and measure:
             run.log.write(self._step_record(losses, rate))
         if run.display is not None:
@@ -251,6 +251,8 @@ class StageRun:
             "validation_seconds": 0.0,
             "images_per_second": self._images_per_second(),
             "peak_memory_mb": _peak_memory_mb(run.accelerator.device),
+            "diagnostics": position.diagnostics,
+            "warning": self._warning(),
         }
         if stage.validated:
             self._validate(record)
@@ -258,7 +260,19 @@ class StageRun:
             run.log.write(record)
         if run.display is not None:
             run.display.show_epoch(stage, record)
+            if record["warning"] is not None:
+                run.display.note(f"warning: {record['warning']}")
         run.position = Position(position.stage, position.epoch + 1, 0, position.step)
+
+    def _warning(self) -> str | None:
+        """Return what the objective has to say of the epoch's last diagnostics."""
+        alarm = self._stage.objective.alarm
+        known = {
+            name: value
+            for name, value in self._run.position.diagnostics.items()
+            if value is not None
+        }
+        return None if alarm is None else alarm(known)
 
     def _validate(self, record: dict[str, Any]) -> None:
         run = self._run
@@ -268,7 +282,7 @@ class StageRun:
         began = time.monotonic()
         device = run.accelerator.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            metrics = run.validate(model)
+            metrics = run.validate(self._stage, model)
         if run.monitor not in metrics:
             raise ConfigError(
                 f"validation gives no metric {run.monitor!r}: {nearest(run.monitor, metrics)}."

@@ -19,6 +19,9 @@ Term = Callable[["Output", Tensor], Tensor]
 Diagnostics = Callable[["Output", Tensor], Mapping[str, float]]
 """Numbers worth logging about a batch that are no loss; called without gradient."""
 
+Alarm = Callable[[Mapping[str, float]], str | None]
+"""The diagnostics of a batch to a warning for the user, or ``None`` where all is well."""
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -33,6 +36,7 @@ class Objective:
             loss). Such an objective is another function when its batch is cut in parts, so it is
             never accumulated over parts.
         diagnostics: numbers logged beside the losses, or ``None``.
+        alarm: looks at the last diagnostics of every epoch, or ``None``.
         reductions: per name, whether the term is a ``"sum"`` or a ``"mean"`` over the images of
             the batch. Needed only where a batch is accumulated in parts: sums of the parts are
             added, means are averaged by the number of images.
@@ -55,6 +59,7 @@ class Objective:
     weights: Mapping[str, float]
     pairwise: bool
     diagnostics: Diagnostics | None = None
+    alarm: Alarm | None = None
     reductions: Mapping[str, Literal["sum", "mean"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -95,6 +100,10 @@ class Stage:
         learning_rate: the largest of the schedule, positive.
         views: augmented versions of each image in a batch; each counts as an image of its own.
         frozen: modules of the model that are neither trained nor switched to training mode.
+        augmented: whether the images are augmented.
+        encoder: the one of the frozen modules whose features are all that the rest of the model
+            needs, or ``None``. Where images are not augmented its features are computed once, and
+            batches carry them in place of pixels.
         validated: whether an epoch ends with validation and the best weights are kept. Off for a
             stage whose model has no classifier.
 
@@ -117,6 +126,8 @@ class Stage:
     learning_rate: float
     views: int = 1
     frozen: tuple[nn.Module, ...] = ()
+    augmented: bool = True
+    encoder: nn.Module | None = None
     validated: bool = True
 
     def __post_init__(self) -> None:
@@ -131,6 +142,10 @@ class Stage:
             )
         if self.views < 1:
             raise ConfigError(f"stage {self.name!r}: views must be at least 1, got {self.views}.")
+        if self.encoder is not None and all(self.encoder is not one for one in self.frozen):
+            raise ConfigError(
+                f"stage {self.name!r}: the encoder must be one of the frozen modules."
+            )
         still = {id(parameter) for module in self.frozen for parameter in module.parameters()}
         if not any(
             parameter.requires_grad and id(parameter) not in still
