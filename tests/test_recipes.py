@@ -19,7 +19,31 @@ def test_the_published_rows_and_the_laptop_ones_are_there():
         for method in ("kmcl", "asl"):
             for size in "ml":
                 assert f"{data}-{method}-tresnet-{size}" in RECIPES
-    assert {"shapes-kmcl", "shapes-asl"} <= set(RECIPES)
+    for name in ("coco2014-probmcl-tresnet-m", "coco2014-probmcl-tresnet-l"):
+        assert name in RECIPES
+    assert "adp-probmcl-tresnet-l" in RECIPES
+    for place in ("shapes", "laptop"):
+        assert {f"{place}-{method}" for method in ("kmcl", "probmcl", "asl", "bce")} <= set(
+            RECIPES
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "threshold"),
+    [
+        ("coco2014-probmcl-tresnet-m", 82.8, 0.6),
+        ("coco2014-probmcl-tresnet-l", 89.1, 0.6),
+        ("adp-probmcl-tresnet-l", 96.9, 0.5),
+    ],
+)
+def test_probmcls_recipes_are_the_papers(name, value, threshold):
+    config = load_config(name)
+    method, training = config.method, config.training
+    assert config.published.value == value
+    assert (method.temperature, method.weights.contrastive) == (0.2, 0.3)
+    assert (method.threshold, method.overlap) == (threshold, "jaccard")
+    assert (training.epochs, method.classification.epochs) == (80, 40)
+    assert (training.batch_size, training.learning_rate) == (128, 1e-4)
 
 
 def test_every_recipe_is_a_valid_configuration(recipe):
@@ -32,7 +56,7 @@ def test_every_recipe_is_a_valid_configuration(recipe):
 def test_a_published_number_has_a_source(recipe):
     name, config = recipe
     reader = config.data.source.partition(":")[0]
-    if reader in READERS and config.method.name == "kmcl":
+    if reader in READERS and config.method.name in ("kmcl", "probmcl"):
         assert config.published is not None, f"{name} is for {reader}: which number is expected?"
     if config.published is not None:
         assert config.published.source.strip()
@@ -52,19 +76,24 @@ def test_a_recipe_takes_a_step_on_a_small_encoder(recipe):
     model = build_classifier(
         config.method, EncoderSettings(name="test_efficientnet"), 4, image_size=32
     )
-    (stage,) = build_stages(model, config)
-    assert (stage.epochs, stage.learning_rate) == (
-        config.training.epochs,
-        config.training.learning_rate,
-    )
-    output = model(torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8))
+    stages = build_stages(model, config)
+    assert stages[0].epochs == config.training.epochs
+    assert stages[0].learning_rate == config.training.learning_rate
+    assert stages[-1].model is model
+    for stage in stages:
+        _take_a_step(stage)
+
+
+def _take_a_step(stage):
+    images = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8)
+    output = stage.model(images)
     targets = torch.randint(-1, 2, (6, 4), dtype=torch.int8)
     loss = sum(
         stage.objective.weights[name] * term(output, targets)
         for name, term in stage.objective.terms.items()
     )
     loss.backward()
-    gradients = [parameter.grad for parameter in model.parameters()]
+    gradients = [parameter.grad for parameter in stage.model.parameters()]
     assert torch.isfinite(loss)
     assert all(one is None or torch.isfinite(one).all() for one in gradients)
     assert any(one is not None and one.any() for one in gradients)

@@ -127,7 +127,7 @@ def test_one_stage_carries_the_schedule_and_one_loss(settings):
 def test_asl_is_the_asymmetric_loss_with_these_settings(settings):
     logits, targets = batch()
     objective = objective_of(settings)
-    values = settings.model_dump(exclude={"name"})
+    values = settings.model_dump(exclude={"name", "freeze_encoder"})
     expected = AsymmetricLoss(**values)(logits, targets)
     loss = objective.terms["classification"](Output(torch.zeros(4, WIDTH), logits), targets)
     assert torch.equal(loss, expected)
@@ -148,3 +148,14 @@ def test_bce_is_a_mean_of_binary_cross_entropies():
 def test_a_model_without_logits_is_refused():
     with pytest.raises(TypeError, match="must return logits"):
         objective_of(BCE()).terms["classification"](Output(torch.zeros(1, WIDTH), None), None)
+
+
+@pytest.mark.parametrize("method", [ASL, BCE])
+def test_a_frozen_encoder_leaves_the_classifier_to_learn(method):
+    settings = method(freeze_encoder=True)
+    model = classifier(Passing(), CLASSES, settings)
+    (stage,) = stages(model, settings, epochs=1, learning_rate=0.1)
+    assert stage.frozen == (model.encoder,)
+    assert stage.encoder is model.encoder
+    (free,) = stages(model, method(), epochs=1, learning_rate=0.1)
+    assert free.frozen == () and free.encoder is None

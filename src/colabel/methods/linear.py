@@ -22,6 +22,8 @@ class BCE(Settings):
     """Binary cross-entropy, the mean over the images and labels of a batch."""
 
     name: Literal["bce"] = "bce"
+    freeze_encoder: bool = False
+    """Train the classifier alone: how much the encoder knows already."""
 
 
 class AsymmetricSettings(Settings):
@@ -51,6 +53,8 @@ class ASL(AsymmetricSettings):
     """The asymmetric loss with the settings of KMCL's classification term."""
 
     name: Literal["asl"] = "asl"
+    freeze_encoder: bool = False
+    """Train the classifier alone: how much the encoder knows already."""
 
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -102,7 +106,20 @@ def stages(
         One stage.
     """
     objective = classification_objective(settings if isinstance(settings, ASL) else None)
-    return (Stage(settings.name, model, objective, epochs, learning_rate),)
+    if not settings.freeze_encoder:
+        return (Stage(settings.name, model, objective, epochs, learning_rate),)
+    encoder = model.encoder
+    return (
+        Stage(
+            settings.name,
+            model,
+            objective,
+            epochs,
+            learning_rate,
+            frozen=(encoder,),
+            encoder=encoder,
+        ),
+    )
 
 
 def classification_objective(settings: AsymmetricSettings | None) -> Objective:
