@@ -37,7 +37,7 @@ format: install
 	$(BIN)/ruff check --fix src tests benchmarks
 
 benchmarks: install
-	for name in kernel_losses step_overhead input_pipeline evaluation; do \
+	for name in kernel_losses correlation_loss step_overhead input_pipeline evaluation; do \
 	  echo; echo "$$name"; env -u OMP_WAIT_POLICY $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean:

@@ -1,4 +1,4 @@
-"""What KMCL adds to a training step: the whole step against the same encoder with a linear head.
+"""What a method adds to a training step: the whole step against the same encoder, linear head.
 
 Both steps are complete: images of 0 to 255 in, normalisation, encoder, head, losses, backward,
 Adam. The baseline has a linear head and binary cross-entropy. The steps alternate, so that a
@@ -6,7 +6,7 @@ machine that slows down slows both, and each turn gives one ratio. On a busy mac
 scatter by more than the difference; therefore the part that differs, heads and losses forward and
 backward, is also timed by itself and compared with the baseline's whole step.
 
-    python benchmarks/step_overhead.py
+    python benchmarks/step_overhead.py [--method probmcl]
     python benchmarks/step_overhead.py --encoder mobilenetv2_100 --size 128 --classes 18
 """
 
@@ -19,8 +19,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from colabel.losses import AsymmetricLoss, KernelContrastiveLoss, ReconstructionLoss
-from colabel.models import Classifier, KernelMixtureHead, LinearHead, Output, build_encoder
+from colabel.losses import (
+    AsymmetricLoss,
+    KernelContrastiveLoss,
+    MixtureContrastiveLoss,
+    MixtureLikelihoodLoss,
+    ReconstructionLoss,
+)
+from colabel.models import (
+    Classifier,
+    KernelMixtureHead,
+    LinearHead,
+    MixtureDensityHead,
+    Output,
+    build_encoder,
+)
 
 LEARNING_RATE = 2e-4
 LABELS_PER_IMAGE = 2.9  # of MS-COCO
@@ -42,6 +55,19 @@ def kmcl_loss(output: Output, targets: Tensor) -> Tensor:
     )
 
 
+def probmcl_loss(output: Output, targets: Tensor) -> Tensor:
+    return MixtureLikelihoodLoss()(
+        output.mixture, output.features
+    ) + 0.3 * MixtureContrastiveLoss()(output.mixture, targets)
+
+
+def mixture_model(method: str, encoder: nn.Module, width: int, classes: int, covariance: str):
+    """Return the model a method trains and its loss."""
+    if method == "kmcl":
+        return Classifier(encoder, KernelMixtureHead(width, classes, covariance)), kmcl_loss
+    return Classifier(encoder, MixtureDensityHead(width, classes), feature_length=1), probmcl_loss
+
+
 def whole_step(model: nn.Module, loss: Loss, images: Tensor, targets: Tensor) -> Step:
     optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
 
@@ -56,7 +82,7 @@ def whole_step(model: nn.Module, loss: Loss, images: Tensor, targets: Tensor) ->
 
 
 def head_step(model: nn.Module, loss: Loss, features: Tensor, targets: Tensor) -> Step:
-    alone = Classifier(nn.Identity(), model.head)
+    alone = Classifier(nn.Identity(), model.head, model.feature_length)
 
     def step() -> float:
         value = loss(alone(features), targets)
@@ -80,6 +106,7 @@ def alternate(steps: dict[str, Step], repeats: int) -> dict[str, list[float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--method", default="kmcl", choices=("kmcl", "probmcl"))
     parser.add_argument("--encoder", default="resnet50")
     parser.add_argument("--size", type=int, default=224, help="side of the images in pixels")
     parser.add_argument("--batch", type=int, default=32)
@@ -102,38 +129,42 @@ def main() -> None:
     encoders = [build_encoder(arguments.encoder) for _ in range(2)]
     width = encoders[0].width
     linear = Classifier(encoders[0], LinearHead(width, classes)).to(device)
-    mixture = KernelMixtureHead(width, classes, arguments.covariance)
-    kernels = Classifier(encoders[1], mixture).to(device)
+    kernels, loss = mixture_model(
+        arguments.method, encoders[1], width, classes, arguments.covariance
+    )
+    kernels = kernels.to(device)
+    name = arguments.method.upper()
 
     features = torch.randn(batch, width, generator=generator).to(device).requires_grad_()
     heads = alternate(
         {
             "linear + BCE": head_step(linear, baseline_loss, features, targets),
-            "KMCL": head_step(kernels, kmcl_loss, features, targets),
+            name: head_step(kernels, loss, features, targets),
         },
         HEAD_REPEATS,
     )
     whole = alternate(
         {
             "encoder + linear + BCE": whole_step(linear, baseline_loss, images, targets),
-            "encoder + KMCL": whole_step(kernels, kmcl_loss, images, targets),
+            f"encoder + {name}": whole_step(kernels, loss, images, targets),
         },
         arguments.repeats,
     )
-    for name, times in [*heads.items(), *whole.items()]:
+    for part, times in [*heads.items(), *whole.items()]:
         print(
-            f"{name:24s} median {statistics.median(times):9.4f} s   "
+            f"{part:24s} median {statistics.median(times):9.4f} s   "
             f"from {min(times):.4f} to {max(times):.4f} s"
         )
-    baseline, kmcl = whole.values()
-    ratios = [ours / theirs for ours, theirs in zip(kmcl, baseline, strict=True)]
+    baseline, trained = whole.values()
+    ratios = [ours / theirs for ours, theirs in zip(trained, baseline, strict=True)]
     plain, ours = (statistics.median(times) for times in heads.values())
     print(
         f"{arguments.encoder}, {side} x {side}, batch {batch}, {classes} classes, "
         f"{arguments.covariance}, {arguments.threads} threads, {device}:\n"
-        f"whole step, KMCL / baseline     {statistics.median(ratios):.4f} "
+        f"whole step, {name} / baseline  {statistics.median(ratios):.4f} "
         f"(median over turns; from {min(ratios):.4f} to {max(ratios):.4f})\n"
-        f"by the part that differs alone  {1 + (ours - plain) / statistics.median(baseline):.4f}"
+        f"by the part that differs alone  {1 + (ours - plain) / statistics.median(baseline):.4f}\n"
+        f"head and losses in a step       {ours / statistics.median(trained):.4f}"
     )
 
 

@@ -20,12 +20,14 @@ from training_runs import (
 
 from colabel.data.dataset import EvaluationImages
 from colabel.data.loader import evaluation_loader
+from colabel.methods.probmcl import ProbMCL, contrastive_model, contrastive_objective
 from colabel.models import Classifier, KernelMixtureHead, LinearHead
-from colabel.training import collect_logits, gather_output, make_accelerator
+from colabel.training import collect_features, collect_logits, gather_output, make_accelerator
 from colabel.training.optimiser import build_optimiser
 from colabel.training.step import compute_gradients
 
 ROWS = 8
+PROBMCL = ProbMCL(hidden=(7, 6), feature_length=400, threshold=0.3)
 
 
 def batch(accelerator):
@@ -40,25 +42,32 @@ def batch(accelerator):
 
 def model_with(head_name):
     torch.manual_seed(0)
+    encoder = SmallEncoder(normalise=False, dropout=0.0)
+    if head_name == "densities":
+        return contrastive_model(encoder, WIDTH, CLASSES, PROBMCL)
     head = (
         LinearHead(WIDTH, CLASSES)
         if head_name == "linear"
         else KernelMixtureHead(WIDTH, CLASSES, covariance=head_name)
     )
-    return Classifier(SmallEncoder(normalise=False, dropout=0.0), head)
+    return Classifier(encoder, head)
+
+
+def objective_of(case):
+    if case == "densities":
+        return contrastive_objective(PROBMCL)
+    return square_objective("mean") if case in ("linear", "pieces") else kernel_objective()
 
 
 def gradients(accelerator, case):
     """Return losses and gradients of one step."""
-    alone = case in ("linear", "pieces")
-    objective = square_objective("mean") if alone else kernel_objective()
-    model = model_with("linear" if alone else case)
+    model = model_with("linear" if case == "pieces" else case)
     optimiser = accelerator.prepare_optimizer(
         build_optimiser(model, learning_rate=0.1, weight_decay=0)
     )
     losses = compute_gradients(
         accelerator.prepare_model(model),
-        objective,
+        objective_of(case),
         *batch(accelerator),
         accelerator=accelerator,
         optimiser=optimiser,
@@ -69,6 +78,8 @@ def gradients(accelerator, case):
     named[f"loss.{case}.norm"] = torch.tensor(losses.gradient_norm)
     for name, share in losses.gradient_shares.items():
         named[f"loss.{case}.share.{name}"] = torch.tensor(share)
+    for name, value in losses.diagnostics.items():
+        named[f"loss.{case}.diagnostic.{name}"] = torch.tensor(value)
     for name, parameter in model.named_parameters():
         named[f"gradient.{case}.{name}"] = parameter.grad
     return named
@@ -89,13 +100,21 @@ def main():
             f"gathered.{head}.variance": whole.mixture.variance.detach().contiguous(),
             f"gathered.{head}.targets": all_targets,
         }
-    for case in ("isotropic", "diagonal", "shared_diagonal", "linear", "pieces"):
+    whole, _ = gather_output(model_with("densities")(images), targets)
+    assert whole.logits is None
+    found |= {
+        f"gathered.densities.{name}": getattr(whole.mixture, name).detach()
+        for name in ("log_weights", "mean", "variance")
+    }
+    for case in ("isotropic", "diagonal", "shared_diagonal", "densities", "linear", "pieces"):
         found |= gradients(accelerator, case)
     records = some_records(7, width=SIZE, height=SIZE)
     loader = evaluation_loader(EvaluationImages(records, size=SIZE), batch_size=4)
     collected = collect_logits(model_with("isotropic"), loader, accelerator)
     for name in ("logits", "targets", "indices", "variance"):
         found[f"collected.{name}"] = torch.from_numpy(getattr(collected, name))
+    encoder = model_with("isotropic").encoder
+    found["collected.features"] = collect_features(encoder, loader, accelerator)
     model = model_with("isotropic")
     run_folder = folder / f"run-{accelerator.num_processes}"
     Run(run_folder, small_stage(model=model, learning_rate=1e-3)).fit()

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from fakes import write_voc
 from tiny_runs import CLASSES, IMAGES
@@ -12,7 +13,8 @@ from colabel import api
 from colabel.api import _records_of, open_for_check
 from colabel.build import open_training_data
 from colabel.config import load_config
-from colabel.errors import DataError, ImageError
+from colabel.errors import DataError, ImageError, RunError
+from colabel.models import cost
 from colabel.predictions import Predictions
 
 
@@ -191,3 +193,63 @@ def test_the_image_size_is_that_of_the_model(run):
     (run / "config.yaml").write_text(yaml.safe_dump(settings))
     _, _, after = all_of(run)
     np.testing.assert_array_equal(after.logits, before.logits)
+
+
+def describe_run(folder, method, encoder="test_efficientnet"):
+    """Write what a run says of its model; its weights are not needed to count."""
+    folder.mkdir(parents=True)
+    description = {
+        "format": 1,
+        "colabel": "0",
+        "classes": ["cat", "dog", "owl", "fox"],
+        "method": method,
+        "encoder": {"name": encoder, "options": {}, "freeze_batch_norm": False},
+        "image_size": 64,
+        "thresholds": [0.5] * 4,
+        "data": {},
+        "selection": {"stage": "any", "epoch": 1, "metric": "mAP", "value": 0.5},
+    }
+    (folder / "model.json").write_text(json.dumps(description))
+    return str(folder)
+
+
+def test_a_probmcl_run_costs_what_an_asl_run_costs(tmp_path):
+    """The mixture density network is dropped, as is the projection before it."""
+    method = {"name": "probmcl", "hidden": [512, 64], "projection": 33}
+    ours = api.cost(describe_run(tmp_path / "ours", method))
+    assert ours == api.cost(describe_run(tmp_path / "asl", {"name": "asl"}))
+    assert ours == cost("test_efficientnet", image_size=64, classes=4, covariance="linear")
+    assert ours.parameters == ours.paper_parameters
+
+
+@pytest.mark.parametrize("covariance", ["isotropic", "diagonal"])
+def test_a_kmcl_run_costs_what_its_covariance_costs(tmp_path, covariance):
+    method = {"name": "kmcl", "covariance": covariance}
+    counted = api.cost(describe_run(tmp_path / "run", method))
+    assert counted == cost("test_efficientnet", image_size=64, classes=4, covariance=covariance)
+    other = api.cost(str(tmp_path / "run"), image_size=96)
+    assert other.parameters == counted.parameters
+    assert other.macs > counted.macs
+
+
+def test_counting_a_run_draws_no_random_numbers(tmp_path):
+    folder = describe_run(tmp_path / "run", {"name": "asl"})
+    state = torch.get_rng_state()
+    api.cost(folder)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_folder_called_like_an_encoder_is_a_run_only_if_it_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test_efficientnet").mkdir()
+    expected = cost("test_efficientnet", image_size=224, classes=2)
+    assert api.cost("test_efficientnet", classes=2) == expected
+    describe_run(tmp_path / "test_efficientnet" / "deep", {"name": "asl"})
+    (tmp_path / "test_efficientnet" / "deep" / "model.json").rename(
+        tmp_path / "test_efficientnet" / "model.json"
+    )
+    linear = cost("test_efficientnet", image_size=64, classes=4, covariance="linear")
+    assert api.cost("test_efficientnet") == linear
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(RunError, match="mine holds no model yet"):
+        api.cost("mine")

@@ -64,7 +64,7 @@ def test_every_reader_is_tried():
     assert set(build.READERS) == {
         "voc2007", "voc2012", "coco2014", "coco2017", "chestxray14", "adp",
     }  # fmt: skip
-    assert set(build.METHODS) == {"kmcl", "asl", "bce"}
+    assert set(build.METHODS) == {"kmcl", "probmcl", "asl", "bce"}
 
 
 def test_a_test_split_that_was_never_published_is_refused_when_asked_for(folders):
@@ -352,7 +352,7 @@ def test_weights_of_another_number_of_classes_are_refused(copied_run):
 
 def test_a_description_of_an_unknown_method_is_refused(copied_run):
     change_description(copied_run, {"method": {"name": "later"}})
-    with pytest.raises(ConfigError, match=r"method.name must be one of kmcl, asl, bce"):
+    with pytest.raises(ConfigError, match=r"method.name must be one of kmcl, probmcl, asl, bce"):
         load_predictor(copied_run)
 
 

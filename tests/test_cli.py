@@ -69,11 +69,13 @@ assert not slow, slow
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for name in ("train", "evaluate", "predict", "check", "cost", "recipes"):
+    for name in ("train", "evaluate", "predict", "check", "cost", "ablate", "recipes"):
         assert name in done.stdout
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "check", "cost", "recipes"])
+@pytest.mark.parametrize(
+    "name", ["train", "evaluate", "predict", "check", "cost", "ablate", "recipes"]
+)
 def test_every_command_explains_itself(capsys, name):
     assert command(name, "--help") == 0
     assert "Usage" in capsys.readouterr().out
@@ -104,6 +106,16 @@ def test_cost_is_a_table_or_json(capsys):
     assert command(*arguments, "--json", "--covariance", "linear") == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["parameters"] == 99196 + 257 * 3
+
+
+def test_the_cost_of_a_run_needs_no_options(run, capsys):
+    assert command("cost", run, "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    encoder = ("cost", "test_efficientnet", "--classes", len(CLASSES), "--image-size", 32)
+    assert command(*encoder, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == answer
+    assert command("cost", run) == 0
+    assert f"{answer['paper_parameters'] / 1e6:.2f} M" in capsys.readouterr().out
 
 
 def test_evaluate_prints_and_writes_the_metrics(run, capsys):
@@ -257,6 +269,16 @@ def test_an_error_is_one_line_however_long_and_no_trace(capsys):
         (["evaluate", "RUN", "--data", "nowhere.csv"], "nowhere.csv: no such file"),
         (["recipes", "shapes-kmlc"], "did you mean 'shapes-kmcl'?"),
         (["cost", "resnet5O", "--classes", "3"], "did you mean 'resnet50'?"),
+        (["cost", "resnet50"], "resnet50: how many labels? Add --classes N, or give the folder"),
+        (["cost", "runs/none"], "error: there is no run folder runs/none."),
+        (
+            ["cost", "RUN", "--classes", "3"],
+            "says itself what its model is; leave out --classes 3",
+        ),
+        (
+            ["cost", "RUN", "--classes", "3", "--covariance", "linear"],
+            "leave out --classes 3 and --covariance linear.",
+        ),
         (["check", "nowhere.csv"], "nowhere.csv: no such file"),
     ],
 )
@@ -293,6 +315,24 @@ def test_a_message_that_only_mentions_an_error_is_kept():
     assert cli._message(ImageError("a.png: OSError: broken")) == "a.png: OSError: broken"
 
 
+def test_the_last_warning_of_a_run_is_repeated_below_its_metrics(run, monkeypatch, capsys):
+    report = api.evaluate(run, cpu=True).report
+
+    def trained(*said):
+        epochs = tuple({"kind": "epoch", "warning": text} for text in said)
+        history = History(epochs, best=None, finished=True, message="")
+        return lambda *_, **__: Trained(run, history, report)
+
+    monkeypatch.setattr(api, "train", trained("the first", "they have collapsed", None))
+    assert command("train", "shapes-probmcl") == 0
+    printed = capsys.readouterr()
+    assert printed.err == "warning: they have collapsed\n"
+    assert "mAP" in printed.out
+    monkeypatch.setattr(api, "train", trained(None))
+    assert command("train", "shapes-probmcl") == 0
+    assert capsys.readouterr().err == ""
+
+
 def interrupted(folder):
     history = History(epochs=(), best=None, finished=False, message="stopped")
     return lambda *_, **__: Trained(Path(folder), history, None)
@@ -317,11 +357,6 @@ def test_only_the_first_process_prints_results(run, monkeypatch, capsys):
     printed = capsys.readouterr()
     assert "mAP" in printed.out
     assert printed.err == "note: one image was left out\n"
-
-
-def test_a_metric_that_is_not_defined_is_a_dash():
-    assert cli._percent(float("nan")) == "-"
-    assert cli._percent(0.1234) == "12.3"
 
 
 def test_the_recipe_of_these_tests_is_trained_on_its_own_source(tmp_path, monkeypatch, capsys):

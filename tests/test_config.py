@@ -136,7 +136,7 @@ def test_every_problem_is_told_at_once():
     ],
 )
 def test_an_unknown_method_is_named(change, got):
-    assert refused(change).endswith(f"method.name must be one of kmcl, asl, bce, {got}")
+    assert refused(change).endswith(f"method.name must be one of kmcl, probmcl, asl, bce, {got}")
 
 
 @pytest.mark.parametrize("covariance", ["diagonal", "shared_diagonal"])

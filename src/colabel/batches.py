@@ -67,6 +67,11 @@ class Batches:
                 self._accelerator,
             )
             return training_loader(train, batch_size=size, seed=seed)
+        if stage.encoder is not None:
+            self._note(
+                f"{stage.name}: augmented images are encoded anew in each of the {stage.epochs} "
+                "epochs; without augmentation they would be encoded once"
+            )
         images = TrainingImages(
             self._records["train"],
             size=config.data.image_size,
@@ -94,10 +99,13 @@ class Batches:
         return stage.encoder is not None and not augmented
 
     def _encode(self, encoder: nn.Module, split: str) -> Tensor:
-        if self._display is not None and self._accelerator.is_main_process:
-            self._display.note(f"{split}: encoding {len(self._records[split])} images once")
+        self._note(f"{split}: encoding {len(self._records[split])} images once")
         loader = self._pixels if split == "val" else self._prepare(split)
         return collect_features(encoder, loader, self._accelerator)
+
+    def _note(self, text: str) -> None:
+        if self._display is not None and self._accelerator.is_main_process:
+            self._display.note(text)
 
     def _prepare(self, split: str) -> DataLoader[Any]:
         config = self._config

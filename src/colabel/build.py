@@ -247,7 +247,8 @@ def load_predictor(folder: Path, device: str | torch.device = "cpu") -> Predicto
         ConfigError: if there is no such device.
     """
     description = load_description(folder)
-    model = _load_model(folder, description)
+    model = build_described(description)
+    load_weights(folder, model)
     try:
         return Predictor(model, description, torch.device(device))
     except (AssertionError, RuntimeError) as error:
@@ -258,17 +259,25 @@ def load_predictor(folder: Path, device: str | torch.device = "cpu") -> Predicto
         ) from error
 
 
-def _load_model(folder: Path, description: Description) -> Classifier:
-    """Rebuild the model that a description describes and fill it with its weights."""
+def build_described(description: Description) -> Classifier:
+    """Rebuild the model that a run describes, without its weights.
+
+    Args:
+        description: the content of ``model.json``.
+
+    Returns:
+        The model that is deployed: what a method trains and then drops is not part of it.
+
+    Raises:
+        ConfigError: if this version does not know the method, the backbone or an option.
+    """
     config = check_config({"method": description.method, "encoder": description.encoder})
-    model = build_classifier(
+    return build_classifier(
         config.method,
         config.encoder,
         len(description.classes),
         image_size=description.image_size,
     )
-    load_weights(folder, model)
-    return model
 
 
 def _name(method: Settings) -> str:

@@ -14,10 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 from rich.console import Console
-from rich.table import Table
+
+from colabel.tables import (
+    ablation_table,
+    ablations_table,
+    class_table,
+    cost_table,
+    metrics_table,
+    recipes_table,
+)
 
 if TYPE_CHECKING:
-    from colabel.metrics import Report
     from colabel.predict import Failure, Prediction, Predictor
 
 app = typer.Typer(
@@ -128,6 +135,8 @@ def train(
         sys.exit(130)
     console = Console()
     console.print(metrics_table(trained.report, "validation"))
+    if trained.history.warnings:
+        print(f"warning: {trained.history.warnings[-1]}", file=sys.stderr)
     console.print(f"run: {trained.folder}", soft_wrap=True, highlight=False)
     console.print(f"next: colabel evaluate {trained.folder}", soft_wrap=True, highlight=False)
 
@@ -238,33 +247,97 @@ def check(
 
 @app.command()
 def cost(
-    encoder: Annotated[str, typer.Argument(help="A timm model, such as tresnet_m.")],
-    classes: Annotated[int, typer.Option(min=1, help="Number of labels.")],
-    image_size: Annotated[int, typer.Option(min=1, help="Side of the image in pixels.")] = 224,
-    covariance: Annotated[
-        Literal["isotropic", "diagonal", "shared_diagonal", "shared_isotropic", "linear"],
-        typer.Option(
-            help="isotropic, diagonal, shared_diagonal or shared_isotropic; linear for a plain "
-            "classifier."
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|ENCODER", help="Folder of a run, or a timm model, such as tresnet_m."
         ),
-    ] = "isotropic",
+    ],
+    classes: Annotated[
+        int | None, typer.Option(min=1, help="Number of labels; needed with an encoder.")
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Side of the image in pixels (default: the run's; 224 for an encoder)."
+        ),
+    ] = None,
+    covariance: Annotated[
+        Literal["isotropic", "diagonal", "shared_diagonal", "shared_isotropic", "linear"] | None,
+        typer.Option(
+            help="isotropic (default), diagonal, shared_diagonal or shared_isotropic; linear for "
+            "a plain classifier. For an encoder."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print plain numbers.")] = False,
 ) -> None:
     """Count parameters and multiply-accumulate operations of a model, also as the papers do."""
-    from colabel.models import cost as count
+    from colabel import api
 
-    answer = count(encoder, image_size=image_size, classes=classes, covariance=covariance)
+    answer = api.cost(model, classes=classes, image_size=image_size, covariance=covariance)
     if as_json:
         print(json.dumps(answer.to_dict()))
         return
-    table = Table("", "this model", "as the papers count")
-    table.add_row(
-        "parameters", f"{answer.parameters / 1e6:.2f} M", f"{answer.paper_parameters / 1e6:.2f} M"
+    Console().print(cost_table(answer))
+
+
+@app.command()
+def ablate(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME|FILE]",
+            help="An ablation's name, or a YAML file; without it, all of them are listed.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="A recipe's name, or a YAML file (default: the ablation's)."),
+    ] = None,
+    data: Source = None,
+    change: Change = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the ablation (default: ablations/NAME).")
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many seeds, from 0 on (default: those of the ablation)."),
+    ] = None,
+    cpu: Cpu = False,
+) -> None:
+    """Train a recipe over the values of one setting and several seeds; compare on validation.
+
+    The same command goes on with an ablation that was interrupted: finished runs are skipped.
+    """
+    from colabel import ablation
+    from colabel.training import make_display
+
+    if name is None:
+        known = {one: ablation.load_ablation(one) for one in ablation.ablation_names()}
+        Console().print(ablations_table(known))
+        return
+    ablated = ablation.ablate(
+        name,
+        recipe=recipe,
+        data=data,
+        changes=change or (),
+        out=out,
+        seeds=seeds,
+        cpu=cpu,
+        display=make_display(),
     )
-    table.add_row(
-        "operations", f"{answer.macs / 1e9:.2f} GMAC", f"{answer.paper_macs / 1e9:.2f} GMAC"
-    )
-    Console().print(table)
+    if not _reports():
+        return
+    console = Console()
+    console.print(ablation_table(ablated))
+    console.print(f"written: {ablated.folder}", soft_wrap=True, highlight=False)
+    for problem in ablated.problems:
+        print(f"failed: {problem}", file=sys.stderr)
+    if ablated.interrupted:
+        print("to go on: the same command again", file=sys.stderr)
+        sys.exit(130)
+    if ablated.problems:
+        sys.exit(1)
 
 
 @app.command()
@@ -285,56 +358,7 @@ def recipes(
     if name is not None:
         print(load_config(name).to_yaml(), end="")
         return
-    table = Table()
-    for column in ("recipe", "published", "reproduced"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("what it is")
-    for known in recipe_names():
-        config = load_config(known)
-        published = config.published
-        table.add_row(
-            known,
-            "" if published is None else f"{published.metric} {published.value:g}",
-            "" if published is None else published.run,
-            config.description,
-        )
-    Console().print(table)
-
-
-def metrics_table(report: Report, split: str) -> Table:
-    """Return the metrics of a report, in per cent, as a table."""
-    values = report.to_dict()
-    table = Table(
-        "metric", "%", "metric", "%", "metric", "%",
-        title=f"{split}: {values['images']} images, {len(values['per_class'])} classes",
-        caption=f"average precision: {values['protocol']}",
-    )  # fmt: skip
-    for column in (1, 3, 5):
-        table.columns[column].justify = "right"
-    rows = (
-        ("mAP", "CP", "OP"),
-        ("mAUC", "CR", "OR"),
-        ("top3_CF1", "CF1", "OF1"),
-    )
-    for row in rows:
-        cells = [cell for name in row for cell in (name, _percent(values[name]))]
-        table.add_row(*cells)
-    return table
-
-
-def class_table(report: Report) -> Table:
-    """Return a line per class, in per cent."""
-    table = Table("class", "images", "AP", "AUC", "precision", "recall", "F1")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in report.to_dict()["per_class"]:
-        measures = (row[key] for key in ("AP", "AUC", "precision", "recall", "f1"))
-        table.add_row(row["name"], str(row["support"]), *(_percent(one) for one in measures))
-    return table
-
-
-def _percent(value: float) -> str:
-    return "-" if value != value else f"{100 * value:.1f}"
+    Console().print(recipes_table({known: load_config(known) for known in recipe_names()}))
 
 
 def _write(

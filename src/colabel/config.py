@@ -154,12 +154,7 @@ class Config(Settings):
 
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the package."""
-    folder = resources.files("colabel") / "recipes"
-    return sorted(
-        entry.name.removesuffix(".yaml")
-        for entry in folder.iterdir()
-        if entry.name.endswith(".yaml")
-    )
+    return names_in("recipes")
 
 
 def read_recipe(recipe: str | Path) -> dict[str, Any]:
@@ -174,15 +169,48 @@ def read_recipe(recipe: str | Path) -> dict[str, Any]:
     Raises:
         ConfigError: if there is no such recipe, or it is no YAML mapping.
     """
-    if str(recipe) in recipe_names():
-        source = f"recipe {recipe}"
-        text = (resources.files("colabel") / "recipes" / f"{recipe}.yaml").read_text("utf-8")
+    return read_named(
+        recipe, "recipes", kind="recipe", example="method: {name: kmcl}", hint="`colabel recipes`"
+    )
+
+
+def names_in(folder: str) -> list[str]:
+    """Return the names of the YAML files in a folder of the package, without their ending."""
+    return sorted(
+        entry.name.removesuffix(".yaml")
+        for entry in resources.files("colabel").joinpath(folder).iterdir()
+        if entry.name.endswith(".yaml")
+    )
+
+
+def read_named(
+    name: str | Path, folder: str, *, kind: str, example: str, hint: str
+) -> dict[str, Any]:
+    """Read a YAML mapping that comes with the package, or one of the user's.
+
+    Args:
+        name: one that :func:`names_in` lists of the folder, or the path of a YAML file.
+        folder: in the package.
+        kind: what such a file is called.
+        example: of an entry of the mapping.
+        hint: the command that describes those that there are.
+
+    Returns:
+        The mapping as it stands in the file.
+
+    Raises:
+        ConfigError: if there is no such file, or it is no YAML mapping.
+    """
+    known = names_in(folder)
+    if str(name) in known:
+        source = f"{kind} {name}"
+        text = resources.files("colabel").joinpath(folder, f"{name}.yaml").read_text("utf-8")
     else:
-        path = Path(recipe)
+        path = Path(name)
         if not path.is_file():
             raise ConfigError(
-                f"there is no recipe and no file called {str(recipe)!r}; "
-                f"{nearest(str(recipe), recipe_names())} `colabel recipes` describes them."
+                f"there is no {kind} and no file called {str(name)!r}; "
+                f"{nearest(str(name), known)} {hint} describes them."
             )
         source = str(path)
         try:
@@ -191,7 +219,7 @@ def read_recipe(recipe: str | Path) -> dict[str, Any]:
             raise ConfigError(f"{source} is not a UTF-8 text file: {error}.") from error
     answer = _parse(text, source)
     if not isinstance(answer, dict):
-        raise ConfigError(f"{source} must be a YAML mapping such as 'method: {{name: kmcl}}'.")
+        raise ConfigError(f"{source} must be a YAML mapping such as {example!r}.")
     return answer
 
 

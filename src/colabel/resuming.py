@@ -36,19 +36,32 @@ def check_settings(folder: Path, config: Config) -> None:
             f"{folder} holds a model but no state to go on from ({runs.LAST}/ is missing): "
             "resuming would train from the beginning and replace the model. Start a new run."
         )
-    before, now = (
-        _flat(one.model_dump(mode="json")) for one in (load_config(folder / runs.CONFIG), config)
-    )
-    changed = [
-        f"{key} was {json.dumps(before.get(key))}, is {json.dumps(now.get(key))}"
-        for key in sorted({*before, *now})
-        if before.get(key) != now.get(key) and not key.startswith(FREE_TO_CHANGE)
-    ]
+    changed = changed_settings(folder, config)
     if changed:
         raise ConfigError(
             f"the run in {folder} was started with other settings: {'; '.join(changed)}. Resume "
             "it with the recipe and the changes it was started with, or start a new run."
         )
+
+
+def changed_settings(folder: Path, config: Config) -> list[str]:
+    """Return what a run was started with that differs and is not free to change.
+
+    Args:
+        folder: of the run.
+        config: what it is compared with.
+
+    Returns:
+        A clause for each setting, with both values.
+    """
+    before, now = (
+        _flat(one.model_dump(mode="json")) for one in (load_config(folder / runs.CONFIG), config)
+    )
+    return [
+        f"{key} was {json.dumps(before.get(key))}, is {json.dumps(now.get(key))}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key) and not key.startswith(FREE_TO_CHANGE)
+    ]
 
 
 def write_data(folder: Path, records: Mapping[str, Records]) -> None:

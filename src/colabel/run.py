@@ -35,6 +35,8 @@ SPLIT = "split.csv"
 DATA = "data.json"
 """Number and fingerprint of the images of each split, so that a run goes on with the same ones."""
 LAST, LOCK = "last", ".lock"
+CURVES = "curves.png"
+"""The last file that training writes: where it is, the run is complete."""
 
 
 class Selection(Settings):

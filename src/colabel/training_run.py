@@ -203,7 +203,7 @@ def _train(
     )
     if main:
         write_results(predictions, report, folder, describe_data(config, validation_records))
-        training_curves(folder / runs.LOG, folder / "curves.png")
+        training_curves(folder / runs.LOG, folder / runs.CURVES)
     accelerator.wait_for_everyone()
     return Trained(folder, history, report)
 

@@ -158,4 +158,5 @@ def test_a_frozen_encoder_leaves_the_classifier_to_learn(method):
     assert stage.frozen == (model.encoder,)
     assert stage.encoder is model.encoder
     (free,) = stages(model, method(), epochs=1, learning_rate=0.1)
-    assert free.frozen == () and free.encoder is None
+    assert free.frozen == ()
+    assert free.encoder is None

@@ -3,7 +3,13 @@
 import pytest
 import torch
 
-from colabel.models import Classifier, KernelMixtureHead, LinearHead, build_encoder
+from colabel.models import (
+    Classifier,
+    KernelMixtureHead,
+    LinearHead,
+    MixtureDensityHead,
+    build_encoder,
+)
 
 
 def model_with(make):
@@ -52,3 +58,37 @@ def test_one_image_alone_is_encoded_as_in_a_batch(images):
     torch.testing.assert_close(
         model(images[:1]).logits, model(images).logits[:1], rtol=1e-3, atol=1e-4
     )
+
+
+def test_a_mixture_of_densities_comes_without_logits(images):
+    output = model_with(MixtureDensityHead)(images)
+    assert output.logits is None
+    torch.testing.assert_close(output.mixture.log_weights.exp().sum(dim=1), torch.ones(4))
+
+
+@pytest.mark.parametrize("make", [LinearHead, KernelMixtureHead])
+@pytest.mark.parametrize("length", [None, 1, 5.0])
+def test_features_in_place_of_images_are_not_encoded_again(images, make, length):
+    model = model_with(make)
+    model.feature_length = length
+    expected = model(images)
+    with torch.no_grad():
+        features = model.encoder(images)
+    model.encoder = None  # must not be needed
+    output = model(features)
+    assert torch.equal(output.features, expected.features)
+    assert torch.equal(output.logits, expected.logits)
+    if length is None:
+        assert torch.equal(output.features, features)
+
+
+@pytest.mark.parametrize("length", [1, 5.0])
+def test_the_feature_length_is_that_of_what_the_head_sees(images, length):
+    free, model = model_with(LinearHead), model_with(LinearHead)
+    model.feature_length = length
+    output, features = model(images), free(images).features
+    assert free.feature_length is None
+    lengths = features.square().sum(dim=1, keepdim=True).sqrt()
+    assert lengths.max() / lengths.min() > 1.001
+    torch.testing.assert_close(output.features, length * features / lengths)
+    torch.testing.assert_close(output.logits, model.head(length * features / lengths))

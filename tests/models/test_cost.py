@@ -7,7 +7,15 @@ import torch
 from torch import nn
 
 from colabel.errors import ConfigError
-from colabel.models import Cost, LinearHead, build_encoder, cost
+from colabel.models import (
+    Classifier,
+    Cost,
+    KernelMixtureHead,
+    LinearHead,
+    build_encoder,
+    cost,
+    cost_of_model,
+)
 
 
 @pytest.mark.parametrize(
@@ -116,3 +124,27 @@ def test_bad_arguments_are_refused(arguments, message):
 def test_unknown_covariance_is_refused():
     with pytest.raises(ConfigError, match="no covariance 'full'"):
         cost("test_efficientnet", image_size=64, classes=3, covariance="full")
+
+
+@pytest.mark.parametrize("covariance", ["linear", "isotropic", "diagonal"])
+def test_a_model_that_is_built_costs_what_its_description_says(covariance):
+    encoder = build_encoder("test_efficientnet")
+    head = (
+        LinearHead(encoder.width, 6)
+        if covariance == "linear"
+        else KernelMixtureHead(encoder.width, 6, covariance)
+    )
+    model = Classifier(encoder, head)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    counted = cost_of_model(model, image_size=64)
+    assert counted == cost("test_efficientnet", image_size=64, classes=6, covariance=covariance)
+    assert model.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_a_model_is_counted_at_a_size_that_it_takes():
+    encoder = build_encoder("test_vit", options={"img_size": 64})
+    model = Classifier(encoder, LinearHead(encoder.width, 2))
+    with pytest.raises(ConfigError, match="cannot encode images of 97 x 97"):
+        cost_of_model(model, image_size=97)

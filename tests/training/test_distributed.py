@@ -120,7 +120,9 @@ def test_both_processes_see_the_global_batch(two_processes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["isotropic", "diagonal", "shared_diagonal", "linear", "pieces"])
+@pytest.mark.parametrize(
+    "case", ["isotropic", "diagonal", "shared_diagonal", "densities", "linear", "pieces"]
+)
 def test_gradients_of_two_halves_are_those_of_the_whole(two_processes, case):
     for name in ("0-of-2", "1-of-2"):
         close(two_processes[name], two_processes["0-of-1"], f"gradient.{case}.", rtol=2e-4)
@@ -128,9 +130,25 @@ def test_gradients_of_two_halves_are_those_of_the_whole(two_processes, case):
 
 
 @pytest.mark.slow
+def test_the_contrastive_stage_has_losses_to_share(two_processes):
+    """The values that are compared above are those of a batch with positives and negatives."""
+    alone = two_processes["0-of-1"]
+    assert alone["loss.densities.likelihood"] > 0.1
+    assert alone["loss.densities.contrastive"] > 0.1
+    similarities = [
+        alone[f"loss.densities.diagnostic.similarity_{name}"].item()
+        for name in ("positive", "negative")
+    ]
+    assert 0.01 < min(similarities) < max(similarities) < 0.99
+    slope = alone["gradient.densities.encoder.convolution.weight"]
+    assert slope.abs().max() > 1e-4
+
+
+@pytest.mark.slow
 def test_every_image_is_evaluated_once(two_processes):
     alone = two_processes["0-of-1"]
     assert alone["collected.indices"].tolist() == list(range(7))
+    assert len(alone["collected.features"]) == 7
     for name in ("0-of-2", "1-of-2"):
         close(two_processes[name], alone, "collected.", rtol=1e-5)
 

@@ -22,7 +22,7 @@ from training_runs import (
 
 from colabel.errors import ConfigError, NonFiniteLossError, RunError, WeightsError
 from colabel.models import Classifier, KernelMixtureHead, LinearHead
-from colabel.training import Objective, Settings, checkpoint
+from colabel.training import History, Objective, Settings, checkpoint
 from colabel.training.checkpoint import load_state
 
 
@@ -471,3 +471,11 @@ def test_bfloat16_trains_and_hands_the_model_back_as_it_came(tmp_path):
     model.eval()
     model(images)
     assert seen[-1] == (False, torch.float32)
+
+
+def test_a_history_tells_each_warning_once_in_order():
+    said = ["second", None, "first", "second", None]
+    epochs = tuple({"kind": "epoch", "warning": text} for text in said)
+    history = History(({"kind": "epoch"}, *epochs), best=None, finished=True, message="")
+    assert history.warnings == ("second", "first")
+    assert History((), best=None, finished=True, message="").warnings == ()

@@ -69,3 +69,23 @@ def test_a_stage_in_which_nothing_learns_is_refused():
     with pytest.raises(ConfigError, match="every parameter is frozen"):
         Stage("fit", model, objective(), epochs=1, learning_rate=0.1, frozen=(model,))
     assert Stage("fit", model, objective(), epochs=1, learning_rate=0.1, frozen=(model[0],))
+
+
+def test_the_encoder_of_a_stage_must_be_frozen():
+    """Its features are computed once, which training it would make wrong."""
+    encoder, head = nn.Linear(1, 1), nn.Linear(1, 1)
+    twin = nn.Linear(1, 1)
+    twin.load_state_dict(encoder.state_dict())
+    model = nn.Sequential(encoder, head)
+
+    def stage(**options):
+        return Stage("fit", model, objective(), epochs=1, learning_rate=0.1, **options)
+
+    for frozen in ((), (twin,)):
+        with pytest.raises(
+            ConfigError, match="stage 'fit': the encoder must be one of the frozen"
+        ):
+            stage(encoder=encoder, frozen=frozen)
+    assert stage(encoder=encoder, frozen=(twin, encoder)).encoder is encoder
+    assert stage(frozen=(encoder,)).encoder is None
+    assert stage().augmented

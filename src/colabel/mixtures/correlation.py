@@ -10,8 +10,9 @@ over all pairs of their components,
 
 At n = 2048 neither the integral nor a single exponential fits into a float, and
 ``n/2 log s`` alone is a thousand times larger than what is left of it in the coefficient. So
-everything is in logarithms, and variances are measured from a reference r:
-``log(s / 2r) = log1p((v_ik - r) / 2r + (v_jl - r) / 2r)``. The reference, like ``2 pi``, cancels.
+everything is in logarithms, and variances are measured from the smallest one, r:
+``log(s / 2r) = log1p((v_ik - r) / 2r + (v_jl - r) / 2r)``, a sum in which nothing is negative. The
+reference, like ``2 pi``, cancels.
 
 Each pair of images has C^2 exponents, a full batch billions. They are computed in blocks that fit
 into a core's cache, for i <= j only, and once more in the backward pass, whose gradients are
@@ -32,11 +33,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from colabel.mixtures import correlation_gpu
 from colabel.mixtures.gaussian import GaussianMixture
 from colabel.mixtures.similarity import log_bhattacharyya_isotropic
 
-BLOCK_ELEMENTS = 2**17
-"""Elements of a temporary on the CPU: half a megabyte of float32; four stay in a core's cache."""
+BLOCK_ELEMENTS = 2**19
+"""Elements of a temporary on the CPU: 2 MB of float32, a compromise of cache and calls."""
 
 GPU_BLOCK_ELEMENTS = 2**24
 """Elements of a temporary on a GPU, where few large kernels beat many small ones."""
@@ -59,8 +61,8 @@ def pairwise_log_correlation(
     Args:
         mixture: isotropic kernels, taken as normalised densities. A constant factor of all
             weights of an image has no influence. Half precision is computed in float32.
-        block_elements: size of the largest temporary; default: by the device. It changes nothing
-            but speed and rounding.
+        block_elements: size of the largest temporary; default: by the device, or none at all on a
+            GPU that Triton compiles for. It changes nothing but speed and rounding.
 
     Returns:
         Symmetric, shape (batch, batch), exactly 0 on the diagonal and at most 0 elsewhere, to
@@ -77,16 +79,20 @@ def pairwise_log_correlation(
                 [-2.,  0.]])
     """
     mixture = _checked(mixture)
+    fused = block_elements is None and _has_kernels(mixture.mean)
     if block_elements is None:
         block_elements = GPU_BLOCK_ELEMENTS if mixture.mean.is_cuda else BLOCK_ELEMENTS
     if block_elements < 1:
         raise ValueError(f"block_elements must be at least 1, got {block_elements}.")
-    # Every variance is measured from their mean r and every length in units of sqrt(2r).
-    double = 2 * mixture.variance.detach().mean()
+    # Every variance is measured from the smallest, r, and every length in units of sqrt(2r).
+    double = 2 * mixture.variance.detach().amin()
     spread = (mixture.variance - double / 2) / double
     mean = mixture.mean * double.rsqrt()
-    log_product: Tensor = _LogProduct.apply(
-        mixture.log_weights, mean, spread, mixture.dim, block_elements
+    parts = (mixture.log_weights, mean, spread, mixture.dim)
+    log_product: Tensor = (
+        correlation_gpu.fused_log_product(*parts)
+        if fused
+        else _LogProduct.apply(*parts, block_elements)
     )
     own = log_product.diagonal()
     return log_product - (own[:, None] + own) / 2
@@ -139,6 +145,13 @@ def _checked(mixture: GaussianMixture) -> GaussianMixture:
             f"diagonal ones of shape {tuple(mixture.mean.shape)}."
         )
     return mixture.float()
+
+
+def _has_kernels(tensor: Tensor) -> bool:
+    """Tell whether the kernels of :mod:`colabel.mixtures.correlation_gpu` take such tensors."""
+    return (
+        tensor.is_cuda and tensor.dtype is torch.float32 and correlation_gpu.usable(tensor.device)
+    )
 
 
 class _LogProduct(torch.autograd.Function):

@@ -1,7 +1,7 @@
 """Encoders, heads, the model they make, and what it costs."""
 
 from colabel.models.classifier import Classifier, Output
-from colabel.models.cost import Cost, cost
+from colabel.models.cost import Cost, cost, cost_of_model
 from colabel.models.encoders import Encoder, build_encoder, list_encoders
 from colabel.models.heads import KernelMixtureHead, LinearHead, MixtureDensityHead
 
@@ -15,5 +15,6 @@ __all__ = [
     "Output",
     "build_encoder",
     "cost",
+    "cost_of_model",
     "list_encoders",
 ]

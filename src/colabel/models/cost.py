@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from colabel.models.classifier import Classifier
-from colabel.models.encoders import build_encoder, copy_to_meta
+from colabel.models.encoders import Encoder, build_encoder, copy_to_meta
 from colabel.models.heads import Covariance, KernelMixtureHead, LinearHead
 
 
@@ -23,7 +23,7 @@ class Cost:
         parameters: number of trained parameters of encoder and head.
         macs: multiply-accumulates of one image: convolutions, linear layers and attention.
         paper_parameters: as published for KMCL: with a linear classifier that is built beside the
-            mixture head and never used.
+            kernel mixture module and never used.
         paper_macs: as published: one more for every element that passes a ReLU or average pooling.
     """
 
@@ -75,15 +75,44 @@ def cost(
     """
     with torch.random.fork_rng(devices=[]):  # counting must not shift a caller's random numbers
         encoder = build_encoder(encoder_name, options=options)
-    encoder.check_image_size(image_size)
     with torch.device("meta"):
         head: nn.Module = (
             LinearHead(encoder.width, classes)
             if covariance == "linear"
             else KernelMixtureHead(encoder.width, classes, covariance)
         )
-    unused_classifier = 0 if covariance == "linear" else classes * (encoder.width + 1)
-    model = Classifier(encoder, head)
+    return cost_of_model(Classifier(encoder, head), image_size=image_size)
+
+
+def cost_of_model(model: Classifier, *, image_size: int) -> Cost:
+    """Count parameters and multiply-accumulates of a model that is built already.
+
+    Source: as :func:`cost`.
+
+    Args:
+        model: an encoder and its head; it is not run and not changed.
+        image_size: side of the square images, in pixels.
+
+    Returns:
+        Plain numbers, not millions.
+
+    Raises:
+        ConfigError: if the encoder cannot take images of this size.
+
+    Example:
+        >>> encoder = build_encoder("test_efficientnet")
+        >>> model = Classifier(encoder, LinearHead(encoder.width, 9))
+        >>> cost_of_model(model, image_size=64) == cost(
+        ...     "test_efficientnet", image_size=64, classes=9, covariance="linear"
+        ... )
+        True
+    """
+    if isinstance(model.encoder, Encoder):
+        model.encoder.check_image_size(image_size)
+    head = model.head
+    unused_classifier = (
+        head.classes * (head.width + 1) if isinstance(head, KernelMixtureHead) else 0
+    )
     parameters = sum(parameter.numel() for parameter in model.parameters())
     macs, elements = _count_macs(model, image_size)
     return Cost(parameters, macs, parameters + unused_classifier, macs + elements)

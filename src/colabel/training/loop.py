@@ -42,6 +42,12 @@ class History:
     finished: bool
     message: str
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the epochs warned of, each once, in order."""
+        said = (record.get("warning") for record in self.epochs)
+        return tuple(dict.fromkeys(text for text in said if text))
+
 
 def fit(
     stages: Sequence[Stage],

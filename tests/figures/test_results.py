@@ -1,126 +1,13 @@
 """Figures: what is drawn is read back from the picture's objects or its pixels."""
 
-import json
-
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
+from drawn_figures import assert_picture, texts
 from PIL import Image
 
 from colabel import figures
 from colabel.errors import DataError, RunError
 from colabel.metrics import evaluate_scores
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures in the order they are saved."""
-    saved = []
-    savefig = Figure.savefig
-
-    def keep(figure, *arguments, **options):
-        saved.append(figure)
-        savefig(figure, *arguments, **options)
-
-    monkeypatch.setattr(Figure, "savefig", keep)
-    return saved
-
-
-def texts(figure):
-    return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
-
-
-def assert_picture(path):
-    with Image.open(path) as image:
-        image.load()
-        assert image.format == "PNG"
-        assert round(image.info["dpi"][0]) == 150
-        assert len(image.convert("RGB").getcolors(1 << 24)) > 5
-        return image.size
-
-
-def step_record(step, *, stage="train"):
-    terms = {
-        "asymmetric": {"raw": 50.0 / step, "weighted": 5.0 / step, "gradient_share": 0.75},
-        "contrastive": {"raw": 2.0, "weighted": 0.5, "gradient_share": 0.25},
-    }
-    return {
-        "kind": "step",
-        "stage": stage,
-        "epoch": 1,
-        "step": step,
-        "learning_rate": 1e-4 * step,
-        "terms": terms,
-    }
-
-
-def epoch_record(epoch, score, *, best, stage="train"):
-    record = step_record(10 * epoch, stage=stage)
-    validation = {"mAP": score, "CF1": None, "images": 5}
-    return record | {
-        "kind": "epoch",
-        "epoch": epoch,
-        "validation": validation,
-        "monitor": "mAP",
-        "score": score,
-        "best": best,
-    }
-
-
-def write_log(path, records):
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return path
-
-
-def test_training_curves(tmp_path, drawn):
-    records = [*map(step_record, (2, 4, 6)), epoch_record(1, 0.5, best=True)]
-    records += [step_record(12), {"kind": "resume", "stage": "train", "epoch": 2, "step": 12}]
-    records += [epoch_record(2, 0.7, best=True), epoch_record(3, 0.6, best=False)]
-    png = tmp_path / "curves.png"
-    figures.training_curves(write_log(tmp_path / "log.jsonl", records), png)
-    assert_picture(png)
-    losses, shares, validation, rate = drawn[0].axes
-    lines = {line.get_label(): line for line in losses.lines}
-    assert lines["asymmetric"].get_xydata().tolist() == [[10, 0.5], [20, 0.25], [30, 5 / 30]]
-    assert [line.get_label() for line in shares.lines[:2]] == ["asymmetric", "contrastive"]
-    assert shares.lines[1].get_ydata().tolist() == [0.25] * 4
-    assert validation.lines[0].get_xydata().tolist() == [[10, 0.5], [20, 0.7], [30, 0.6]]
-    assert np.isnan(validation.lines[1].get_ydata()).all()
-    assert [line.get_label() for line in validation.lines[:2]] == ["mAP", "CF1"]
-    assert "dashed: best mAP, 0.700, epoch 2 of train" in texts(drawn[0])
-    assert rate.lines[0].get_xdata().tolist() == [2, 4, 6, 12]
-
-
-def test_stages_are_separated(tmp_path, drawn):
-    records = [
-        epoch_record(1, 0.5, best=True),
-        epoch_record(2, 0.6, best=True),
-        epoch_record(3, 0.7, best=True, stage="second"),
-    ]
-    figures.training_curves(write_log(tmp_path / "log.jsonl", records), tmp_path / "c.png")
-    rate = drawn[0].axes[3]
-    assert [line.get_xdata() for line in rate.lines if line.get_linestyle() == ":"] == [[20, 20]]
-
-
-@pytest.mark.parametrize(
-    "records",
-    [
-        [step_record(1)],
-        [epoch_record(1, None, best=False)],
-        [{"kind": "step", "step": 1, "learning_rate": None, "terms": {}}],
-    ],
-)
-def test_short_logs_are_drawn(tmp_path, records):
-    png = tmp_path / "curves.png"
-    figures.training_curves(write_log(tmp_path / "log.jsonl", records), png)
-    assert_picture(png)
-
-
-def test_logs_without_a_step_are_refused(tmp_path):
-    with pytest.raises(RunError, match="no training step yet"):
-        figures.training_curves(write_log(tmp_path / "log.jsonl", []), tmp_path / "c.png")
-    with pytest.raises(RunError, match="cannot read"):
-        figures.training_curves(tmp_path / "missing.jsonl", tmp_path / "c.png")
 
 
 def report_of(classes):

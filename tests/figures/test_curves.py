@@ -1,0 +1,218 @@
+"""Curves: what is drawn is read back from the picture's objects."""
+
+import json
+
+import numpy as np
+import pytest
+from drawn_figures import assert_picture, texts
+
+from colabel import figures
+from colabel.errors import RunError
+
+
+def step_record(step, *, stage="train"):
+    terms = {
+        "asymmetric": {"raw": 50.0 / step, "weighted": 5.0 / step, "gradient_share": 0.75},
+        "contrastive": {"raw": 2.0, "weighted": 0.5, "gradient_share": 0.25},
+    }
+    return {
+        "kind": "step",
+        "stage": stage,
+        "epoch": 1,
+        "step": step,
+        "learning_rate": 1e-4 * step,
+        "terms": terms,
+    }
+
+
+def epoch_record(epoch, score, *, best, stage="train"):
+    record = step_record(10 * epoch, stage=stage)
+    validation = {"mAP": score, "CF1": None, "images": 5}
+    return record | {
+        "kind": "epoch",
+        "epoch": epoch,
+        "validation": validation,
+        "monitor": "mAP",
+        "score": score,
+        "best": best,
+    }
+
+
+def write_log(path, records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def test_training_curves(tmp_path, drawn):
+    records = [*map(step_record, (2, 4, 6)), epoch_record(1, 0.5, best=True)]
+    records += [step_record(12), {"kind": "resume", "stage": "train", "epoch": 2, "step": 12}]
+    records += [epoch_record(2, 0.7, best=True), epoch_record(3, 0.6, best=False)]
+    png = tmp_path / "curves.png"
+    figures.training_curves(write_log(tmp_path / "log.jsonl", records), png)
+    assert_picture(png)
+    losses, shares, validation, rate = drawn[0].axes
+    lines = {line.get_label(): line for line in losses.lines}
+    assert lines["asymmetric"].get_xydata().tolist() == [[10, 0.5], [20, 0.25], [30, 5 / 30]]
+    assert [line.get_label() for line in shares.lines[:2]] == ["asymmetric", "contrastive"]
+    assert shares.lines[1].get_ydata().tolist() == [0.25] * 4
+    assert validation.lines[0].get_xydata().tolist() == [[10, 0.5], [20, 0.7], [30, 0.6]]
+    assert np.isnan(validation.lines[1].get_ydata()).all()
+    assert [line.get_label() for line in validation.lines[:2]] == ["mAP", "CF1"]
+    assert "dashed: best mAP, 0.700, epoch 2 of train" in texts(drawn[0])
+    assert rate.lines[0].get_xdata().tolist() == [2, 4, 6, 12]
+
+
+def test_stages_are_separated(tmp_path, drawn):
+    records = [
+        epoch_record(1, 0.5, best=True),
+        epoch_record(2, 0.6, best=True),
+        epoch_record(3, 0.7, best=True, stage="second"),
+    ]
+    figures.training_curves(write_log(tmp_path / "log.jsonl", records), tmp_path / "c.png")
+    rate = drawn[0].axes[3]
+    assert [line.get_xdata() for line in rate.lines if line.get_linestyle() == ":"] == [[20, 20]]
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [step_record(1)],
+        [epoch_record(1, None, best=False)],
+        [{"kind": "step", "step": 1, "learning_rate": None, "terms": {}}],
+    ],
+)
+def test_short_logs_are_drawn(tmp_path, records):
+    png = tmp_path / "curves.png"
+    figures.training_curves(write_log(tmp_path / "log.jsonl", records), png)
+    assert_picture(png)
+
+
+def test_logs_without_a_step_are_refused(tmp_path):
+    with pytest.raises(RunError, match="no training step yet"):
+        figures.training_curves(write_log(tmp_path / "log.jsonl", []), tmp_path / "c.png")
+    with pytest.raises(RunError, match="cannot read"):
+        figures.training_curves(tmp_path / "missing.jsonl", tmp_path / "c.png")
+
+
+SIMILARITIES = {
+    "similarity_positive": 0.9,
+    "similarity_negative": 0.4,
+    "anchors_without_positives": 0.1,
+    "variance_at_floor": 0.0,
+    "weight_entropy": 1.0000001,
+}
+OVERLAPS = {
+    "overlap_shared": 0.6,
+    "overlap_unshared": 0.2,
+    "overlap_zero": 0.1,
+    "variance": 1.7,
+}
+
+
+def draw(tmp_path, records):
+    figures.training_curves(write_log(tmp_path / "log.jsonl", records), tmp_path / "c.png")
+    assert_picture(tmp_path / "c.png")
+
+
+def lines_of(axes):
+    return {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+
+
+def test_similarities_are_drawn_beside_each_other_and_apart_from_the_rest(tmp_path, drawn):
+    records = [step_record(2), *(step_record(n) | {"diagnostics": SIMILARITIES} for n in (4, 6))]
+    draw(tmp_path, [*records, epoch_record(1, 0.5, best=True)])
+    assert len(drawn[0].axes) == 6
+    similarity, shares = drawn[0].axes[4:]
+    assert list(lines_of(similarity)) == ["similarity_positive", "similarity_negative"]
+    assert lines_of(similarity)["similarity_negative"].get_xydata().tolist() == [
+        [4, 0.4],
+        [6, 0.4],
+    ]
+    assert list(lines_of(shares)) == [
+        "anchors_without_positives",
+        "variance_at_floor",
+        "weight_entropy",
+    ]
+    for axes in (similarity, shares):
+        assert axes.get_ylim() == (-0.02, 1.02)
+        assert len(axes.get_legend().texts) == len(lines_of(axes))
+        assert axes.get_xlabel() == "training step"
+    assert drawn[0].axes[2].get_xlabel() == ""
+
+
+def test_a_diagnostic_with_another_range_has_an_axis_of_its_own(tmp_path, drawn):
+    diagnostics = OVERLAPS | {"alone": 0.3}
+    draw(tmp_path, [step_record(n) | {"diagnostics": diagnostics} for n in (1, 2)])
+    overlap, shares, variance = drawn[0].axes[4:]
+    assert list(lines_of(shares)) == ["alone"]
+    assert list(lines_of(variance)) == ["variance"]
+    assert list(lines_of(overlap)) == ["overlap_shared", "overlap_unshared", "overlap_zero"]
+    assert overlap.get_ylim() == (-0.02, 1.02)
+    assert lines_of(variance)["variance"].get_ydata().tolist() == [1.7, 1.7]
+    low, high = variance.get_ylim()
+    assert low > 1
+    assert high > 1.7
+
+
+def test_diagnostics_of_epochs_serve_where_no_step_was_logged(tmp_path, drawn):
+    records = [epoch_record(1, 0.5, best=True) | {"diagnostics": {"variance": 3.0}}]
+    draw(tmp_path, records)
+    assert len(drawn[0].axes) == 5
+    assert drawn[0].axes[4].lines[0].get_xydata().tolist() == [[10, 3]]
+    assert drawn[0].axes[3].get_xlabel() == drawn[0].axes[4].get_xlabel() == "training step"
+
+
+def two_stages(*, warning):
+    first = [step_record(n, stage="first") | {"diagnostics": SIMILARITIES} for n in (2, 10, 12)]
+    second = step_record(25, stage="second") | {"diagnostics": {}}
+    second["terms"] = {"classification": {"raw": 1, "weighted": 1, "gradient_share": None}}
+    return [
+        *first,
+        epoch_record(1, None, best=False, stage="first") | {"warning": None},
+        epoch_record(2, None, best=False, stage="first") | {"warning": warning},
+        second,
+        epoch_record(3, 0.4, best=True, stage="second") | {"warning": None},
+        epoch_record(4, 0.5, best=True, stage="second") | {"warning": "a later one"},
+    ]
+
+
+def test_the_first_warning_is_marked_and_told(tmp_path, drawn):
+    warning = "the mixtures have collapsed into one: " + "and so on " * 20
+    draw(tmp_path, two_stages(warning=warning))
+    for axes in drawn[0].axes[4:]:
+        assert [line.get_xdata() for line in axes.lines if line.get_linestyle() == "-."] == [
+            [20, 20]
+        ]
+    (hint,) = [text for text in texts(drawn[0]) if "warned" in text]
+    assert hint.startswith("dash-dotted: warned after epoch 2 of first: the mixtures have coll")
+    assert hint.endswith("…")
+    assert not any(line.get_linestyle() == "-." for line in drawn[0].axes[0].lines)
+
+
+def test_without_a_warning_nothing_is_marked(tmp_path, drawn):
+    draw(tmp_path, two_stages(warning=None)[:-1])
+    assert not any("warned" in text for text in texts(drawn[0]))
+    assert not any(line.get_linestyle() == "-." for axes in drawn[0].axes for line in axes.lines)
+
+
+def test_no_hint_is_wider_than_its_panel(tmp_path, drawn):
+    draw(tmp_path, two_stages(warning="wwwww " * 30))
+    (hint,) = [
+        text
+        for text in drawn[0].axes[4].texts
+        if text.get_text().startswith("dash-dotted: warned after epoch 2 of first: www")
+    ]
+    assert len(hint.get_text()) <= 84
+
+
+def test_stages_have_borders_and_rates_of_their_own(tmp_path, drawn):
+    draw(tmp_path, two_stages(warning=None))
+    shares, rate = drawn[0].axes[1], drawn[0].axes[3]
+    drawn_rates = [line.get_xdata().tolist() for line in rate.lines if line.get_linestyle() == "-"]
+    assert drawn_rates == [[2, 10, 12], [25]]
+    assert "dotted: between the stages first, second" in texts(drawn[0])
+    assert list(lines_of(shares)) == ["asymmetric", "contrastive"]
+    for axes in drawn[0].axes:
+        assert [20, 20] in [
+            list(line.get_xdata()) for line in axes.lines if line.get_linestyle() == ":"
+        ]

@@ -1,0 +1,123 @@
+"""The last diagnostics of every epoch: in the log, before the alarm, and over an interruption."""
+
+import io
+import math
+import signal
+
+import pytest
+from rich.console import Console
+from training_runs import Run, records_of_log, small_stage, square_objective
+
+from colabel.training import Objective
+from colabel.training.display import LineDisplay
+
+
+class Display(LineDisplay):
+    """Plain lines into memory; Ctrl-C at a step."""
+
+    def __init__(self, stop_at=None):
+        self.stream = io.StringIO()
+        super().__init__(Console(file=self.stream, width=160))
+        self.stop_at = stop_at
+        self.steps = 0
+
+    def show_step(self, progression):
+        super().show_step(progression)
+        self.steps += 1
+        if self.steps == self.stop_at:
+            signal.raise_signal(signal.SIGINT)
+
+    @property
+    def lines(self):
+        return self.stream.getvalue().splitlines()
+
+
+def counted(alarm=None, *, value=float):
+    """An objective whose diagnostics count how often they were taken."""
+    taken = []
+
+    def diagnose(output, targets):
+        taken.append(1)
+        return {"taken": value(len(taken))}
+
+    return Objective(
+        square_objective().terms,
+        {"square": 1.0},
+        pairwise=False,
+        diagnostics=diagnose,
+        alarm=alarm,
+    )
+
+
+def above_three(diagnostics):
+    taken = diagnostics.get("taken")
+    return None if taken is None or taken <= 3 else f"taken {taken:.0f} times"
+
+
+def epochs_of(folder, *keys):
+    return [tuple(record[key] for key in keys) for record in records_of_log(folder, "epoch")]
+
+
+def test_the_alarm_hears_the_last_diagnostics_of_every_epoch(tmp_path):
+    """Three batches an epoch, measured at each: 3, 6 and 9 are the last."""
+    run = Run(tmp_path, small_stage(objective=counted(above_three)), log_every=1)
+    display = Display()
+    history = run.fit(display=display)
+    assert epochs_of(tmp_path, "diagnostics", "warning") == [
+        ({"taken": 3.0}, None),
+        ({"taken": 6.0}, "taken 6 times"),
+        ({"taken": 9.0}, "taken 9 times"),
+    ]
+    warnings = [line for line in display.lines if "warning" in line]
+    assert warnings == ["warning: taken 6 times", "warning: taken 9 times"]
+    first = display.lines.index(warnings[0])
+    assert display.lines[first - 1].startswith("kernels epoch 2/3")
+    assert history.warnings == ("taken 6 times", "taken 9 times")
+
+
+def test_without_an_alarm_nobody_warns(tmp_path):
+    display = Display()
+    Run(tmp_path, small_stage(objective=counted()), log_every=1).fit(display=display)
+    assert epochs_of(tmp_path, "warning") == [(None,)] * 3
+    assert not [line for line in display.lines if "warning" in line]
+
+
+def test_an_epoch_that_was_not_measured_has_no_diagnostics_of_another(tmp_path):
+    heard = []
+    objective = counted(lambda diagnostics: heard.append(dict(diagnostics)))
+    Run(tmp_path, small_stage(objective=objective), log_every=100).fit()
+    assert epochs_of(tmp_path, "diagnostics") == [({"taken": 1.0},), ({},), ({},)]
+    assert heard == [{"taken": 1.0}, {}, {}]
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_diagnostics_of_the_epoch_survive_an_interruption(tmp_path, step):
+    """They are taken at the first step only; the epoch ends after the run went on."""
+
+    def alarm(diagnostics):
+        return f"taken {diagnostics['taken']:.0f} times" if diagnostics else None
+
+    stage = small_stage(objective=counted(alarm))
+    assert not Run(tmp_path, stage, log_every=100).fit(display=Display(step)).finished
+    resumed = small_stage(objective=counted(alarm))
+    assert Run(tmp_path, resumed, log_every=100).fit(resume=True).finished
+    assert epochs_of(tmp_path, "diagnostics", "warning") == [
+        ({"taken": 1.0}, "taken 1 times"), ({}, None), ({}, None),
+    ]  # fmt: skip
+
+
+def test_what_is_no_number_is_logged_as_null_and_kept_from_the_alarm_after_a_resume(tmp_path):
+    heard = []
+
+    def alarm(diagnostics):
+        heard.append(dict(diagnostics))
+
+    def nothing(_):
+        return math.nan
+
+    stage = small_stage(objective=counted(alarm, value=nothing))
+    Run(tmp_path, stage, log_every=100).fit(display=Display(2))
+    resumed = small_stage(objective=counted(alarm, value=nothing))
+    assert Run(tmp_path, resumed, log_every=100).fit(resume=True).finished
+    assert epochs_of(tmp_path, "diagnostics")[0] == ({"taken": None},)
+    assert heard == [{}, {}, {}]
