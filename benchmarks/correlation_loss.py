@@ -12,12 +12,11 @@ is left out where it would need more than ``--limit-gb``.
 from __future__ import annotations
 
 import argparse
-import statistics
 import subprocess
 import sys
-import time
 
 import torch
+from measuring import median_seconds, peak_bytes
 from torch import Tensor
 
 from colabel.losses import mixture_contrastive_loss
@@ -89,14 +88,7 @@ def check(device: str) -> None:
 def measure_time(version: str, case: str, device: str, repeats: int) -> float:
     """Return median seconds of forward and backward."""
     leaves, targets = draw(case, device)
-    seconds = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        VERSIONS[version](leaves, targets).backward()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[1:])
+    return median_seconds(lambda: VERSIONS[version](leaves, targets), device, repeats)
 
 
 def measure_memory(version: str, case: str, device: str) -> float:
@@ -108,24 +100,7 @@ def measure_memory(version: str, case: str, device: str) -> float:
 def print_memory(version: str, case: str, device: str) -> None:
     """Print the bytes that one forward and backward pass adds at its peak."""
     leaves, targets = draw(case, device)
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        VERSIONS[version](leaves, targets).backward()
-        print(torch.cuda.max_memory_allocated() - before)
-        return
-    with torch.profiler.profile(
-        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
-    ) as profile:
-        VERSIONS[version](leaves, targets).backward()
-    events = [
-        event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"
-    ]
-    held = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        held += event.nbytes()
-        peak = max(peak, held)
-    print(peak)
+    print(peak_bytes(lambda: VERSIONS[version](leaves, targets), device))
 
 
 def main() -> None:

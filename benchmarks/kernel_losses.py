@@ -11,12 +11,11 @@ backward pass, and the extra memory at its peak, and their ratios.
 from __future__ import annotations
 
 import argparse
-import statistics
 import subprocess
 import sys
-import time
 
 import torch
+from measuring import median_seconds, peak_bytes
 from torch import Tensor
 
 from colabel.losses import kernel_contrastive_loss, reconstruction_loss
@@ -88,14 +87,7 @@ def naive(leaves: list[Tensor], targets: Tensor) -> Tensor:
 def measure_time(version: str, kind: str, device: str, repeats: int) -> float:
     """Return median seconds of forward and backward."""
     leaves, targets = draw(CASES[kind], kind, device)
-    seconds = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        VERSIONS[version](leaves, targets).backward()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[1:])
+    return median_seconds(lambda: VERSIONS[version](leaves, targets), device, repeats)
 
 
 def measure_memory(version: str, kind: str, device: str) -> float:
@@ -107,24 +99,7 @@ def measure_memory(version: str, kind: str, device: str) -> float:
 def print_memory(version: str, kind: str, device: str) -> None:
     """Print the bytes that one forward and backward pass adds at its peak."""
     leaves, targets = draw(CASES[kind], kind, device)
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        VERSIONS[version](leaves, targets).backward()
-        print(torch.cuda.max_memory_allocated() - before)
-        return
-    with torch.profiler.profile(
-        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
-    ) as profile:
-        VERSIONS[version](leaves, targets).backward()
-    events = [
-        event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"
-    ]
-    held = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        held += event.nbytes()
-        peak = max(peak, held)
-    print(peak)
+    print(peak_bytes(lambda: VERSIONS[version](leaves, targets), device))
 
 
 VERSIONS = {"ours": ours, "naive": naive}

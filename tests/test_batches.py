@@ -54,7 +54,7 @@ class Notes:
 class World:
     """Batches of a few pictures, and stages that use them."""
 
-    def __init__(self, augmentation=AUGMENTATION, *, cache_mb=0, seed=SEED):
+    def __init__(self, augmentation=AUGMENTATION, *, size=SIZE, cache_mb=0, seed=SEED):
         self.train = some_records(TRAIN, width=20, height=18)
         self.validation = some_records(VALIDATION, width=20, height=18)
         self.display = Notes()
@@ -62,7 +62,7 @@ class World:
         self.model = Classifier(self.encoder, LinearHead(3, CLASSES))
         config = check_config(
             {
-                "data": {"image_size": SIZE, "cache_mb": cache_mb},
+                "data": {"image_size": size, "cache_mb": cache_mb},
                 "augmentation": augmentation,
                 "training": {"batch_size": BATCH, "seed": seed, "workers": 0},
                 "evaluation": {"batch_size": 2},
@@ -130,6 +130,13 @@ def test_the_user_hears_what_is_encoded():
     ]
     world = World()
     world.batches.training(world.stage())
+    assert world.display.notes == [
+        "fit: augmented images are encoded anew in each of the 2 epochs; without augmentation "
+        "they would be encoded once"
+    ]
+    world = World()
+    world.batches.training(world.stage(encoder=False))
+    world.batches.validation()
     assert world.display.notes == []
 
 
@@ -236,3 +243,18 @@ def test_cached_pixels_are_read_once():
         list(world.batches.validation())
     assert len(world.train.images.opened) == len(set(world.train.images.opened))
     assert world.validation.images.opened == list(range(VALIDATION))
+
+
+def test_the_memory_of_the_cache_is_shared_out_to_training_first():
+    """One megabyte holds one picture of 512 pixels, so nothing is left for validation."""
+    world = World(size=512, cache_mb=1)
+    loader = world.batches.training(world.stage(encoder=False, augmented=False))
+    seen = []
+    for epoch in range(4):  # an epoch leaves a few images out
+        seen += [n for _, _, indices in epoch_of(loader, epoch) for n in indices.tolist()]
+    for _ in range(2):
+        list(world.batches.validation())
+    assert seen.count(0) > 1
+    assert world.train.images.opened.count(0) == 1
+    assert world.train.images.opened.count(1) == seen.count(1) > 1
+    assert world.validation.images.opened.count(0) == 2

@@ -235,6 +235,14 @@ def test_the_defaults_are_the_papers():
     )
     assert MixtureContrastiveLoss()(made, targets).item() == pytest.approx(sum(expected) / 14)
     assert mixture_contrastive_loss(made, targets).tolist() == pytest.approx(expected)
+    pairs = compare_mixtures(made, targets)
+    written = compare_mixtures(
+        made, targets, threshold=0.6, overlap="jaccard", similarity="correlation"
+    )
+    for name in ("similarity", "overlap", "positive"):
+        assert torch.equal(getattr(pairs, name), getattr(written, name))
+    lower = compare_mixtures(made, targets, threshold=0.5)
+    assert lower.positive.sum() > pairs.positive.sum()
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.int64, torch.float16, torch.float64])

@@ -71,6 +71,7 @@ def test_by_default_the_numbers_are_the_papers():
     assert settings.weights.model_dump() == {"likelihood": 1.0, "contrastive": 0.3}
     assert (settings.temperature, settings.threshold) == (0.2, 0.6)
     assert (settings.overlap, settings.similarity) == ("jaccard", "correlation")
+    assert not settings.detach_features
     assert settings.hidden == (2048, 128)
     second = settings.classification
     assert (second.epochs, second.augmented, second.feature_length) == (40, True, 1)
@@ -185,7 +186,7 @@ def test_a_model_without_mixture_is_refused():
     objective = contrastive_objective(settings_of())
     output = Output(torch.zeros(1, WIDTH), torch.zeros(1, CLASSES))
     for term in (*objective.terms.values(), objective.diagnostics):
-        with pytest.raises(TypeError, match="GaussianMixture"):
+        with pytest.raises(TypeError, match="head must return a GaussianMixture"):
             term(output, torch.zeros(1, CLASSES))
 
 
@@ -249,8 +250,18 @@ def test_the_second_stage_lowers_the_asymmetric_loss(values):
     logits = 3 * torch.randn(6, CLASSES, generator=torch.Generator().manual_seed(0))
     targets = sparse_targets(6, CLASSES, density=0.5, unknown=0.1)
     objective = second.objective
-    loss = objective.terms["classification"](Output(torch.zeros(6, WIDTH), logits), targets)
-    assert torch.equal(loss, AsymmetricLoss(**values)(logits, targets))
+    slopes = []
+    for lowered in (
+        lambda rows: objective.terms["classification"](Output(rows, rows), targets),
+        lambda rows: AsymmetricLoss(**values)(rows, targets),
+    ):
+        rows = logits.clone().requires_grad_()
+        loss = lowered(rows)
+        loss.backward()
+        slopes.append((loss.detach(), rows.grad))
+    (ours, slope), (expected, expected_slope) = slopes
+    assert torch.equal(ours, expected)
+    assert torch.equal(slope, expected_slope)
     assert dict(objective.weights) == {"classification": 1.0}
     assert objective.reductions == {"classification": values.get("reduction", "sum")}
     assert not objective.pairwise

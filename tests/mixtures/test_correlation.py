@@ -366,3 +366,27 @@ def test_any_layout_and_no_change_of_the_inputs(function):
             torch.testing.assert_close(got, slope)
         for name, part in plain.items():
             assert torch.equal(version[name], part)
+
+
+def test_images_without_a_common_class_get_no_gradient_from_the_bound():
+    log_weights = torch.tensor([[0.0, -torch.inf], [-torch.inf, 0.0]], requires_grad=True)
+    mean = torch.zeros(2, 2, requires_grad=True)
+    shared = pairwise_log_bhattacharyya_bound(
+        GaussianMixture(log_weights, mean, torch.ones(2, 2), dim=3)
+    )
+    assert shared.exp().tolist() == [[1, 0], [0, 1]]
+    for gradient in torch.autograd.grad(shared.sum(), (log_weights, mean)):
+        assert torch.isfinite(gradient).all()
+
+
+def test_gradients_are_not_coarsened_by_autocast_around_the_backward_pass():
+    leaf = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    weights = torch.randn(6, 6, generator=torch.Generator().manual_seed(1))
+
+    def gradient(enabled):
+        mixture = GaussianMixture(leaf.log_softmax(1), leaf, 1 + leaf.exp(), dim=64)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            value = (pairwise_log_correlation(mixture).exp() * weights).sum()
+            return torch.autograd.grad(value, leaf)[0]
+
+    torch.testing.assert_close(gradient(True), gradient(False), rtol=1e-5, atol=1e-6)

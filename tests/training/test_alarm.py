@@ -82,31 +82,31 @@ def test_without_an_alarm_nobody_warns(tmp_path):
     assert not [line for line in display.lines if "warning" in line]
 
 
-def test_an_epoch_that_was_not_measured_has_no_diagnostics_of_another(tmp_path):
+def test_the_last_step_of_every_epoch_is_measured(tmp_path):
+    """Three batches an epoch: the first step of all, and each epoch's last."""
     heard = []
     objective = counted(lambda diagnostics: heard.append(dict(diagnostics)))
     Run(tmp_path, small_stage(objective=objective), log_every=100).fit()
-    assert epochs_of(tmp_path, "diagnostics") == [({"taken": 1.0},), ({},), ({},)]
-    assert heard == [{"taken": 1.0}, {}, {}]
+    expected = [{"taken": 2.0}, {"taken": 3.0}, {"taken": 4.0}]
+    assert epochs_of(tmp_path, "diagnostics") == [(one,) for one in expected]
+    assert heard == expected
 
 
 @pytest.mark.parametrize("step", [1, 2])
-def test_diagnostics_of_the_epoch_survive_an_interruption(tmp_path, step):
-    """They are taken at the first step only; the epoch ends after the run went on."""
-
+def test_a_resumed_epoch_has_its_diagnostics_and_its_warning(tmp_path, step):
     def alarm(diagnostics):
-        return f"taken {diagnostics['taken']:.0f} times" if diagnostics else None
+        return f"taken {diagnostics['taken']:.0f} times"
 
     stage = small_stage(objective=counted(alarm))
     assert not Run(tmp_path, stage, log_every=100).fit(display=Display(step)).finished
-    resumed = small_stage(objective=counted(alarm))
+    resumed = small_stage(objective=counted(alarm))  # counts from 0
     assert Run(tmp_path, resumed, log_every=100).fit(resume=True).finished
     assert epochs_of(tmp_path, "diagnostics", "warning") == [
-        ({"taken": 1.0}, "taken 1 times"), ({}, None), ({}, None),
-    ]  # fmt: skip
+        ({"taken": float(number)}, f"taken {number} times") for number in (1, 2, 3)
+    ]
 
 
-def test_what_is_no_number_is_logged_as_null_and_kept_from_the_alarm_after_a_resume(tmp_path):
+def test_what_is_no_number_is_logged_as_null_and_kept_from_the_alarm(tmp_path):
     heard = []
 
     def alarm(diagnostics):
@@ -115,9 +115,6 @@ def test_what_is_no_number_is_logged_as_null_and_kept_from_the_alarm_after_a_res
     def nothing(_):
         return math.nan
 
-    stage = small_stage(objective=counted(alarm, value=nothing))
-    Run(tmp_path, stage, log_every=100).fit(display=Display(2))
-    resumed = small_stage(objective=counted(alarm, value=nothing))
-    assert Run(tmp_path, resumed, log_every=100).fit(resume=True).finished
+    Run(tmp_path, small_stage(objective=counted(alarm, value=nothing)), log_every=100).fit()
     assert epochs_of(tmp_path, "diagnostics")[0] == ({"taken": None},)
     assert heard == [{}, {}, {}]

@@ -2,8 +2,9 @@ import math
 
 import pytest
 from torch import nn
+from training_runs import Run, small_stage
 
-from colabel.errors import ConfigError
+from colabel.errors import ConfigError, RunError
 from colabel.training import Objective, Stage
 
 
@@ -89,3 +90,24 @@ def test_the_encoder_of_a_stage_must_be_frozen():
     assert stage(encoder=encoder, frozen=(twin, encoder)).encoder is encoder
     assert stage(frozen=(encoder,)).encoder is None
     assert stage().augmented
+
+
+def test_validation_is_told_which_stage_it_is_of(tmp_path):
+    stages = small_stage(name="first", epochs=1), small_stage(name="second", epochs=2)
+    run, told = Run(tmp_path, *stages), []
+
+    def validate(stage, model):
+        told.append(stage)
+        return {"mAP": 0.5}
+
+    run.validate = validate
+    run.fit()
+    assert [stage.name for stage in told] == ["first", "second", "second"]
+    assert told[0] is stages[0]
+
+
+def test_a_run_is_not_resumed_with_or_without_augmentation(tmp_path):
+    """On features that are computed once a stage goes another way than on augmented images."""
+    Run(tmp_path, small_stage(epochs=1)).fit()
+    with pytest.raises(RunError, match=r"stages\.kernels\.augmented was True, is False"):
+        Run(tmp_path, small_stage(epochs=1, augmented=False)).fit(resume=True)

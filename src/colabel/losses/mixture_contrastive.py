@@ -85,7 +85,6 @@ def compare_mixtures(
     """
     mixture.check_targets(targets)
     _check_settings(1.0, threshold, overlap, similarity, effective_dim)
-    mixture = mixture.float()
     if effective_dim is not None:
         mixture = replace(mixture, dim=effective_dim)
     of_labels = OVERLAPS[overlap](targets.to(mixture.mean.dtype))

@@ -89,7 +89,8 @@ class ProbMCL(Settings):
     per_dimension: bool = True
     """Divide Eq. 2 by n; false is the paper's formula, which collapses."""
     detach_features: bool = False
-    """Whether the features are constants to Eq. 2, which then trains the mixtures alone."""
+    """Whether the features z are constants to Eq. 2, which then reaches the encoder through the
+    mixtures alone."""
     projection: int | None = Field(None, ge=1)
     """Width n of a linear layer after the encoder in stage 1, dropped with the mixtures; null: no
     layer, n is the encoder's width."""

@@ -134,7 +134,9 @@ def pairwise_log_bhattacharyya_bound(mixture: GaussianMixture) -> Float[Tensor, 
     log_overlap = log_bhattacharyya_isotropic(
         mean[:, None], variance[:, None], mean, variance, dim=mixture.dim
     )
-    return ((log_weights[:, None] + log_weights) / 2 + log_overlap).logsumexp(dim=-1)
+    log_shared = (log_weights[:, None] + log_weights) / 2 + log_overlap
+    # finite where a weight is 0: two images that share no component have a gradient of 0, not NaN
+    return log_shared.clamp(min=torch.finfo(log_shared.dtype).min / 8).logsumexp(dim=-1)
 
 
 def _checked(mixture: GaussianMixture) -> GaussianMixture:
@@ -189,8 +191,14 @@ class _LogProduct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Recompute each block and add its share for both of its images."""
+        # Half-precision products would leave three digits of the sums.
+        with torch.autocast(gradients[0].device.type, enabled=False):
+            return _LogProduct._add_up(ctx, gradients[0])
+
+    @staticmethod
+    def _add_up(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         log_weights, mean, spread, result = ctx.saved_tensors
-        dim, (gradient,) = ctx.dim, gradients
+        dim = ctx.dim
         batch, classes = mean.shape
         gradient = gradient + gradient.T
         gradient.diagonal().div_(2)

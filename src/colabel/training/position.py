@@ -28,7 +28,6 @@ class Position:
         step: steps of the whole run that are done.
         seconds: spent on the current epoch.
         totals: per term, the sum of its unweighted values over the current epoch.
-        diagnostics: the last that were taken in the current epoch.
     """
 
     stage: int = 0
@@ -37,7 +36,6 @@ class Position:
     step: int = 0
     seconds: float = 0.0
     totals: dict[str, float] = field(default_factory=dict)
-    diagnostics: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -73,6 +74,7 @@ class StageRun:
             steps=stage.epochs * self._batches,
             warm_up=settings.warm_up,
         )
+        self._diagnostics: Mapping[str, float] = {}
         self._saved_at = time.monotonic()
         self._clock = time.monotonic()
 
@@ -173,7 +175,9 @@ class StageRun:
         if stage.views > 1:  # every view is an image of its own
             images = images.flatten(0, 1)
             targets = targets.repeat_interleave(stage.views, dim=0)
-        measure = position.step == 0 or (position.step + 1) % run.settings.log_every == 0
+        every = run.settings.log_every
+        ends = position.batch + 1 == self._batches  # so that every epoch has diagnostics
+        measure = position.step == 0 or (position.step + 1) % every == 0 or ends
         losses = compute_gradients(
             self._model,
             stage.objective,
@@ -198,8 +202,7 @@ class StageRun:
         position.step += 1
         for name, value in losses.raw.items():
             position.totals[name] = position.totals.get(name, 0.0) + value
-        if measure:
-            position.diagnostics = dict(losses.diagnostics)
+        self._diagnostics = losses.diagnostics
         if run.log is not None and measure:
             run.log.write(self._step_record(losses, rate))
         if run.display is not None:
@@ -251,7 +254,7 @@ class StageRun:
             "validation_seconds": 0.0,
             "images_per_second": self._images_per_second(),
             "peak_memory_mb": _peak_memory_mb(run.accelerator.device),
-            "diagnostics": position.diagnostics,
+            "diagnostics": dict(self._diagnostics),
             "warning": self._warning(),
         }
         if stage.validated:
@@ -267,11 +270,7 @@ class StageRun:
     def _warning(self) -> str | None:
         """Return what the objective has to say of the epoch's last diagnostics."""
         alarm = self._stage.objective.alarm
-        known = {
-            name: value
-            for name, value in self._run.position.diagnostics.items()
-            if value is not None
-        }
+        known = {name: value for name, value in self._diagnostics.items() if math.isfinite(value)}
         return None if alarm is None else alarm(known)
 
     def _validate(self, record: dict[str, Any]) -> None:

@@ -18,7 +18,8 @@ class Settings:
         clip_gradient: largest length of the gradient, or ``None`` for no limit.
         accumulation: pieces in which a batch passes the model, to save memory; at least 1. The
             batch of the schedule and of the losses stays the whole one.
-        log_every: steps between two lines of the log, at least 1.
+        log_every: steps between two lines of the log, at least 1. The last step of an epoch is
+            always logged.
         save_every_minutes: time between two saved states within an epoch, at least 0; 0 saves
             after every step. A state is saved after every epoch in any case.
 
