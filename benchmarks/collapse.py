@@ -32,7 +32,7 @@ COLOURS = ("#D55E00", "#E69F00", "#CC79A7", "#56B4E9", "#0072B2")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--epochs", type=int, default=4, help="of the contrastive stage")
+    parser.add_argument("--epochs", type=int, default=2, help="of the contrastive stage")
     parser.add_argument("--recipe", default="shapes-probmcl")
     arguments = parser.parse_args()
     print("| variant | positives | negatives | contrastive share | mAP (val) |")
