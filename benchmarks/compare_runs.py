@@ -4,7 +4,7 @@
 
 Runs are grouped by everything before the last ``-`` of their folder's name; what follows is the
 seed. The spread is the sample standard deviation over seeds. Seconds per epoch are those of the
-fastest epoch, of training alone; memory is the largest of the process.
+fastest epoch of the first stage, of training alone; memory is the largest of the process.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def main() -> None:
             values = [100 * one[measure] for one in metrics]
             spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
             cells.append(f"{statistics.mean(values):.1f}{spread}")
-        seconds = min(record["seconds"] for record in epochs)
+        first = epochs[0]["stage"]
+        seconds = min(record["seconds"] for record in epochs if record["stage"] == first)
         memory = max(record["peak_memory_mb"] for record in epochs)
         print(f"| {name} | {len(runs)} | {' | '.join(cells)} | {seconds:.0f} | {memory:.0f} |")
 

@@ -1,5 +1,6 @@
 """Settings every test runs under: one thread, checked shapes, repeatable examples."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,10 @@ install_import_hook(
 )
 
 torch.set_num_threads(1)  # two processes with default threads slow each other down many times
+
+# A shell starts what runs in its background with Ctrl-C ignored, and some tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("colabel", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("colabel")

@@ -127,7 +127,7 @@ def test_one_stage_carries_the_schedule_and_one_loss(settings):
 def test_asl_is_the_asymmetric_loss_with_these_settings(settings):
     logits, targets = batch()
     objective = objective_of(settings)
-    values = settings.model_dump(exclude={"name", "freeze_encoder"})
+    values = settings.model_dump(exclude={"name", "freeze_encoder", "feature_length"})
     expected = AsymmetricLoss(**values)(logits, targets)
     loss = objective.terms["classification"](Output(torch.zeros(4, WIDTH), logits), targets)
     assert torch.equal(loss, expected)
@@ -160,3 +160,13 @@ def test_a_frozen_encoder_leaves_the_classifier_to_learn(method):
     (free,) = stages(model, method(), epochs=1, learning_rate=0.1)
     assert free.frozen == ()
     assert free.encoder is None
+
+
+@pytest.mark.parametrize("method", [ASL, BCE])
+def test_the_classifier_sees_features_of_the_length_asked_for(method):
+    features = torch.randn(4, WIDTH)
+    for length in (None, 8.0):
+        model = classifier(Passing(), CLASSES, method(feature_length=length))
+        found = model(features).features
+        expected = features if length is None else length * functional.normalize(features, dim=1)
+        torch.testing.assert_close(found, expected)

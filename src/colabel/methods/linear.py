@@ -24,6 +24,8 @@ class BCE(Settings):
     name: Literal["bce"] = "bce"
     freeze_encoder: bool = False
     """Train the classifier alone: how much the encoder knows already."""
+    feature_length: float | None = Field(None, gt=0)
+    """Length of the features the classifier sees; null: as the encoder gives them."""
 
 
 class AsymmetricSettings(Settings):
@@ -55,6 +57,8 @@ class ASL(AsymmetricSettings):
     name: Literal["asl"] = "asl"
     freeze_encoder: bool = False
     """Train the classifier alone: how much the encoder knows already."""
+    feature_length: float | None = Field(None, gt=0)
+    """Length of the features the classifier sees; null: as the encoder gives them."""
 
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -78,17 +82,18 @@ def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     return torch.where(known, each, 0.0).mean()
 
 
-def classifier(encoder: Encoder, classes: int, _: BCE | ASL) -> Classifier:
+def classifier(encoder: Encoder, classes: int, settings: BCE | ASL) -> Classifier:
     """Return the encoder with a linear head.
 
     Args:
         encoder: gives features of ``encoder.width`` dimensions.
         classes: number of labels.
+        settings: the length of the features.
 
     Returns:
         The model that is trained and deployed.
     """
-    return Classifier(encoder, LinearHead(encoder.width, classes))
+    return Classifier(encoder, LinearHead(encoder.width, classes), settings.feature_length)
 
 
 def stages(
