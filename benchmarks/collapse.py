@@ -24,6 +24,12 @@ VARIANTS = {
     "literal, weight 30": ["method.per_dimension=false", "method.weights.contrastive=30"],
     "divided by n": [],
 }
+SETTINGS = [
+    "training.learning_rate=2e-3",
+    "method.classification.learning_rate=2e-2",
+    "method.classification.epochs=10",
+    "method.classification.feature_length=1",
+]
 COLOURS = ("#D55E00", "#E69F00", "#0072B2")
 
 
@@ -41,7 +47,7 @@ def main() -> None:
         run = arguments.folder / name.replace(", ", "-").replace(" ", "_")
         trained = colabel.train(
             arguments.recipe,
-            changes=[f"training.epochs={arguments.epochs}", *changes],
+            changes=[f"training.epochs={arguments.epochs}", *SETTINGS, *changes],
             out=run,
             resume=run.exists(),
             display=make_display(),
