@@ -24,6 +24,7 @@ from colabel.mixtures import GaussianMixture, jaccard
 
 TEMPERATURE, THRESHOLD = 0.2, 0.6
 WIDTH = 2048
+SPREAD = 0.05  # standard deviation of means and variances
 CASES = {"64": (64, 80), "256": (256, 80), "1024": (1024, 80)}
 CASES_BY_DEVICE = {"cpu": ("64", "256"), "cuda": ("64", "256", "1024")}
 LABELS_PER_IMAGE = 2.9  # of MS-COCO
@@ -31,13 +32,13 @@ TENSORS_HELD = 10  # of the materialised version, for the estimate of what it wo
 
 
 def draw(
-    case: str, device: str, dtype: torch.dtype = torch.float32
+    case: str, device: str, spread: float = SPREAD, dtype: torch.dtype = torch.float32
 ) -> tuple[list[Tensor], Tensor]:
     """Return log weights, means and variances as a head gives them, and targets of two views."""
     batch, classes = CASES[case]
     generator = torch.Generator().manual_seed(0)
     normal = torch.randn(3, batch, classes, generator=generator, dtype=torch.float64)
-    leaves = [normal[0].log_softmax(dim=1), 0.05 * normal[1], 2 + 0.05 * normal[2]]
+    leaves = [normal[0].log_softmax(dim=1), spread * normal[1], 2 + spread * normal[2]]
     one_view = torch.rand(batch // 2, classes, generator=generator) < LABELS_PER_IMAGE / classes
     targets = one_view.repeat_interleave(2, dim=0).int()
     return [leaf.to(device, dtype).requires_grad_() for leaf in leaves], targets.to(device)
@@ -75,7 +76,7 @@ VERSIONS = {"materialised": materialised, "ours": ours}
 def check(device: str) -> None:
     """Stop unless the versions agree in float64, values and gradients."""
     torch.manual_seed(0)
-    leaves, targets = draw("64", device, torch.float64)
+    leaves, targets = draw("64", device, dtype=torch.float64)
     leaves = [leaf[:12].detach().requires_grad_() for leaf in leaves]
     results = []
     for version in VERSIONS.values():
@@ -85,9 +86,9 @@ def check(device: str) -> None:
         torch.testing.assert_close(first, second, rtol=1e-9, atol=1e-9)
 
 
-def measure_time(version: str, case: str, device: str, repeats: int) -> float:
+def measure_time(version: str, case: str, device: str, repeats: int, spread: float) -> float:
     """Return median seconds of forward and backward."""
-    leaves, targets = draw(case, device)
+    leaves, targets = draw(case, device, spread)
     return median_seconds(lambda: VERSIONS[version](leaves, targets), device, repeats)
 
 
@@ -109,6 +110,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--limit-gb", type=float, default=4)
+    parser.add_argument("--spread", type=float, default=SPREAD, help="of means and variances")
     parser.add_argument("--compiled", action="store_true", help="also torch.compile")
     parser.add_argument("--memory-of", nargs=2, metavar=("VERSION", "CASE"))
     arguments = parser.parse_args()
@@ -132,7 +134,9 @@ def main() -> None:
             if version != "ours" and needed > arguments.limit_gb:
                 print(f"{batch:6} {classes:8} {version:>13}  left out: about {needed:.0f} GB")
                 continue
-            taken = measure_time(version, case, arguments.device, arguments.repeats)
+            taken = measure_time(
+                version, case, arguments.device, arguments.repeats, arguments.spread
+            )
             seconds[version] = taken
             memory = ""
             if version != "compiled":

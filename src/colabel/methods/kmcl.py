@@ -21,7 +21,7 @@ from torch import Tensor
 from colabel.losses import KernelContrastiveLoss, ReconstructionLoss
 from colabel.methods.linear import AsymmetricSettings
 from colabel.mixtures import GaussianMixture, Similarity, log_similarity_of_rows
-from colabel.models import Classifier, Encoder, KernelMixtureHead, Output
+from colabel.models import Classifier, Encoder, KernelMixtureHead, Output, mixture_of
 from colabel.models.heads import Covariance, Initialisation
 from colabel.settings import Settings
 from colabel.training import Objective, Stage
@@ -116,15 +116,15 @@ def stages(
     )
 
     def classify(output: Output, targets: Tensor) -> Tensor:
-        loss: Tensor = classification(_mixture(output).logits, targets)
+        loss: Tensor = classification(mixture_of(output).logits, targets)
         return loss
 
     def reconstruct(output: Output, targets: Tensor) -> Tensor:
-        loss: Tensor = reconstruction(_mixture(output), output.features, targets)
+        loss: Tensor = reconstruction(mixture_of(output), output.features, targets)
         return loss
 
     def contrast(output: Output, targets: Tensor) -> Tensor:
-        loss: Tensor = contrastive(_mixture(output), targets)
+        loss: Tensor = contrastive(mixture_of(output), targets)
         return loss
 
     terms = {
@@ -134,7 +134,7 @@ def stages(
     }
 
     def overlaps(output: Output, targets: Tensor) -> dict[str, float]:
-        return overlap_diagnostics(_mixture(output), targets, settings)
+        return overlap_diagnostics(mixture_of(output), targets, settings)
 
     objective = Objective(
         terms={name: terms[name] for name in weights},
@@ -188,10 +188,3 @@ def overlap_diagnostics(
         answer["overlap_zero"] = (overlap[others] < 1e-3).float().mean().item()
     answer["variance"] = mixture.variance.mean().item()
     return answer
-
-
-def _mixture(output: Output) -> GaussianMixture:
-    """Return the mixture of an output of this method's model, which always has one."""
-    if output.mixture is None:
-        raise TypeError("the model's head must return a GaussianMixture, got logits only.")
-    return output.mixture

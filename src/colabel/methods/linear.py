@@ -111,9 +111,7 @@ def stages(
         One stage.
     """
     objective = classification_objective(settings if isinstance(settings, ASL) else None)
-    if not settings.freeze_encoder:
-        return (Stage(settings.name, model, objective, epochs, learning_rate),)
-    encoder = model.encoder
+    encoder = model.encoder if settings.freeze_encoder else None
     return (
         Stage(
             settings.name,
@@ -121,7 +119,7 @@ def stages(
             objective,
             epochs,
             learning_rate,
-            frozen=(encoder,),
+            frozen=() if encoder is None else (encoder,),
             encoder=encoder,
         ),
     )

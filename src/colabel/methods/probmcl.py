@@ -34,7 +34,7 @@ from colabel.losses import (
 )
 from colabel.methods.linear import AsymmetricSettings, classification_objective
 from colabel.mixtures import GaussianMixture
-from colabel.models import Classifier, Encoder, LinearHead, MixtureDensityHead, Output
+from colabel.models import Classifier, Encoder, LinearHead, MixtureDensityHead, Output, mixture_of
 from colabel.models.heads import Activation, Initialisation
 from colabel.settings import Settings
 from colabel.training import Objective, Stage
@@ -204,15 +204,15 @@ def contrastive_objective(settings: ProbMCL) -> Objective:
 
     def explain(output: Output, _: Tensor) -> Tensor:
         features = output.features.detach() if settings.detach_features else output.features
-        loss: Tensor = likelihood(_mixture(output), features)
+        loss: Tensor = likelihood(mixture_of(output), features)
         return loss
 
     def contrast(output: Output, targets: Tensor) -> Tensor:
-        loss: Tensor = contrastive(_mixture(output), targets)
+        loss: Tensor = contrastive(mixture_of(output), targets)
         return loss
 
     def diagnose(output: Output, targets: Tensor) -> dict[str, float]:
-        return similarity_diagnostics(_mixture(output), targets, settings)
+        return similarity_diagnostics(mixture_of(output), targets, settings)
 
     terms = {"likelihood": explain, "contrastive": contrast}
     weights = {
@@ -266,7 +266,7 @@ def similarity_diagnostics(
     answer["anchors_without_positives"] = (~pairs.positive.any(dim=1)).float().mean().item()
     answer["variance_at_floor"] = (mixture.variance < 1.01).float().mean().item()
     if mixture.classes > 1:
-        entropy = -torch.xlogy(mixture.log_weights.exp(), mixture.log_weights.exp()).sum(dim=1)
+        entropy = torch.special.entr(mixture.log_weights.exp()).sum(dim=1)
         answer["weight_entropy"] = entropy.mean().item() / math.log(mixture.classes)
     return answer
 
@@ -298,10 +298,3 @@ def collapse_warning(diagnostics: Mapping[str, float]) -> str | None:
             "gradient. Lower method.feature_length or set method.effective_dim."
         )
     return None
-
-
-def _mixture(output: Output) -> GaussianMixture:
-    """Return the mixture of an output of stage 1, which always has one."""
-    if output.mixture is None:
-        raise TypeError("the model's head must return a GaussianMixture, got logits only.")
-    return output.mixture

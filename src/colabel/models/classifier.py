@@ -23,6 +23,17 @@ class Output:
     mixture: GaussianMixture | None = None
 
 
+def mixture_of(output: Output) -> GaussianMixture:
+    """Return the mixture of a model whose head makes one.
+
+    Raises:
+        TypeError: if the head gave logits only.
+    """
+    if output.mixture is None:
+        raise TypeError("the model's head must return a GaussianMixture, got logits only.")
+    return output.mixture
+
+
 class Classifier(nn.Module):
     """Encoder and head as one module: images in, :class:`Output` out.
 
