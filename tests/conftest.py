@@ -46,8 +46,10 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     from tiny_runs import write_recipe, write_tiny_table
 
-    from colabel import api
+    import colabel
 
     folder = tmp_path_factory.mktemp("tiny")
     table = write_tiny_table(folder)
-    return api.train(write_recipe(folder), data=str(table), out=folder / "run", cpu=True).folder
+    return colabel.train(
+        write_recipe(folder), data=str(table), out=folder / "run", cpu=True
+    ).folder

@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any
 from colabel.version import VERSION
 
 if TYPE_CHECKING:
-    from colabel.api import evaluate, load, train
+    from colabel.workflows.evaluate import evaluate
+    from colabel.workflows.predict import load
+    from colabel.workflows.train import train
 
 __version__ = VERSION
 __all__ = ["__version__", "evaluate", "load", "train"]
 
+_HOMES = {"train": "train", "evaluate": "evaluate", "load": "predict"}
+
 
 def __getattr__(name: str) -> Any:
-    """Import the functions of :mod:`colabel.api` when they are first asked for."""
-    if name in ("train", "evaluate", "load"):
-        from colabel import api
+    """Import the functions of :mod:`colabel.workflows` when they are first asked for."""
+    if name in _HOMES:
+        from importlib import import_module
 
-        return getattr(api, name)
+        return getattr(import_module(f"colabel.workflows.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'colabel' has no attribute {name!r}")

@@ -15,8 +15,9 @@ from fakes import (
 )
 from tiny_runs import CLASSES, command, write_recipe, write_tiny_table
 
-from colabel import api, training_run
+import colabel
 from colabel.errors import RunError
+from colabel.workflows import train as training_run
 
 
 @pytest.fixture
@@ -391,6 +392,6 @@ def test_the_images_of_another_table_are_measured_as_a_whole(trained, tmp_path, 
             (run / path.name).write_bytes(path.read_bytes())
     assert command("evaluate", run, "--data", table, "--cpu") == 2
     assert "measure on its split all" in capsys.readouterr().err
-    evaluated = api.evaluate(run, data=str(table), split="all", cpu=True)
+    evaluated = colabel.evaluate(run, data=str(table), split="all", cpu=True)
     assert evaluated.report.to_dict()["images"] == 4
     assert evaluated.path == run / "metrics-all-labels.json"

@@ -24,10 +24,10 @@ from tiny_runs import (
     write_tiny_table,
 )
 
-from colabel import api
+import colabel
 from colabel.data.split import read_split_table
 from colabel.errors import RunError
-from colabel.predictions import Predictions, score_predictions
+from colabel.runs.predictions import Predictions, score_predictions
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +82,7 @@ def test_the_division_is_saved_and_used_again(whole):
     saved = read_split_table(whole / "split.csv")
     assert len(saved) == IMAGES
     for split in ("val", "test", "train"):
-        api.evaluate(whole, split=split, cpu=True)
+        colabel.evaluate(whole, split=split, cpu=True)
         predictions = Predictions.load(whole / f"predictions-{split}.npz")
         assert set(predictions.ids) == {one for one, name in saved.items() if name == split}
     # a division that the user has changed holds too
@@ -93,26 +93,26 @@ def test_the_division_is_saved_and_used_again(whole):
     lines[first] = lines[first].replace(",test", ",train")
     (changed / "split.csv").write_text("\n".join(lines) + "\n")
     before = sum(name == "test" for name in saved.values())
-    assert api.evaluate(changed, cpu=True).report.to_dict()["images"] == before - 1
+    assert colabel.evaluate(changed, cpu=True).report.to_dict()["images"] == before - 1
 
 
 def test_evaluating_validation_again_gives_the_numbers_of_the_run(whole, home):
     copy = home / "again"
     shutil.copytree(whole, copy)
     before = (copy / "metrics-val.json").read_bytes()
-    api.evaluate(copy, split="val", cpu=True)
+    colabel.evaluate(copy, split="val", cpu=True)
     assert (copy / "metrics-val.json").read_bytes() == before
 
 
 def test_train_evaluate_and_predict_agree(whole, home):
-    report = api.evaluate(whole, cpu=True).report
+    report = colabel.evaluate(whole, cpu=True).report
     written = json.loads((whole / "metrics-test.json").read_text())
     predictions = Predictions.load(whole / "predictions-test.npz")
     assert (written.pop("split"), written.pop("data")["notes"]) == ("test", [])
     assert written == json.loads(json.dumps(report.to_dict()).replace("NaN", "null"))
     assert score_predictions(predictions).to_dict()["mAP"] == report.to_dict()["mAP"]
     paths = [home / one for one in predictions.ids]
-    answers = api.load(whole).predict(paths)
+    answers = colabel.load(whole).predict(paths)
     probabilities = [list(answer.probabilities.values()) for answer in answers]
     np.testing.assert_allclose(probabilities, predictions.probabilities, atol=1e-5)
     variances = [list(answer.variance.values()) for answer in answers]
@@ -120,14 +120,14 @@ def test_train_evaluate_and_predict_agree(whole, home):
 
 
 def test_a_run_is_used_elsewhere_without_its_data(whole, home, tmp_path):
-    expected = api.load(whole).predict(home / "images" / "00.png")
+    expected = colabel.load(whole).predict(home / "images" / "00.png")
     moved = tmp_path / "elsewhere"
     shutil.copytree(whole, moved)
     picture = tmp_path / "new.png"
     shutil.copy(home / "images" / "00.png", picture)
     hidden = home.rename(home.with_name("hidden"))
     try:
-        (answer,) = api.load(moved).predict(picture)
+        (answer,) = colabel.load(moved).predict(picture)
         done = run_program("predict", moved, picture, "--format", "jsonl")
         assert command("evaluate", moved, "--cpu") == 2  # but it cannot be measured
     finally:
@@ -140,13 +140,13 @@ def test_a_run_is_used_elsewhere_without_its_data(whole, home, tmp_path):
 
 
 def test_data_that_moved_are_divided_as_before(whole, home, tmp_path):
-    expected = api.evaluate(whole, cpu=True).report.to_dict()
+    expected = colabel.evaluate(whole, cpu=True).report.to_dict()
     shutil.copytree(home / "images", tmp_path / "images")
     shutil.copy(home / "labels.csv", tmp_path)
     run = tmp_path / "run"
     shutil.copytree(whole, run)
     (run / "metrics-test.json").unlink(missing_ok=True)
-    moved = api.evaluate(run, data=str(tmp_path / "labels.csv"), cpu=True)
+    moved = colabel.evaluate(run, data=str(tmp_path / "labels.csv"), cpu=True)
     assert moved.report.to_dict() == expected
     assert moved.path == run / "metrics-test-labels.json"
     assert (run / "predictions-test-labels.npz").is_file()
@@ -239,14 +239,14 @@ def test_a_full_disk_keeps_the_model_that_is_there(whole, home, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", full)
         with pytest.raises(RunError, match="No space left on device"):
-            api.evaluate(copy, cpu=True)
+            colabel.evaluate(copy, cpu=True)
     assert {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()} == before
 
 
 def test_a_finished_run_is_not_trained_again(whole, home):
     copy = home / "finished"
     shutil.copytree(whole, copy)
-    trained = api.train(
+    trained = colabel.train(
         home / "tiny.yaml",
         data=str(home / "labels.csv"),
         changes=["training.epochs=4"],
@@ -261,7 +261,7 @@ def test_a_finished_run_is_not_trained_again(whole, home):
 
 def test_the_seed_alone_decides(home, whole):
     before = np.random.get_state()[1].copy()  # noqa: NPY002
-    same = api.train(
+    same = colabel.train(
         home / "tiny.yaml",
         data=str(home / "labels.csv"),
         changes=["training.epochs=4", "data.cache_mb=0"],
@@ -270,7 +270,7 @@ def test_the_seed_alone_decides(home, whole):
     )
     model = (whole / "model.safetensors").read_bytes()
     assert (same.folder / "model.safetensors").read_bytes() == model
-    other = api.train(
+    other = colabel.train(
         home / "tiny.yaml",
         data=str(home / "labels.csv"),
         changes=["training.epochs=1", "training.seed=1"],
@@ -287,10 +287,12 @@ def test_the_baselines_go_the_same_way(home, method):
     recipe.write_text((home / "tiny.yaml").read_text().replace("name: kmcl", f"name: {method}"))
     out = home / method
     changes = ["training.epochs=1", "training.accumulation=2"]
-    trained = api.train(recipe, data=str(home / "labels.csv"), changes=changes, out=out, cpu=True)
+    trained = colabel.train(
+        recipe, data=str(home / "labels.csv"), changes=changes, out=out, cpu=True
+    )
     assert 0 < trained.report.mean_average_precision <= 1
-    assert api.evaluate(out, cpu=True).report.to_dict()["images"] > 0
-    (answer,) = api.load(out).predict(home / "images" / "00.png")
+    assert colabel.evaluate(out, cpu=True).report.to_dict()["images"] > 0
+    (answer,) = colabel.load(out).predict(home / "images" / "00.png")
     assert answer.variance is None
 
 
@@ -298,7 +300,7 @@ def test_two_processes_measure_as_one(whole, home):
     one, two = home / "one-process", home / "two-processes"
     for folder in (one, two):
         shutil.copytree(whole, folder)
-    api.evaluate(one, split="all", cpu=True)
+    colabel.evaluate(one, split="all", cpu=True)
     done = run_program("evaluate", two, "--split", "all", "--cpu", processes=2)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("written: ") == 1  # the first process alone prints
@@ -322,7 +324,7 @@ def test_two_processes_train(home):
     assert metrics["images"] == list(division.values()).count("val")
     copy = home / "pair-alone"
     shutil.copytree(home / "pair", copy)
-    api.evaluate(copy, split="val", cpu=True)
+    colabel.evaluate(copy, split="val", cpu=True)
     assert json.loads((copy / "metrics-val.json").read_text()) == metrics
 
 

@@ -20,8 +20,8 @@ from tiny_runs import (
     write_tiny_table,
 )
 
-from colabel import api
-from colabel.predictions import Predictions
+import colabel
+from colabel.runs.predictions import Predictions
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def changes_of(augmented):
 
 
 def train(home, out, augmented, **options):
-    return api.train(
+    return colabel.train(
         home / "tiny.yaml",
         data=str(home / "labels.csv"),
         changes=[*changes_of(augmented), "training.save_minutes=1e-9"],
@@ -146,7 +146,7 @@ def test_the_second_stage_leaves_the_encoder_as_the_first_made_it(whole):
 @AUGMENTED
 def test_predictions_are_those_of_validation(whole, home, augmented):
     predictions = Predictions.load(whole[augmented] / "predictions-val.npz")
-    answers = api.load(whole[augmented]).predict([home / one for one in predictions.ids])
+    answers = colabel.load(whole[augmented]).predict([home / one for one in predictions.ids])
     found = [[answer.probabilities[name] for name in CLASSES] for answer in answers]
     np.testing.assert_allclose(found, predictions.probabilities, atol=1e-5)
     assert all(answer.variance is None for answer in answers)
@@ -157,7 +157,7 @@ def test_it_is_measured_elsewhere_too(whole, home):
     copy = home / "measured"
     shutil.copytree(whole[False], copy)
     before = json.loads((copy / "metrics-val.json").read_text())
-    api.evaluate(copy, split="val", cpu=True)
+    colabel.evaluate(copy, split="val", cpu=True)
     assert json.loads((copy / "metrics-val.json").read_text()) == before
 
 

@@ -213,7 +213,7 @@ def test_refuses_options(options, message, unchecked_shapes):
 
 def test_needs_neither_torch_nor_scikit_learn():
     code = (
-        "import sys, colabel.metrics, colabel.predictions\n"
+        "import sys, colabel.metrics, colabel.runs.predictions\n"
         "print([name for name in ('torch', 'sklearn', 'matplotlib') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

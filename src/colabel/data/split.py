@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from colabel.data.readers.rows import read_rows
 from colabel.data.records import Records
-from colabel.data.rows import read_rows
 from colabel.errors import DataError
 
 SPLITS = ("train", "val", "test")

@@ -1,0 +1,79 @@
+"""``colabel ablate``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from colabel.cli.tables import (
+    ablation_table,
+    ablations_table,
+)
+
+if TYPE_CHECKING:
+    pass
+
+from colabel.cli.options import Change, Cpu, Source
+from colabel.cli.output import prints_results
+
+
+def ablate(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME|FILE]",
+            help="An ablation's name, or a YAML file; without it, all of them are listed.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="A recipe's name, or a YAML file (default: the ablation's)."),
+    ] = None,
+    data: Source = None,
+    change: Change = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the ablation (default: ablations/NAME).")
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many seeds, from 0 on (default: those of the ablation)."),
+    ] = None,
+    cpu: Cpu = False,
+) -> None:
+    """Train a recipe over the values of one setting and several seeds; compare on validation.
+
+    The same command goes on with an ablation that was interrupted: finished runs are skipped.
+    """
+    from colabel.training import make_display
+    from colabel.workflows import ablation
+
+    if name is None:
+        known = {one: ablation.load_ablation(one) for one in ablation.ablation_names()}
+        Console().print(ablations_table(known))
+        return
+    ablated = ablation.ablate(
+        name,
+        recipe=recipe,
+        data=data,
+        changes=change or (),
+        out=out,
+        seeds=seeds,
+        cpu=cpu,
+        display=make_display(),
+    )
+    if not prints_results():
+        return
+    console = Console()
+    console.print(ablation_table(ablated))
+    console.print(f"written: {ablated.folder}", soft_wrap=True, highlight=False)
+    for problem in ablated.problems:
+        print(f"failed: {problem}", file=sys.stderr)
+    if ablated.interrupted:
+        print("to go on: the same command again", file=sys.stderr)
+        sys.exit(130)
+    if ablated.problems:
+        sys.exit(1)

@@ -1,0 +1,40 @@
+"""``colabel check``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    pass
+
+from colabel.cli.output import progress_bar
+
+
+def check(
+    source: Annotated[str, typer.Argument(metavar="SPEC", help="As for --data of train.")],
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="Of the reader, as data.options."),
+    ] = None,
+    decode: Annotated[bool, typer.Option(help="Read every image completely.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Say what is in this data and what is wrong with it; status 1 if something must be mended."""
+    from colabel.cli.check_view import render
+    from colabel.data.check import check_records
+    from colabel.workflows.check import open_for_check
+
+    splits = open_for_check(source, option or ())
+    with progress_bar(enabled=decode and not as_json) as progress:
+        report = check_records(splits, decode=decode, progress=progress)
+    if as_json:
+        print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        Console().print(render(report))
+    if report.of("error"):
+        sys.exit(1)

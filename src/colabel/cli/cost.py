@@ -1,0 +1,51 @@
+"""``colabel cost``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from colabel.cli.tables import (
+    cost_table,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+def cost(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|ENCODER", help="Folder of a run, or a timm model, such as tresnet_m."
+        ),
+    ],
+    classes: Annotated[
+        int | None, typer.Option(min=1, help="Number of labels; needed with an encoder.")
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Side of the image in pixels (default: the run's; 224 for an encoder)."
+        ),
+    ] = None,
+    covariance: Annotated[
+        Literal["isotropic", "diagonal", "shared_diagonal", "shared_isotropic", "linear"] | None,
+        typer.Option(
+            help="isotropic (default), diagonal, shared_diagonal or shared_isotropic; linear for "
+            "a plain classifier. For an encoder."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print plain numbers.")] = False,
+) -> None:
+    """Count parameters and multiply-accumulate operations of a model, also as the papers do."""
+    from colabel.workflows import cost as workflow
+
+    answer = workflow.cost(model, classes=classes, image_size=image_size, covariance=covariance)
+    if as_json:
+        print(json.dumps(answer.to_dict()))
+        return
+    Console().print(cost_table(answer))

@@ -1,0 +1,27 @@
+"""``colabel recipes``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from colabel.cli.tables import (
+    recipes_table,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Print this recipe as YAML.")] = None,
+) -> None:
+    """List the recipes that come with colabel, or print one to start your own from."""
+    from colabel.config import load_config, recipe_names
+
+    if name is not None:
+        print(load_config(name).to_yaml(), end="")
+        return
+    Console().print(recipes_table({known: load_config(known) for known in recipe_names()}))

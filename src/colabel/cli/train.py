@@ -1,0 +1,56 @@
+"""``colabel train``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from colabel.cli.tables import (
+    metrics_table,
+)
+
+if TYPE_CHECKING:
+    pass
+
+from colabel.cli.options import Change, Cpu, Source
+from colabel.cli.output import prints_results
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name, or a YAML file.")],
+    data: Source = None,
+    change: Change = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run (default: runs/RECIPE-N).")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    cpu: Cpu = False,
+) -> None:
+    """Train a model, keep the weights that validation chooses, and say how good they are."""
+    from colabel.training import make_display
+    from colabel.workflows import train as workflow
+
+    trained = workflow.train(
+        recipe,
+        data=data,
+        changes=change or (),
+        out=out,
+        resume=resume,
+        cpu=cpu,
+        display=make_display(),
+    )
+    if not prints_results():
+        return
+    if trained.report is None:
+        print(f"to go on: the same command with --resume --out {trained.folder}", file=sys.stderr)
+        sys.exit(130)
+    console = Console()
+    console.print(metrics_table(trained.report, "validation"))
+    if trained.history.warnings:
+        print(f"warning: {trained.history.warnings[-1]}", file=sys.stderr)
+    console.print(f"run: {trained.folder}", soft_wrap=True, highlight=False)
+    console.print(f"next: colabel evaluate {trained.folder}", soft_wrap=True, highlight=False)

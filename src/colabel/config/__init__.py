@@ -1,0 +1,26 @@
+"""A complete recipe: its schema, and how it is read."""
+
+from colabel.config.checking import check_config
+from colabel.config.paths import absolute_source, with_absolute_paths
+from colabel.config.reading import (
+    load_config,
+    names_in,
+    read_named,
+    read_recipe,
+    recipe_names,
+)
+from colabel.config.schema import METHODS, Config, Published
+
+__all__ = [
+    "METHODS",
+    "Config",
+    "Published",
+    "absolute_source",
+    "check_config",
+    "load_config",
+    "names_in",
+    "read_named",
+    "read_recipe",
+    "recipe_names",
+    "with_absolute_paths",
+]

@@ -1,0 +1,148 @@
+"""Recipes read from the package or from YAML files, changed by ``key.path=value``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from colabel.config.checking import check_config
+from colabel.config.schema import Config
+from colabel.errors import ConfigError, nearest
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with the package."""
+    return names_in("recipes")
+
+
+def read_recipe(recipe: str | Path) -> dict[str, Any]:
+    """Read a recipe by name, or a YAML file.
+
+    Args:
+        recipe: a name that :func:`recipe_names` lists, or the path of a YAML file.
+
+    Returns:
+        The mapping as it stands in the file.
+
+    Raises:
+        ConfigError: if there is no such recipe, or it is no YAML mapping.
+    """
+    return read_named(
+        recipe, "recipes", kind="recipe", example="method: {name: kmcl}", hint="`colabel recipes`"
+    )
+
+
+def names_in(folder: str) -> list[str]:
+    """Return the names of the YAML files in a folder of the package, without their ending."""
+    return sorted(
+        entry.name.removesuffix(".yaml")
+        for entry in resources.files("colabel").joinpath(folder).iterdir()
+        if entry.name.endswith(".yaml")
+    )
+
+
+def read_named(
+    name: str | Path, folder: str, *, kind: str, example: str, hint: str
+) -> dict[str, Any]:
+    """Read a YAML mapping that comes with the package, or one of the user's.
+
+    Args:
+        name: one that :func:`names_in` lists of the folder, or the path of a YAML file.
+        folder: in the package.
+        kind: what such a file is called.
+        example: of an entry of the mapping.
+        hint: the command that describes those that there are.
+
+    Returns:
+        The mapping as it stands in the file.
+
+    Raises:
+        ConfigError: if there is no such file, or it is no YAML mapping.
+    """
+    known = names_in(folder)
+    if str(name) in known:
+        source = f"{kind} {name}"
+        text = resources.files("colabel").joinpath(folder, f"{name}.yaml").read_text("utf-8")
+    else:
+        path = Path(name)
+        if not path.is_file():
+            raise ConfigError(
+                f"there is no {kind} and no file called {str(name)!r}; "
+                f"{nearest(str(name), known)} {hint} describes them."
+            )
+        source = str(path)
+        try:
+            text = path.read_text("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{source} is not a UTF-8 text file: {error}.") from error
+    answer = _parse(text, source)
+    if not isinstance(answer, dict):
+        raise ConfigError(f"{source} must be a YAML mapping such as {example!r}.")
+    return answer
+
+
+def load_config(recipe: str | Path, changes: Iterable[str] = (), **replaced: Any) -> Config:
+    """Read a recipe, apply changes, and check every key and value.
+
+    Args:
+        recipe: a recipe's name or a YAML file.
+        changes: ``key.path=value``, each value read as YAML.
+        **replaced: values for dotted keys, with ``__`` for the dot (``data__source=...``).
+
+    Returns:
+        The checked configuration.
+
+    Raises:
+        ConfigError: naming the key, the value and the nearest known key.
+
+    Example:
+        >>> load_config("shapes-kmcl", ["training.epochs=2"]).training.epochs
+        2
+    """
+    values = read_recipe(recipe)
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"expected key.path=value, got {change!r}.")
+        _put(values, key, _parse(text, f"the value of {change!r}"))
+    for key, value in replaced.items():
+        _put(values, key.replace("__", "."), value)
+    return check_config(values)
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which also refuses a key that occurs twice instead of taking the last."""
+
+    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} occurs twice", key.start_mark
+                    )
+                seen.add((key.tag, key.value))
+        return node
+
+
+def _parse(text: str, source: str) -> Any:
+    """Return what a YAML text says."""
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{source} is not valid YAML: {error}") from error
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key, making the groups on its way."""
+    *groups, last = key.split(".")
+    for depth, group in enumerate(groups):
+        values = values.setdefault(group, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{key}: {'.'.join(groups[: depth + 1])} is a value, not a group.")
+    values[last] = value

@@ -1,0 +1,106 @@
+"""What the heads are made of: layers computed in float32, their starts, checks of arguments."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from colabel.errors import ConfigError, nearest
+
+Covariance = Literal["isotropic", "diagonal", "shared_diagonal", "shared_isotropic"]
+"""What the kernels' covariances may be: see :class:`KernelMixtureHead`."""
+
+Initialisation = Literal["linear", "paper", "paper_mean_variance"]
+"""How the output layers of a mixture head start."""
+
+Activation = Literal["gelu", "relu", "silu", "tanh"]
+"""What the hidden layers of a :class:`MixtureDensityHead` apply."""
+
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "gelu": functional.gelu,
+    "relu": functional.relu,
+    "silu": functional.silu,
+    "tanh": torch.tanh,
+}
+
+PAPER_WEIGHT_BOUND = 0.1
+"""Upper end of the uniform distribution the paper draws mean and coefficient weights from."""
+
+PAPER_VARIANCE_WEIGHT = 1.0
+"""Constant the paper sets the variance weights to."""
+
+
+def bring_to_length(
+    features: Float[Tensor, "batch width"], length: float | None
+) -> Float[Tensor, "batch width"]:
+    """Return features of one length, in float32 or float64; ``None`` leaves them as they are.
+
+    Args:
+        features: one row per image.
+        length: Euclidean length of the result, positive.
+
+    Example:
+        >>> bring_to_length(torch.tensor([[3.0, 4.0]]), 10)
+        tensor([[6., 8.]])
+    """
+    if length is None:
+        return features
+    dtype = torch.promote_types(features.dtype, torch.float32)
+    return length * functional.normalize(features.to(dtype), dim=1)
+
+
+@torch.no_grad()
+def initialise(
+    weight_layer: nn.Linear, mean_layer: nn.Linear, variance_layer: nn.Linear, init: Initialisation
+) -> None:
+    """Replace the linear start of the output layers by the papers', where ``init`` asks for it."""
+    if init == "linear":
+        return
+    nn.init.uniform_(mean_layer.weight, 0.0, PAPER_WEIGHT_BOUND)
+    nn.init.constant_(variance_layer.weight, PAPER_VARIANCE_WEIGHT)
+    nn.init.zeros_(mean_layer.bias)
+    nn.init.zeros_(variance_layer.bias)
+    if init == "paper":
+        nn.init.uniform_(weight_layer.weight, 0.0, PAPER_WEIGHT_BOUND)
+        nn.init.zeros_(weight_layer.bias)
+
+
+def apply_linear(layer: nn.Linear, features: Tensor) -> Tensor:
+    """Apply a layer in float32, or in float64 if it is; autocast would take bfloat16."""
+    dtype = torch.promote_types(layer.weight.dtype, torch.float32)
+    if not torch.amp.is_autocast_available(features.device.type):
+        return functional.linear(features.to(dtype), layer.weight.to(dtype), layer.bias.to(dtype))
+    with torch.autocast(features.device.type, enabled=False):
+        return functional.linear(features.to(dtype), layer.weight.to(dtype), layer.bias.to(dtype))
+
+
+def check_sizes(width: int, classes: int) -> None:
+    """Raise ConfigError unless there is at least one feature and one class."""
+    if width < 1 or classes < 1:
+        raise ConfigError(
+            f"width and classes must be at least 1, got width {width} and classes {classes}."
+        )
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise ConfigError, with the nearest choice, unless the value is one of the choices."""
+    if value not in choices:
+        raise ConfigError(f"there is no {name} {value!r}; {nearest(str(value), choices)}")
+
+
+def check_length(feature_length: float | None) -> None:
+    """Raise ConfigError unless the length is positive or ``None``."""
+    if feature_length is not None and not feature_length > 0:
+        raise ConfigError(f"feature_length must be positive, got {feature_length}.")
+
+
+def check_features(features: Tensor, width: int) -> None:
+    """Raise ValueError unless the features have shape (batch, width)."""
+    if features.ndim != 2 or features.shape[1] != width:
+        raise ValueError(
+            f"features must have shape (batch, width) = (batch, {width}), "
+            f"got {tuple(features.shape)}."
+        )

@@ -1,0 +1,34 @@
+"""The head of ordinary classifiers."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from colabel.models.heads.layers import apply_linear, check_features, check_sizes
+
+
+class LinearHead(nn.Module):
+    """One logit per class, linear in the features: the head of ordinary classifiers.
+
+    Args:
+        width: number of features M.
+        classes: number of classes K.
+
+    Raises:
+        ConfigError: if a number is too small.
+
+    Example:
+        >>> LinearHead(width=16, classes=3)(torch.rand(2, 16)).shape
+        torch.Size([2, 3])
+    """
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        check_sizes(width, classes)
+        self.width = width
+        self.classes = classes
+        self.weight_layer = nn.Linear(width, classes)
+
+    def forward(self, features: Float[Tensor, "batch width"]) -> Float[Tensor, "batch classes"]:
+        """Return the logits, computed in float32 also under autocast."""
+        check_features(features, self.width)
+        return apply_linear(self.weight_layer, features)

@@ -1,0 +1,120 @@
+"""What must be as it was for a run to go on: its settings and its images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from colabel.config import Config, load_config
+from colabel.data import Records
+from colabel.errors import ConfigError, DataError, RunError
+from colabel.files import replace_file
+from colabel.runs.folder import CONFIG, DATA, LAST, WEIGHTS
+
+FREE_TO_CHANGE = (
+    "data.source", "data.verify", "data.cache_mb", "training.workers", "training.save_minutes",
+    "description", "published",
+)  # fmt: skip
+"""Settings that may differ when a run is resumed: they do not change the result."""
+
+
+def check_settings(folder: Path, config: Config) -> None:
+    """Refuse to resume a run with settings that would make it another run.
+
+    Args:
+        folder: of the run.
+        config: what it is to go on with.
+
+    Raises:
+        ConfigError: naming each setting that changed.
+        RunError: if the state to go on from is gone.
+    """
+    if (folder / WEIGHTS).is_file() and not (folder / LAST).is_dir():
+        raise RunError(
+            f"{folder} holds a model but no state to go on from ({LAST}/ is missing): "
+            "resuming would train from the beginning and replace the model. Start a new run."
+        )
+    changed = changed_settings(folder, config)
+    if changed:
+        raise ConfigError(
+            f"the run in {folder} was started with other settings: {'; '.join(changed)}. Resume "
+            "it with the recipe and the changes it was started with, or start a new run."
+        )
+
+
+def changed_settings(folder: Path, config: Config) -> list[str]:
+    """Return what a run was started with that differs and is not free to change.
+
+    Args:
+        folder: of the run.
+        config: what it is compared with.
+
+    Returns:
+        A clause for each setting, with both values.
+    """
+    before, now = (
+        _flat(one.model_dump(mode="json")) for one in (load_config(folder / CONFIG), config)
+    )
+    return [
+        f"{key} was {json.dumps(before.get(key))}, is {json.dumps(now.get(key))}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key) and not key.startswith(FREE_TO_CHANGE)
+    ]
+
+
+def write_data(folder: Path, records: Mapping[str, Records]) -> None:
+    """Note the images a run begins with.
+
+    Args:
+        folder: of the run.
+        records: of each split that training sees.
+    """
+    text = json.dumps(_facts(records), indent=2) + "\n"
+    replace_file(folder / DATA, lambda file: file.write(text.encode()))
+
+
+def check_data(folder: Path, records: Mapping[str, Records]) -> None:
+    """Refuse to resume a run with other images or labels.
+
+    Args:
+        folder: of the run.
+        records: of each split that training sees.
+
+    Raises:
+        DataError: naming the split that changed.
+        RunError: if the run does not say what it began with.
+    """
+    try:
+        before = json.loads((folder / DATA).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{folder / DATA} cannot be read ({error}); copy the whole run folder, or "
+            "start a new run."
+        ) from error
+    for split, facts in _facts(records).items():
+        if before.get(split) != facts:
+            raise DataError(
+                f"the run in {folder} was started with other images or labels: the split {split} "
+                f"had {before.get(split)}, has {facts}. Resume it with the data it was started "
+                "with, or start a new run."
+            )
+
+
+def _facts(records: Mapping[str, Records]) -> dict[str, dict[str, Any]]:
+    return {
+        split: {"images": len(part), "fingerprint": part.fingerprint()}
+        for split, part in records.items()
+    }
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat

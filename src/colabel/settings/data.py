@@ -1,0 +1,52 @@
+"""Settings of the images: which, how they are read, how they are augmented."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from colabel.settings import Settings
+
+
+class Data(Settings):
+    """Which images, and how they are read."""
+
+    source: str = "shapes"
+    """A table of paths and labels, ``reader:FOLDER`` or ``shapes``."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Options of the reader, such as ``difficult`` for VOC."""
+    train_options: dict[str, Any] = Field(default_factory=dict)
+    """Options for the training split alone, over ``options``."""
+    train: str = "train"
+    """Name of the split to train on."""
+    validation: str | None = "val"
+    """Name of the split that chooses the checkpoint; null, or a split that the source lacks: a
+    share of train is held out."""
+    test: str = "test"
+    """Name of the split that is reported on."""
+    validation_fraction: float = Field(0.15, gt=0, lt=1)
+    """Share of train that is held out where the data has no validation split."""
+    image_size: int = Field(224, ge=16)
+    """Side of the square the images are resized to, in pixels."""
+    shared_groups: Literal["stop", "allow"] = "stop"
+    """What a group does, such as a patient, whose images are in more than one split."""
+    on_corrupt: Literal["stop", "skip"] = "stop"
+    """What an image that cannot be decoded does before the first epoch."""
+    verify: bool = True
+    """Decode every image once before training."""
+    cache_mb: int = Field(1024, ge=0)
+    """Memory for decoded and resized images."""
+
+
+class Augmentation(Settings):
+    """Random changes of the training images (KMCL, Table 6)."""
+
+    operations: int = Field(2, ge=0)
+    """RandAugment operations an image."""
+    magnitude: float | None = Field(None, gt=0, le=1)
+    """Share of each operation's range; drawn anew each time if null."""
+    cutout: float = Field(0.5, ge=0, le=1)
+    """Side of the square that is painted over, as a share of the image's; 0 for none."""
+    horizontal_flip: bool = False
+    """Mirror every other image; not in the paper."""

@@ -1,0 +1,282 @@
+"""What came of an ablation: the scores of its runs, as JSON and as a picture."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from colabel import runs
+from colabel.config import Config
+from colabel.errors import DataError, RunError
+from colabel.figures import AblationPoint, ablation_figure
+from colabel.files import replace_file
+from colabel.version import VERSION
+from colabel.workflows.ablation.file import SEED, Ablation, label_of
+
+RESULTS, PICTURE = "ablation.json", "ablation.png"
+SPLIT = "val"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run: where, and with what.
+
+    Args:
+        index: of the value, in the ablation.
+        value: of the setting, as the recipe has it.
+        seed: of the run.
+        config: all its settings.
+        folder: where it is, or will be.
+    """
+
+    index: int
+    value: Any
+    seed: int
+    config: Config
+    folder: Path
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a run to go on with."""
+        return (self.folder / runs.CONFIG).is_file()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether training wrote its last file."""
+        return (self.folder / runs.CURVES).is_file() and _metrics_file(self.folder).is_file()
+
+
+@dataclass
+class Work:
+    """An ablation while it runs.
+
+    Args:
+        folder: of the ablation.
+        name: of the ablation.
+        ablation: what is tried.
+        changes: of other settings.
+        planned: the runs, in the order in which they are trained.
+        problems: why a run failed, by its folder.
+    """
+
+    folder: Path
+    name: str
+    ablation: Ablation
+    changes: tuple[str, ...]
+    planned: tuple[Planned, ...]
+    problems: dict[Path, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one run.
+
+    Args:
+        seed: of the run.
+        folder: its name, in the folder of the ablation.
+        score: the metric on the validation split, in [0, 1]; ``None`` where there is none.
+        problem: why the run ended without a model, or ``None``.
+        images: number and fingerprint of the validation images.
+    """
+
+    seed: int
+    folder: str
+    score: float | None
+    problem: str | None = None
+    images: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came of one value.
+
+    Args:
+        point: value, label and scores in per cent, with their mean and deviation.
+        outcomes: of the runs that ended.
+        seeds: how many runs there are to be.
+        chosen: whether it is the value that the paper trains with.
+        published: the paper's score, per cent, or ``None``.
+    """
+
+    point: AblationPoint
+    outcomes: tuple[Outcome, ...]
+    seeds: int
+    chosen: bool
+    published: float | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every seed has a score."""
+        return len(self.point.scores) == self.seeds
+
+
+def write_results(work: Work) -> None:
+    """Write scores and picture as they are now.
+
+    Args:
+        work: the ablation.
+
+    Raises:
+        DataError: if runs were validated on different images.
+        RunError: if a file cannot be read or written.
+    """
+    tried = collect(work)
+    text = json.dumps(_document(work, tried), indent=2, ensure_ascii=False) + "\n"
+    work.folder.mkdir(parents=True, exist_ok=True)  # a run that failed may have left nothing
+    replace_file(work.folder / RESULTS, lambda file: file.write(text.encode()))
+    if not any(one.point.scores for one in tried):
+        return
+    ablation = work.ablation
+    hint = f"{Path(ablation.recipe).stem}, validation, best epoch of each run, test unused"
+    if ablation.published is not None:
+        hint += f"; paper: {ablation.published.source}"
+    ablation_figure(
+        [one.point for one in tried],
+        work.folder / PICTURE,
+        key=ablation.key,
+        metric=ablation.metric,
+        hint=hint,
+        chosen=next((one.point.label for one in tried if one.chosen), None),
+    )
+
+
+def collect(work: Work) -> tuple[Tried, ...]:
+    """Read what the runs scored.
+
+    Args:
+        work: the ablation.
+
+    Returns:
+        What came of every value, in the order of the ablation.
+
+    Raises:
+        DataError: if runs with one seed were validated on different images.
+        RunError: if a run's file is damaged.
+    """
+    ablation = work.ablation
+    outcomes = [_outcome(work, one) for one in work.planned]
+    if not ablation.key.startswith("data."):
+        _check_images(work, outcomes)
+    answer = []
+    for index, written in enumerate(ablation.values):
+        value = next(one.value for one in work.planned if one.index == index)
+        ended = [
+            outcome
+            for one, outcome in zip(work.planned, outcomes, strict=True)
+            if outcome is not None and one.index == index
+        ]
+        published = ablation.published_score(written)
+        scores = tuple(100 * one.score for one in ended if one.score is not None)
+        note = "" if published is None else f"paper: {published:g}"
+        answer.append(
+            Tried(
+                AblationPoint(value, label_of(value), scores, note),
+                tuple(ended),
+                len(ablation.seeds),
+                ablation.is_chosen(written),
+                published,
+            )
+        )
+    return tuple(answer)
+
+
+def _outcome(work: Work, one: Planned) -> Outcome | None:
+    """Return what came of a run; ``None`` while it has not ended."""
+    if one.folder in work.problems:
+        return Outcome(one.seed, one.folder.name, None, work.problems[one.folder])
+    if not one.is_finished:
+        return None
+    score = _read(_metrics_file(one.folder)).get(work.ablation.metric)
+    data = one.folder / runs.DATA
+    images = _read(data).get(SPLIT) if data.is_file() else None
+    if score is None or not math.isfinite(score):
+        return Outcome(one.seed, one.folder.name, None, None, images)
+    return Outcome(one.seed, one.folder.name, float(score), None, images)
+
+
+def _check_images(work: Work, outcomes: Sequence[Outcome | None]) -> None:
+    """Refuse to compare scores on different images."""
+    first: dict[int, Outcome] = {}
+    for one in outcomes:
+        if one is None or one.images is None:
+            continue
+        other = first.setdefault(one.seed, one)
+        if other.images != one.images:
+            raise DataError(
+                f"{work.folder / one.folder} was validated on {one.images}, "
+                f"{work.folder / other.folder} on {other.images}: their scores cannot be "
+                "compared. Give the data it began with, or choose another folder with --out."
+            )
+
+
+def _document(work: Work, tried: Sequence[Tried]) -> dict[str, Any]:
+    """Return what ``ablation.json`` says."""
+    ablation, config = work.ablation, work.planned[0].config
+    settings = config.model_dump(mode="json", exclude={"description", "published"})
+    for key in (ablation.key, SEED):
+        *groups, last = key.split(".")
+        group = settings
+        for part in groups:
+            group = group[part]
+        del group[last]
+    return {
+        "ablation": work.name,
+        "description": ablation.description,
+        "recipe": ablation.recipe,
+        "changes": list(work.changes),
+        "key": ablation.key,
+        "metric": ablation.metric,
+        "split": SPLIT,
+        "seeds": list(ablation.seeds),
+        "colabel": VERSION,
+        "data": config.data.source,
+        "published": None if ablation.published is None else ablation.published.source,
+        "results": [
+            {
+                "value": one.point.value,
+                **_summary(one),
+                "published_percent": one.published,
+                "chosen_by_paper": one.chosen,
+                "runs": [
+                    {
+                        "seed": outcome.seed,
+                        "folder": outcome.folder,
+                        "score": outcome.score,
+                        "problem": outcome.problem,
+                        "images": outcome.images,
+                    }
+                    for outcome in one.outcomes
+                ],
+            }
+            for one in tried
+        ],
+        "settings": settings,
+    }
+
+
+def _summary(tried: Tried) -> dict[str, float | None]:
+    """Return mean and sample standard deviation over the seeds, in [0, 1]."""
+    scores = [one.score for one in tried.outcomes if one.score is not None]
+    return {
+        "mean": statistics.fmean(scores) if scores else None,
+        "standard_deviation": statistics.stdev(scores) if len(scores) > 1 else None,
+    }
+
+
+def _metrics_file(folder: Path) -> Path:
+    return folder / f"metrics-{SPLIT}.json"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path} cannot be read ({error}); remove the run's folder to train it again."
+        ) from error
+    return answer

@@ -1,0 +1,28 @@
+"""Every split of a source, opened to be checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from colabel.build.source import open_source
+from colabel.config import load_config
+from colabel.config.paths import absolute_source
+from colabel.data import Records
+
+
+def open_for_check(source: str, options: Iterable[str] = ()) -> dict[str, Records]:
+    """Read every split of a source, also where training would stop.
+
+    Args:
+        source: as for :func:`train`.
+        options: of the reader, ``name=value``.
+
+    Returns:
+        Records by split name.
+
+    Raises:
+        ColabelError: if the source cannot be read at all.
+    """
+    changes = [f"data.options.{option}" for option in options]
+    config = load_config("shapes-kmcl", changes, data__source=absolute_source(source))
+    return open_source(config.data)

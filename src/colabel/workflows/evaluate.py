@@ -1,0 +1,120 @@
+"""Measure a run's model on a split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from colabel import runs
+from colabel.build.batches import reading_processes
+from colabel.build.division import open_training_data
+from colabel.build.records import decodable, with_classes
+from colabel.build.source import open_source
+from colabel.config import Config, load_config
+from colabel.config.paths import with_absolute_paths
+from colabel.data import Records
+from colabel.data.dataset import EvaluationImages
+from colabel.data.loader import evaluation_loader
+from colabel.errors import DataError, RunError, nearest
+from colabel.metrics import Report
+from colabel.runs.predictions import score_predictions
+from colabel.runs.results import describe_data, name_predictions, write_results
+from colabel.training import collect_logits, make_accelerator, prepare_evaluation
+from colabel.workflows.predict import load_predictor
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A model measured on a split.
+
+    Args:
+        report: every metric.
+        path: of the metrics in the run; the predictions lie beside them.
+        notes: what happened to the data on the way, such as images left out.
+    """
+
+    report: Report
+    path: Path
+    notes: tuple[str, ...]
+
+
+def evaluate(
+    folder: Path | str,
+    *,
+    data: str | None = None,
+    split: str = "test",
+    cpu: bool = False,
+    workers: int | None = None,
+    on_corrupt: Literal["stop", "skip"] | None = None,
+) -> Evaluated:
+    """Measure a run's model on a split, and write predictions and metrics into the run.
+
+    Args:
+        folder: of the run.
+        data: source of the images; default: the one it was trained on. Labels are matched by name.
+        split: ``test``, ``val`` or another split of the source.
+        cpu: do not use an accelerator.
+        workers: processes that read images; default: the run's setting.
+        on_corrupt: what an image that cannot be decoded does; default: the run's setting.
+
+    Returns:
+        The metrics and where they are: ``metrics-<split>.json``, with the name of the data added
+        if it is not the run's own.
+
+    Raises:
+        RunError: if the folder holds no usable model.
+        DataError: if the split does not exist or has labels that the model does not know.
+    """
+    folder = Path(folder)
+    predictor = load_predictor(folder)
+    description = predictor.description
+    if not (folder / runs.CONFIG).is_file():
+        raise RunError(f"{folder} holds no {runs.CONFIG}; copy the whole run folder.")
+    trained = load_config(folder / runs.CONFIG)
+    config = with_absolute_paths(trained, data)
+    try:
+        records = _records_of(config, folder, split)
+    except DataError as error:
+        if data is None:
+            raise DataError(f"{error} If the data has moved, say where to with --data.") from error
+        raise
+    records = with_classes(records, description.classes, config.data.source)
+    accelerator = make_accelerator(mixed_precision=config.training.precision, cpu=cpu)
+    records = decodable(records, split, config, accelerator, None, on_corrupt=on_corrupt)
+    loader = prepare_evaluation(
+        evaluation_loader(
+            EvaluationImages(records, size=description.image_size),
+            batch_size=config.evaluation.batch_size,
+            workers=reading_processes(config, accelerator) if workers is None else workers,
+        ),
+        accelerator,
+    )
+    model = predictor.model.to(accelerator.device)
+    predictions = name_predictions(collect_logits(model, loader, accelerator), records, split)
+    report = score_predictions(
+        predictions, thresholds=list(description.thresholds), protocol=config.evaluation.protocol
+    )
+    own = config.data.source == trained.data.source
+    suffix = "" if own else f"-{Path(config.data.source.split(':')[-1]).stem}"
+    path = folder / f"metrics-{split}{suffix}.json"
+    if accelerator.is_main_process:
+        facts = describe_data(config, records)
+        path = write_results(predictions, report, folder, facts, suffix=suffix)
+    return Evaluated(report, path, records.notes)
+
+
+def _records_of(config: Config, folder: Path, split: str) -> Records:
+    """Return a split of the source; validation, and a made division, as training had them."""
+    division = folder / runs.SPLIT
+    if split == "val":
+        return open_training_data(config.data, seed=config.training.seed, split_file=division)[
+            "val"
+        ]
+    name = config.data.test if split == "test" else split
+    opened = open_source(config.data, (name,))
+    if "all" in opened and name != "all" and division.is_file():
+        opened = open_training_data(config.data, seed=config.training.seed, split_file=division)
+    if name not in opened:
+        raise DataError(f"{config.data.source} has no split {name!r}; {nearest(name, opened)}")
+    return opened[name]

@@ -1,0 +1,276 @@
+"""A trained model in use: image files or images in, labels with probabilities out, as a stream."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from os import PathLike, fspath
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from colabel.build.model import build_described
+from colabel.data.decode import load_squashed
+from colabel.data.images import IMAGE_SUFFIXES, FileImages, to_upright_rgb
+from colabel.data.transforms import squash_pixels
+from colabel.errors import ConfigError, DataError, ImageError
+from colabel.models import Classifier
+from colabel.runs.description import Description, load_description, load_weights
+
+Picture = str | PathLike[str] | Image.Image | npt.NDArray[np.uint8]
+"""A path, a Pillow image, or uint8 pixels of shape (height, width, 3)."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one image.
+
+    Args:
+        image: its path, or its position where it has none.
+        labels: classes whose probability reaches their threshold, most probable first.
+        probabilities: of every class.
+        variance: of every class's kernel, where the method has kernels: above 1, and larger where
+            the model has spread what it knows of this label over more kinds of images.
+    """
+
+    image: str
+    labels: tuple[str, ...]
+    probabilities: dict[str, float]
+    variance: dict[str, float] | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image that could not be read, and why."""
+
+    image: str
+    reason: str
+
+
+class Predictor:
+    """A model with everything it needs to be used on images: what :func:`colabel.load` returns.
+
+    Args:
+        model: the trained classifier.
+        description: its classes, image size and thresholds.
+        device: where it runs.
+    """
+
+    def __init__(self, model: Classifier, description: Description, device: torch.device) -> None:
+        self._model = model.to(device).eval()
+        self._device = device
+        self.description = description
+
+    @property
+    def model(self) -> Classifier:
+        """The network itself, in evaluation mode."""
+        return self._model
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels, in the order of the logits."""
+        return self.description.classes
+
+    def predict(self, images: Sequence[Picture] | Picture, *, batch: int = 32) -> list[Prediction]:
+        """Label images that all can be read.
+
+        Args:
+            images: paths, Pillow images or pixel arrays; or one of them.
+            batch: images that pass the model at once.
+
+        Returns:
+            One prediction per image, in order.
+
+        Raises:
+            ImageError: naming the first image that cannot be read.
+        """
+        if isinstance(images, (str, PathLike, Image.Image, np.ndarray)):
+            images = [images]
+        answers = []
+        for answer in self.stream(images, batch=batch):
+            if isinstance(answer, Failure):
+                raise ImageError(answer.reason)
+            answers.append(answer)
+        return answers
+
+    def stream(
+        self, images: Iterable[Picture], *, batch: int = 32, threads: int = 2
+    ) -> Iterator[Prediction | Failure]:
+        """Label images one after the other, holding at most two batches of them in memory.
+
+        Args:
+            images: paths, Pillow images or pixel arrays; may be endless.
+            batch: images that pass the model at once.
+            threads: threads that decode the next batch meanwhile.
+
+        Yields:
+            A prediction, or a failure for an image that cannot be read, in order.
+        """
+        numbered = iter(enumerate(images))
+        waiting: deque[list[tuple[str, Future[npt.NDArray[np.uint8]]]]] = deque()
+        with ThreadPoolExecutor(threads) as pool:
+            while block := list(itertools.islice(numbered, batch)):
+                waiting.append(
+                    [(_name(number, one), pool.submit(self._read, one)) for number, one in block]
+                )
+                if len(waiting) > 1:
+                    yield from self._answer(waiting.popleft())
+            while waiting:
+                yield from self._answer(waiting.popleft())
+
+    def _read(self, picture: Picture) -> npt.NDArray[np.uint8]:
+        """Decode and squash one picture."""
+        size = self.description.image_size
+        if isinstance(picture, (str, PathLike)):
+            return load_squashed(FileImages([fspath(picture)]), 0, size)
+        if isinstance(picture, Image.Image):
+            try:
+                picture = np.array(to_upright_rgb(picture))
+            except (OSError, ValueError) as error:
+                raise ImageError(f"the image cannot be used: {error}.") from error
+        empty = 0 in picture.shape
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or empty:
+            raise ImageError(
+                "pixels must be uint8 of shape (height, width, 3), got "
+                f"{picture.dtype} of shape {picture.shape}."
+            )
+        return squash_pixels(np.require(picture, requirements=["C", "W"]), size)
+
+    def _answer(
+        self, block: list[tuple[str, Future[npt.NDArray[np.uint8]]]]
+    ) -> Iterator[Prediction | Failure]:
+        """Wait for the pixels of a batch and run the model on those that came."""
+        read: list[tuple[str, npt.NDArray[np.uint8] | str]] = []
+        for name, future in block:
+            try:
+                read.append((name, future.result()))
+            except ImageError as error:
+                read.append((name, str(error)))
+        pixels = [one for _, one in read if not isinstance(one, str)]
+        rows = self._run(np.stack(pixels)) if pixels else iter(())
+        for name, one in read:
+            if isinstance(one, str):
+                yield Failure(name, one)
+            else:
+                yield self._prediction(name, *next(rows))
+
+    @torch.inference_mode()
+    def _run(
+        self, pixels: npt.NDArray[np.uint8]
+    ) -> Iterator[tuple[list[float], list[float] | None]]:
+        """Return probabilities, and variances where there are any, of each image."""
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self._device)
+        output = self._model(images)
+        probabilities = output.logits.double().sigmoid().tolist()
+        if output.mixture is None:
+            return zip(probabilities, itertools.repeat(None), strict=False)
+        variance = output.mixture.variance
+        if variance.ndim == 3:
+            variance = variance.mean(dim=2)
+        return zip(probabilities, variance.tolist(), strict=True)
+
+    def _prediction(
+        self, name: str, probabilities: list[float], variance: list[float] | None
+    ) -> Prediction:
+        classes, thresholds = self.classes, self.description.thresholds
+        present = sorted(
+            (-probability, label)
+            for label, probability, threshold in zip(
+                classes, probabilities, thresholds, strict=True
+            )
+            if probability >= threshold
+        )
+        return Prediction(
+            image=name,
+            labels=tuple(label for _, label in present),
+            probabilities=dict(zip(classes, probabilities, strict=True)),
+            variance=None if variance is None else dict(zip(classes, variance, strict=True)),
+        )
+
+
+def find_pictures(arguments: Iterable[str]) -> list[str]:
+    """Expand files, folders and patterns to the paths of images.
+
+    Args:
+        arguments: files, taken whatever their ending; folders, searched for image files in all
+            their subfolders; patterns such as ``scans/**/*.png``.
+
+    Returns:
+        Paths, those of each argument sorted, without repetitions.
+
+    Raises:
+        DataError: if an argument leads to no image.
+    """
+    found: dict[str, None] = {}
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_file():
+            here = [argument]
+        elif path.is_dir():
+            here = sorted(str(one) for one in path.rglob("*") if _is_picture(one))
+        else:
+            here = sorted(
+                one for one in glob.iglob(argument, recursive=True) if _is_picture(Path(one))
+            )
+        if not here:
+            raise DataError(
+                f"{argument!r} leads to no image: expected a file, a folder with images "
+                f"({', '.join(sorted(IMAGE_SUFFIXES))}) or a pattern such as 'scans/*.png'."
+            )
+        found.update(dict.fromkeys(here))
+    return list(found)
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+
+
+def _name(number: int, picture: Picture) -> str:
+    return fspath(picture) if isinstance(picture, (str, PathLike)) else str(number)
+
+
+def load_predictor(folder: Path, device: str | torch.device = "cpu") -> Predictor:
+    """Return the model of a run, ready to be used.
+
+    Args:
+        folder: of the run.
+        device: where it is to run.
+
+    Raises:
+        RunError: if the folder holds no usable model.
+        ConfigError: if there is no such device.
+    """
+    description = load_description(folder)
+    model = build_described(description)
+    load_weights(folder, model)
+    try:
+        return Predictor(model, description, torch.device(device))
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"the device {str(device)!r} cannot be used: {reason} Expected cpu, cuda, cuda:1, "
+            "mps or another device of this machine."
+        ) from error
+
+
+def load(folder: Path | str, *, device: str = "cpu") -> Predictor:
+    """Load the model of a run, to be used without the data it was trained on.
+
+    Args:
+        folder: of the run.
+        device: where it is to run: "cpu", "cuda", ...
+
+    Returns:
+        A predictor: ``predictor.predict(images)``.
+
+    Raises:
+        RunError: if the folder holds no usable model.
+    """
+    return load_predictor(Path(folder), device)

@@ -1,0 +1,290 @@
+"""A training run from a recipe to a folder with the model that validation chose."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from colabel import runs
+from colabel.build.batches import Batches
+from colabel.build.division import open_training_data
+from colabel.build.model import build_classifier, build_stages
+from colabel.build.records import decodable
+from colabel.config import Config, load_config
+from colabel.config.paths import with_absolute_paths
+from colabel.data import Records
+from colabel.data.split import write_split_table
+from colabel.errors import ConfigError, DataError
+from colabel.figures import training_curves
+from colabel.files import replace_file
+from colabel.metrics import Report
+from colabel.runs.description import Description, Selection
+from colabel.runs.folder import claimed_run
+from colabel.runs.predictions import Predictions, score_predictions
+from colabel.runs.results import describe_data, name_predictions, write_results
+from colabel.runs.resuming import check_data, check_settings, write_data
+from colabel.training import (
+    Display,
+    History,
+    Stage,
+    check_stages,
+    collect_logits,
+    fit,
+    make_accelerator,
+)
+from colabel.training import Settings as LoopSettings
+from colabel.version import VERSION
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training run that ended, complete or interrupted.
+
+    Args:
+        folder: of the run.
+        history: what happened.
+        report: metrics on the validation split of the weights that were kept; ``None`` if the run
+            was interrupted.
+    """
+
+    folder: Path
+    history: History
+    report: Report | None
+
+
+def train(
+    recipe: str | Path | Config,
+    *,
+    data: str | None = None,
+    changes: Iterable[str] = (),
+    out: Path | str | None = None,
+    resume: bool = False,
+    cpu: bool = False,
+    display: Display | None = None,
+) -> Trained:
+    """Train a model by a recipe and keep the weights that validation chose.
+
+    Args:
+        recipe: name of a recipe, a YAML file, or a configuration.
+        data: source of the images, instead of the recipe's.
+        changes: ``key.path=value`` for any setting of the recipe.
+        out: folder of the run; default: the first free ``runs/<recipe>-<number>``.
+        resume: go on with the run in ``out``.
+        cpu: do not use an accelerator.
+        display: what the user sees meanwhile; ``None`` for nothing.
+
+    Returns:
+        The run's folder, its history and its metrics on the validation split.
+
+    Raises:
+        ColabelError: with what to do about it; whatever was saved before is kept.
+    """
+    name = "run" if isinstance(recipe, Config) else Path(recipe).stem
+    config = recipe if isinstance(recipe, Config) else load_config(recipe, changes)
+    config = with_absolute_paths(config, data)
+    if resume and out is None:
+        raise ConfigError("--resume needs the folder of the run to go on with: add --out FOLDER.")
+    accelerator = make_accelerator(mixed_precision=config.training.precision, cpu=cpu)
+    with ExitStack() as stack:
+        chosen = [""]
+        if accelerator.is_main_process:
+            claim = claimed_run(None if out is None else Path(out), name=name, resume=resume)
+            chosen = [str(stack.enter_context(claim))]
+        if accelerator.num_processes > 1:
+            broadcast_object_list(chosen)
+        folder = Path(chosen[0])
+        if resume:
+            check_settings(folder, config)
+        stack.enter_context(torch.random.fork_rng(devices=range(torch.cuda.device_count())))
+        torch.manual_seed(config.training.seed)
+        return _train(config, folder, accelerator, resume=resume, display=display)
+
+
+def _train(
+    config: Config,
+    folder: Path,
+    accelerator: Accelerator,
+    *,
+    resume: bool,
+    display: Display | None,
+) -> Trained:
+    """Train, with the random generators seeded."""
+    main = accelerator.is_main_process
+    seed = config.training.seed
+    division = folder / runs.SPLIT if resume else None
+    records = open_training_data(config.data, seed=seed, split_file=division)
+    model = build_classifier(
+        config.method,
+        config.encoder,
+        len(records["train"].classes),
+        image_size=config.data.image_size,
+    )
+    stages = build_stages(model, config)
+    left = len(records["train"]) % config.training.batch_size
+    if main and display is not None and left:
+        display.note(
+            f"train: batches of {config.training.batch_size} leave out {left} of "
+            f"{len(records['train'])} images in each epoch, others each time"
+        )
+    settings = _loop_settings(config)
+    check_stages(stages, settings, accelerator)
+    _check_labels(records["train"], records["val"])
+    _check_batch(config, accelerator, model, len(records["train"]))
+    train_records, validation_records = (
+        decodable(records[split], split, config, accelerator, display)
+        for split in ("train", "val")
+    )
+    _check_labels(train_records, validation_records)  # again: some may have been left out
+    seen = {"train": train_records, "val": validation_records}
+    if resume:
+        check_data(folder, seen)
+    # The same start everywhere; what is drawn while training (dropout) differs by process.
+    torch.manual_seed(seed + accelerator.process_index)
+    if main and not resume:
+        text = config.to_yaml().encode()
+        replace_file(folder / runs.CONFIG, lambda file: file.write(text))
+        _keep_split(folder, records)
+        write_data(folder, seen)
+    accelerator.wait_for_everyone()
+
+    batches = Batches(config, accelerator, train_records, validation_records, display)
+
+    def predict(network: nn.Module, stage: Stage | None = None) -> Predictions:
+        collected = collect_logits(network, batches.validation(stage), accelerator)
+        return name_predictions(collected, validation_records, "val")
+
+    def validate(stage: Stage, network: nn.Module) -> Mapping[str, float]:
+        report = score_predictions(
+            predict(network, stage),
+            thresholds=config.evaluation.threshold,
+            protocol=config.evaluation.protocol,
+        )
+        return {
+            name: value
+            for name, value in report.to_dict().items()
+            if name in ("mAP", "mAUC", "CF1", "OF1") and math.isfinite(value)
+        }
+
+    def keep(network: nn.Module, record: Mapping[str, Any]) -> None:
+        runs.save_model(folder, network, _describe(config, train_records, record))
+
+    history = fit(
+        stages,
+        loaders=batches.training,
+        validate=validate,
+        on_best=keep,
+        folder=folder,
+        accelerator=accelerator,
+        settings=settings,
+        resume=resume,
+        display=display,
+    )
+    if not history.finished:
+        return Trained(folder, history, None)
+    runs.load_weights(folder, model)
+    model.to(accelerator.device)
+    predictions = predict(model)
+    report = score_predictions(
+        predictions,
+        thresholds=config.evaluation.threshold,
+        protocol=config.evaluation.protocol,
+    )
+    if main:
+        write_results(predictions, report, folder, describe_data(config, validation_records))
+        training_curves(folder / runs.LOG, folder / runs.CURVES)
+    accelerator.wait_for_everyone()
+    return Trained(folder, history, report)
+
+
+def _check_labels(train_records: Records, validation: Records) -> None:
+    """Refuse data from which nothing can be learned or chosen."""
+    for split, records in (("train", train_records), ("val", validation)):
+        if not len(records):
+            raise DataError(f"the split {split} holds no image.")
+        if not (records.targets == 1).any():
+            raise DataError(f"no image of the split {split} has any label; check the columns.")
+
+
+def _check_batch(config: Config, accelerator: Accelerator, model: nn.Module, images: int) -> None:
+    """Refuse a batch that cannot be made, before any image is decoded."""
+    batch, parts = config.training.batch_size, config.training.accumulation
+    processes = accelerator.num_processes
+    if batch > images:
+        raise ConfigError(
+            f"a batch of {batch} cannot be filled from {images} training images; set "
+            f"training.batch_size to {images} or less."
+        )
+    for what, size in (("training", batch), ("evaluation", config.evaluation.batch_size)):
+        if size % processes:
+            raise ConfigError(
+                f"{what}.batch_size {size} cannot be shared evenly by {processes} processes; "
+                f"choose a multiple of {processes}."
+            )
+    rows = batch // processes
+    piece = -(-rows // parts)
+    normalised = any(isinstance(one, _BatchNorm) and one.training for one in model.modules())
+    if normalised and (rows % piece or piece) < 2:  # the last piece is what the others leave
+        raise ConfigError(
+            f"a batch of {batch} on {processes} processes in {parts} parts leaves a part of one "
+            "image, which batch normalisation cannot use; take a larger batch or fewer parts, or "
+            "set encoder.freeze_batch_norm: true."
+        )
+
+
+def _loop_settings(config: Config) -> LoopSettings:
+    training = config.training
+    return LoopSettings(
+        weight_decay=training.weight_decay,
+        warm_up=training.warm_up,
+        ema_decay=training.ema_decay,
+        clip_gradient=training.clip_gradient,
+        accumulation=training.accumulation,
+        save_every_minutes=training.save_minutes,
+    )
+
+
+def _describe(config: Config, records: Records, record: Mapping[str, Any]) -> Description:
+    """Return what ``model.json`` says."""
+    encoder = config.encoder
+    return Description(
+        colabel=VERSION,
+        classes=records.classes,
+        method=config.method.model_dump(mode="json"),
+        encoder={
+            "name": encoder.name,
+            "options": encoder.options,
+            "freeze_batch_norm": encoder.freeze_batch_norm,
+        },
+        image_size=config.data.image_size,
+        thresholds=(config.evaluation.threshold,) * len(records.classes),
+        data={
+            "source": config.data.source,
+            "images": len(records),
+            "fingerprint": records.fingerprint(),
+        },
+        selection=Selection(
+            stage=record["stage"],
+            epoch=record["epoch"],
+            metric=record["monitor"],
+            value=record["score"],
+        ),
+    )
+
+
+def _keep_split(folder: Path, records: Mapping[str, Records]) -> None:
+    """Save a division that was made for the user, where all of a table was divided."""
+    if "test" in records:
+        rows = [(one, split) for split, part in records.items() for one in part.ids]
+        write_split_table(
+            folder / runs.SPLIT, [one for one, _ in rows], [split for _, split in rows]
+        )

@@ -1,0 +1,86 @@
+"""What is printed as a table, read from what a console prints."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from colabel.cli.tables import ablation_table, ablations_table, percent
+from colabel.figures import AblationPoint
+from colabel.workflows.ablation import (
+    Ablated,
+    Ablation,
+    Outcome,
+    Tried,
+    ablation_names,
+    load_ablation,
+)
+
+
+def lines(table, *, width=120):
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(table)
+    return console.export_text().splitlines()
+
+
+def tried(value, *scores, seeds=3, chosen=False, published=None, problem=None):
+    outcomes = tuple(Outcome(seed, f"{value}-{seed}", s / 100) for seed, s in enumerate(scores))
+    if problem:
+        outcomes += (Outcome(9, f"{value}-9", None, problem),)
+    return Tried(AblationPoint(value, str(value), scores), outcomes, seeds, chosen, published)
+
+
+@pytest.fixture
+def ablation():
+    return Ablation(recipe="shapes-kmcl", key="method.x", values=[1, 2, 3], seeds=[0, 1, 2])
+
+
+def test_mean_spread_and_seeds_of_each_value(tmp_path, ablation):
+    values = (
+        tried(1, 60, 61, 62),
+        tried("[b]", 70, 71, 75, chosen=True),
+        tried(3, 90, 91),
+        tried(4),
+    )
+    printed = lines(ablation_table(Ablated(tmp_path, "mine", ablation, values)))
+    text = "\n".join(printed)
+    assert "mine: method.x" in text
+    first, second, third, fourth = [line for line in printed if " of 3" in line]
+    assert "61.0 ± 1.0" in first
+    assert "3 of 3" in first
+    assert "[b]" in second
+    assert "72.0 ± 2.6" in second
+    assert "best, the paper's value" in second
+    assert "90.5 ± 0.7" in third
+    assert "2 of 3" in third
+    assert " - " in fourth
+    assert text.count("best,") == 1
+    assert "paper, %" not in text
+    assert "the test split is not used" in " ".join(text.split())
+
+
+def test_published_scores_have_a_column(tmp_path, ablation):
+    reference = {"source": "the paper, Table 9", "scores": {1: 89.1}}
+    published = Ablation(**ablation.model_dump(exclude={"published"}), published=reference)
+    values = (tried(1, 60, seeds=1, published=89.1), tried(2, 50, seeds=1))
+    text = "\n".join(lines(ablation_table(Ablated(tmp_path, "mine", published, values))))
+    assert "paper, %" in text
+    assert "89.1" in text
+    assert "the paper, Table 9" in " ".join(text.split())
+    assert "60.0 ±" not in text
+
+
+def test_ablations_are_listed_with_their_values():
+    known = {name: load_ablation(name) for name in ablation_names()}
+    text = "\n".join(lines(ablations_table(known), width=200))
+    for name, one in known.items():
+        assert name in text
+        assert one.key in text
+    assert "true, false" in text
+    assert text.count("seeds 0, 1, 2") == len(known)
+    assert "0.05, 0.1, 0.2, 0.5, 1 " in text
+
+
+def test_a_metric_that_is_not_defined_is_a_dash():
+    assert percent(float("nan")) == "-"
+    assert percent(0.1234) == "12.3"

@@ -1,0 +1,110 @@
+import pytest
+import torch
+import yaml
+
+from colabel.build.model import build_classifier, build_stages
+from colabel.build.source import READERS
+from colabel.config import check_config, load_config, recipe_names
+from colabel.models import list_encoders
+from colabel.settings.encoder import EncoderSettings
+
+RECIPES = recipe_names()
+
+
+@pytest.fixture(params=RECIPES)
+def recipe(request):
+    return request.param, load_config(request.param)
+
+
+def test_the_published_rows_and_the_laptop_ones_are_there():
+    for data in ("voc2007", "coco2014", "adp", "chestxray14"):
+        for method in ("kmcl", "asl"):
+            for size in "ml":
+                assert f"{data}-{method}-tresnet-{size}" in RECIPES
+    for name in ("coco2014-probmcl-tresnet-m", "coco2014-probmcl-tresnet-l"):
+        assert name in RECIPES
+    assert "adp-probmcl-tresnet-l" in RECIPES
+    for place in ("shapes", "laptop"):
+        assert {f"{place}-{method}" for method in ("kmcl", "probmcl", "asl", "bce")} <= set(
+            RECIPES
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "threshold"),
+    [
+        ("coco2014-probmcl-tresnet-m", 82.8, 0.6),
+        ("coco2014-probmcl-tresnet-l", 89.1, 0.6),
+        ("adp-probmcl-tresnet-l", 96.9, 0.5),
+    ],
+)
+def test_probmcls_recipes_are_the_papers(name, value, threshold):
+    config = load_config(name)
+    method, training = config.method, config.training
+    assert config.published.value == value
+    assert (method.temperature, method.weights.contrastive) == (0.2, 0.3)
+    assert (method.threshold, method.overlap) == (threshold, "jaccard")
+    assert (training.epochs, method.classification.epochs) == (80, 40)
+    assert (training.batch_size, training.learning_rate) == (128, 1e-4)
+
+
+def test_every_recipe_is_a_valid_configuration(recipe):
+    name, config = recipe
+    assert config.description.strip().endswith(".")
+    assert config.method.name in name.split("-")
+    assert check_config(yaml.safe_load(config.to_yaml())) == config
+
+
+def test_a_published_number_has_a_source(recipe):
+    name, config = recipe
+    reader = config.data.source.partition(":")[0]
+    if reader in READERS and config.method.name in ("kmcl", "probmcl"):
+        assert config.published is not None, f"{name} is for {reader}: which number is expected?"
+    if config.published is not None:
+        assert config.published.source.strip()
+        assert 0 < config.published.value <= 100
+        assert config.published.metric in ("mAP", "mAUC")
+        assert reader == name.split("-")[0]
+
+
+def test_a_recipe_names_an_encoder_that_exists(recipe):
+    _, config = recipe
+    assert config.encoder.name.split(".")[0] in list_encoders(config.encoder.name.split(".")[0])
+
+
+def test_a_recipe_takes_a_step_on_a_small_encoder(recipe):
+    _, config = recipe
+    torch.manual_seed(0)
+    model = build_classifier(
+        config.method, EncoderSettings(name="test_efficientnet"), 4, image_size=32
+    )
+    stages = build_stages(model, config)
+    assert stages[0].epochs == config.training.epochs
+    assert stages[0].learning_rate == config.training.learning_rate
+    assert stages[-1].model is model
+    for stage in stages:
+        _take_a_step(stage)
+
+
+def _take_a_step(stage):
+    images = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8)
+    output = stage.model(images)
+    targets = torch.randint(-1, 2, (6, 4), dtype=torch.int8)
+    loss = sum(
+        stage.objective.weights[name] * term(output, targets)
+        for name, term in stage.objective.terms.items()
+    )
+    loss.backward()
+    gradients = [parameter.grad for parameter in stage.model.parameters()]
+    assert torch.isfinite(loss)
+    assert all(one is None or torch.isfinite(one).all() for one in gradients)
+    assert any(one is not None and one.any() for one in gradients)
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if "-asl-tresnet" in name])
+def test_a_baseline_differs_from_kmcl_in_its_method_alone(name):
+    baseline, ours = (
+        load_config(one).model_dump(exclude={"description", "published", "method"})
+        for one in (name, name.replace("-asl-", "-kmcl-"))
+    )
+    assert baseline == ours

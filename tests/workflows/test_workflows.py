@@ -1,0 +1,257 @@
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from fakes import write_voc
+from tiny_runs import CLASSES, IMAGES
+
+import colabel
+from colabel.build.division import open_training_data
+from colabel.config import load_config
+from colabel.errors import DataError, ImageError, RunError
+from colabel.models import cost
+from colabel.runs.predictions import Predictions
+from colabel.workflows.check import open_for_check
+from colabel.workflows.cost import cost as count_cost
+from colabel.workflows.evaluate import _records_of
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A recipe that holds validation images out of trainval, as those for VOC do."""
+    write_voc(tmp_path)
+    return load_config(
+        "voc2007-kmcl-tresnet-m",
+        ["data.validation_fraction=0.4"],
+        data__source=f"voc2007:{tmp_path}",
+    )
+
+
+def test_validation_is_what_was_held_out_and_not_the_official_split(config, tmp_path):
+    parts = open_training_data(config.data, seed=config.training.seed)
+    records = _records_of(config, tmp_path, "val")
+    assert records.ids == parts["val"].ids
+    assert not set(records.ids) & set(parts["train"].ids)
+
+
+def test_other_splits_are_those_of_the_source(config, tmp_path):
+    assert _records_of(config, tmp_path, "test").ids == ("000004",)
+    assert len(_records_of(config, tmp_path, "trainval")) == 3
+    with pytest.raises(DataError, match="nothing"):
+        _records_of(config, tmp_path, "nothing")
+
+
+def test_the_recipe_says_what_its_test_split_is_called(config, tmp_path):
+    data = config.data.model_copy(update={"test": "val"})
+    records = _records_of(config.model_copy(update={"data": data}), tmp_path, "test")
+    assert records.ids == ("000003",)
+
+
+def test_every_split_of_a_source_is_checked(config):
+    assert set(open_for_check(config.data.source)) == {"train", "val", "test"}
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path):
+    """A copy of a finished run, which a test may change."""
+    shutil.copytree(tiny_run, tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def home(tiny_run, tmp_path):
+    """A copy of the images of that run, beside which a test may write tables."""
+    shutil.copytree(tiny_run.parent / "images", tmp_path / "images")
+    return tmp_path
+
+
+def write_columns(home, tiny_run, classes, *, name="wide"):
+    """Write the labels of the run's table as a column each, in this order."""
+    with open(tiny_run.parent / "labels.csv", encoding="utf-8", newline="") as file:
+        rows = [(row["path"], row["labels"].split(";")) for row in csv.DictReader(file)]
+    lines = [",".join(["path", *classes])]
+    lines += [",".join([path, *(str(int(c in labels)) for c in classes)]) for path, labels in rows]
+    (home / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    return str(home / f"{name}.csv")
+
+
+def all_of(run, **options):
+    """Measure on every image; return the evaluation, what was written of it, the predictions."""
+    evaluated = colabel.evaluate(run, split="all", cpu=True, **options)
+    written = json.loads(evaluated.path.read_text("utf-8"))
+    predictions = evaluated.path.name.replace("metrics", "predictions").replace("json", "npz")
+    return evaluated, written, Predictions.load(run / predictions)
+
+
+def by_class(written):
+    return {row["name"]: row for row in written["per_class"]}
+
+
+def test_metrics_say_what_they_were_measured_on(run, tiny_run):
+    evaluated, written, predictions = all_of(run)
+    assert evaluated.path == run / "metrics-all.json"
+    assert written["split"] == "all"
+    assert written["data"]["source"] == str(tiny_run.parent / "labels.csv")
+    assert written["data"]["notes"] == list(evaluated.notes)
+    assert written["images"] == len(predictions.ids) == IMAGES
+    assert written["mAP"] == evaluated.report.mean_average_precision
+    test = json.loads(colabel.evaluate(run, cpu=True).path.read_text("utf-8"))
+    assert test["data"]["fingerprint"] != written["data"]["fingerprint"]
+    again = json.loads(colabel.evaluate(run, cpu=True).path.read_text("utf-8"))
+    assert again == test
+
+
+def test_training_writes_of_its_metrics_what_evaluation_does(run):
+    before = (run / "metrics-val.json").read_bytes()
+    assert json.loads(before)["split"] == "val"
+    colabel.evaluate(run, split="val", cpu=True)
+    assert (run / "metrics-val.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("order", [("owl", "cat", "dog"), ("dog", "owl", "cat"), CLASSES])
+def test_labels_are_matched_by_name_whatever_their_order(run, home, tiny_run, order):
+    _, expected, whole = all_of(run)
+    before = (run / "metrics-all.json").read_bytes()
+    evaluated, written, predictions = all_of(run, data=write_columns(home, tiny_run, order))
+    assert evaluated.path == run / "metrics-all-wide.json"
+    assert predictions.classes == CLASSES
+    np.testing.assert_array_equal(predictions.targets, whole.targets)
+    np.testing.assert_array_equal(predictions.logits, whole.logits)
+    assert evaluated.notes == ()
+    for facts in (written, expected):
+        source = facts.pop("data")["source"]
+        assert source.endswith(".csv")
+    assert written == expected
+    assert (run / "metrics-all.json").read_bytes() == before
+
+
+def test_a_label_that_the_data_does_not_have_is_unknown(run, home, tiny_run):
+    _, expected, _ = all_of(run)
+    evaluated, written, predictions = all_of(
+        run, data=write_columns(home, tiny_run, ("owl", "cat"))
+    )
+    (note,) = evaluated.notes
+    assert note == "labels that the data does not have, taken as unknown: dog"
+    assert written["data"]["notes"] == [note]
+    assert predictions.targets[:, 1].tolist() == [-1] * IMAGES
+    rows, whole = by_class(written), by_class(expected)
+    assert rows["dog"]["AP"] is None
+    assert rows["dog"]["support"] == 0
+    for name in ("cat", "owl"):
+        assert rows[name] == whole[name]
+    assert written["mAP"] == pytest.approx(np.mean([rows[c]["AP"] for c in ("cat", "owl")]))
+
+
+def test_a_label_that_the_model_does_not_know_is_refused(run, home, tiny_run):
+    source = write_columns(home, tiny_run, ("cat", "elk", "dog", "owl", "yak"))
+    before = sorted(path.name for path in run.iterdir())
+    with pytest.raises(DataError, match=r"wide.csv has labels .* does not know: elk, yak; it kno"):
+        colabel.evaluate(run, data=source, split="all", cpu=True)
+    assert sorted(path.name for path in run.iterdir()) == before
+
+
+@pytest.mark.parametrize("verify", [True, False])
+def test_images_that_were_left_out_are_noted(run, home, tiny_run, verify):
+    settings = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
+    settings["data"]["verify"] = verify
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    source = write_columns(home, tiny_run, CLASSES)
+    for name in ("03.png", "30.png"):
+        (home / "images" / name).write_bytes(b"no image")
+    with pytest.raises(ImageError, match=r"03\.png: not an image"):
+        colabel.evaluate(run, data=source, split="all", cpu=True)
+    assert not (run / "metrics-all-wide.json").exists()
+    evaluated, written, predictions = all_of(run, data=source, on_corrupt="skip")
+    (note,) = evaluated.notes
+    assert note.startswith(f"2 of {IMAGES} images cannot be decoded and were left out")
+    assert written["data"]["notes"] == [note]
+    assert written["images"] == len(predictions.ids) == IMAGES - 2
+    assert not {"images/03.png", "images/30.png"} & set(predictions.ids)
+
+
+def test_thresholds_are_those_of_the_model(run):
+    _, before, predictions = all_of(run)
+    description = json.loads((run / "model.json").read_text("utf-8"))
+    thresholds = [0.0, 1.0, float(np.median(predictions.probabilities[:, 2]))]
+    (run / "model.json").write_text(json.dumps(description | {"thresholds": thresholds}))
+    _, written, again = all_of(run)
+    np.testing.assert_array_equal(again.logits, predictions.logits)
+    rows = by_class(written)
+    assert [rows[name]["recall"] for name in ("cat", "dog")] == [1, 0]
+    present = predictions.targets[:, 2] == 1
+    given = predictions.probabilities[:, 2] >= thresholds[2]
+    assert rows["owl"]["recall"] == pytest.approx((present & given).sum() / present.sum())
+    assert written["mAP"] == before["mAP"]
+
+
+def test_the_image_size_is_that_of_the_model(run):
+    _, _, before = all_of(run)
+    settings = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
+    settings["data"]["image_size"] *= 2
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    _, _, after = all_of(run)
+    np.testing.assert_array_equal(after.logits, before.logits)
+
+
+def describe_run(folder, method, encoder="test_efficientnet"):
+    """Write what a run says of its model; its weights are not needed to count."""
+    folder.mkdir(parents=True)
+    description = {
+        "format": 1,
+        "colabel": "0",
+        "classes": ["cat", "dog", "owl", "fox"],
+        "method": method,
+        "encoder": {"name": encoder, "options": {}, "freeze_batch_norm": False},
+        "image_size": 64,
+        "thresholds": [0.5] * 4,
+        "data": {},
+        "selection": {"stage": "any", "epoch": 1, "metric": "mAP", "value": 0.5},
+    }
+    (folder / "model.json").write_text(json.dumps(description))
+    return str(folder)
+
+
+def test_a_probmcl_run_costs_what_an_asl_run_costs(tmp_path):
+    """The mixture density network is dropped, as is the projection before it."""
+    method = {"name": "probmcl", "hidden": [512, 64], "projection": 33}
+    ours = count_cost(describe_run(tmp_path / "ours", method))
+    assert ours == count_cost(describe_run(tmp_path / "asl", {"name": "asl"}))
+    assert ours == cost("test_efficientnet", image_size=64, classes=4, covariance="linear")
+    assert ours.parameters == ours.paper_parameters
+
+
+@pytest.mark.parametrize("covariance", ["isotropic", "diagonal"])
+def test_a_kmcl_run_costs_what_its_covariance_costs(tmp_path, covariance):
+    method = {"name": "kmcl", "covariance": covariance}
+    counted = count_cost(describe_run(tmp_path / "run", method))
+    assert counted == cost("test_efficientnet", image_size=64, classes=4, covariance=covariance)
+    other = count_cost(str(tmp_path / "run"), image_size=96)
+    assert other.parameters == counted.parameters
+    assert other.macs > counted.macs
+
+
+def test_counting_a_run_draws_no_random_numbers(tmp_path):
+    folder = describe_run(tmp_path / "run", {"name": "asl"})
+    state = torch.get_rng_state()
+    count_cost(folder)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_folder_called_like_an_encoder_is_a_run_only_if_it_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test_efficientnet").mkdir()
+    expected = cost("test_efficientnet", image_size=224, classes=2)
+    assert count_cost("test_efficientnet", classes=2) == expected
+    describe_run(tmp_path / "test_efficientnet" / "deep", {"name": "asl"})
+    (tmp_path / "test_efficientnet" / "deep" / "model.json").rename(
+        tmp_path / "test_efficientnet" / "model.json"
+    )
+    linear = cost("test_efficientnet", image_size=64, classes=4, covariance="linear")
+    assert count_cost("test_efficientnet") == linear
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(RunError, match="mine holds no model yet"):
+        count_cost("mine")
