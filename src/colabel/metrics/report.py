@@ -17,7 +17,8 @@ from colabel.metrics.decisions import (
     mean_of_defined,
     measure,
 )
-from colabel.metrics.ranking import PROTOCOLS, APProtocol, average_precision, rank, roc_auc
+from colabel.metrics.ranking import PROTOCOLS, average_precision, rank, roc_auc
+from colabel.choices import APProtocol
 
 
 @dataclass(frozen=True)

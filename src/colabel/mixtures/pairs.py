@@ -1,15 +1,14 @@
 """Overlap of the kernels of one class between many images, a row per (image, class) asked for."""
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from colabel.choices import Similarity
 from colabel.mixtures.gaussian import GaussianMixture
 from colabel.mixtures.similarity import log_bhattacharyya_isotropic
-
-Similarity = Literal["bhattacharyya", "mahalanobis", "gaussian"]
 
 BLOCK_ELEMENTS = 2**19
 """Elements of the largest temporary: 2 MB of float32, which stays in a core's cache."""
