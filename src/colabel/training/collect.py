@@ -1,4 +1,4 @@
-"""What a model, or its encoder alone, says of all images, on any number of processes."""
+"""Outputs of a model, or features of its encoder, of all images, on any number of processes."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def _unexpanded(tensor: Tensor) -> Tensor:
 
 
 def gather_output(output: Output, targets: Tensor) -> tuple[Output, Tensor]:
-    """Return what the model says of the global batch, with gradient, and its targets.
+    """Return the model's output for the global batch, with gradient, and its targets.
 
     Args:
         output: of this process's rows.

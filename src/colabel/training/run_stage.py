@@ -22,7 +22,7 @@ from colabel.training.distributed import random_states, restore_random_states, s
 from colabel.training.ema import build_average
 from colabel.training.log import finite
 from colabel.training.optimiser import build_optimiser, build_schedule
-from colabel.training.position import Position, Run
+from colabel.training.position import Position, SharedState
 from colabel.training.stage import Stage
 from colabel.training.step import Losses, compute_gradients
 
@@ -39,7 +39,7 @@ class StageRun:
         ConfigError: if the batches cannot be shared by the processes.
     """
 
-    def __init__(self, run: Run, stage: Stage, loader: DataLoader[Any]) -> None:
+    def __init__(self, run: SharedState, stage: Stage, loader: DataLoader[Any]) -> None:
         accelerator, settings = run.accelerator, run.settings
         processes = accelerator.num_processes
         if loader.batch_size is None or loader.batch_size % processes:
@@ -136,7 +136,7 @@ class StageRun:
             self._end_epoch()
             finished = final and run.position.epoch == stage.epochs
             self._save(finished=finished)
-            if not finished and self._wishes()[0]:
+            if not finished and self._requested()[0]:
                 return False
         if self._average is not None:
             stage.model.load_state_dict(self._average.module.state_dict())
@@ -161,7 +161,7 @@ class StageRun:
             self._train_step(images, targets)
             if position.batch == self._batches:
                 continue  # the epoch ends with a saved state anyway
-            stop, save = self._wishes()
+            stop, save = self._requested()
             if stop or save:
                 position.seconds = time.monotonic() - self._clock
                 self._save(finished=False)
@@ -268,7 +268,7 @@ class StageRun:
         run.position = Position(position.stage, position.epoch + 1, 0, position.step)
 
     def _warning(self) -> str | None:
-        """Return what the objective has to say of the epoch's last diagnostics."""
+        """Return the objective's warning about the epoch's last diagnostics, or ``None``."""
         alarm = self._stage.objective.alarm
         known = {name: value for name, value in self._diagnostics.items() if math.isfinite(value)}
         return None if alarm is None else alarm(known)
@@ -330,7 +330,7 @@ class StageRun:
             )
         self._saved_at = time.monotonic()
 
-    def _wishes(self) -> tuple[bool, bool]:
+    def _requested(self) -> tuple[bool, bool]:
         """Return whether to stop and whether to save now, the same on every process."""
         run = self._run
         stop = run.interruption.signal is not None

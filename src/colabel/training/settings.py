@@ -8,7 +8,7 @@ from colabel.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Settings:
+class LoopSettings:
     """How every stage is trained.
 
     Args:
@@ -27,7 +27,7 @@ class Settings:
         ConfigError: if a number is out of range.
 
     Example:
-        >>> Settings(ema_decay=0).warm_up
+        >>> LoopSettings(ema_decay=0).warm_up
         0.2
     """
 

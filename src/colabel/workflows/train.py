@@ -36,13 +36,13 @@ from colabel.runs.resuming import check_data, check_settings, write_data
 from colabel.training import (
     Display,
     History,
+    LoopSettings,
     Stage,
     check_stages,
     collect_logits,
     fit,
     make_accelerator,
 )
-from colabel.training import Settings as LoopSettings
 from colabel.version import VERSION
 
 
