@@ -18,10 +18,9 @@ BLOCK_ELEMENTS = 2**19
 GPU_BLOCK_ELEMENTS = 2**26
 """Elements of the largest temporary on a GPU: 256 MB of float32.
 
-There a block costs about ten kernel launches of some 10 microseconds each, and reading 2 MB takes
-1 microsecond at 2 TB/s: blocks of 2 MB would wait for launches nearly all the time. At 256 MB the
-launches cost less than a tenth of the memory traffic. A backward pass holds some six such blocks,
-1.5 GB."""
+An estimate, not a measurement: launching a kernel takes about 10 microseconds, and a pass over
+2 MB at 2 TB/s takes 1, so blocks of 2 MB would wait for launches. A pass over 256 MB takes 130, of
+which launches are less than a tenth. A backward pass holds about six such temporaries, 1.5 GB."""
 
 
 def log_similarity_of_rows(
