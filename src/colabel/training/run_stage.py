@@ -140,6 +140,7 @@ class StageRun:
                 return False
         if self._average is not None:
             stage.model.load_state_dict(self._average.module.state_dict())
+        share_buffers(stage.model)  # each process had the statistics of its own last batch
         return True
 
     def close(self) -> None:
