@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,11 +15,12 @@ from torch.utils.data import DataLoader
 from colabel.data.loader import set_epoch
 from colabel.errors import ConfigError, NonFiniteLossError, RunError, nearest
 from colabel.training import checkpoint
+from colabel.training.batch_norm import synchronise_batch_norm
 from colabel.training.checkpoint import SavedState
 from colabel.training.display import Progression
 from colabel.training.distributed import random_states, restore_random_states, share_buffers
 from colabel.training.ema import build_average
-from colabel.training.log import finite
+from colabel.training.log import finite, peak_memory_mb
 from colabel.training.optimiser import build_optimiser, build_schedule
 from colabel.training.position import Position, SharedState
 from colabel.training.stage import Stage
@@ -60,6 +60,9 @@ class StageRun:
         ]
         for parameter in self._thawed:
             parameter.requires_grad_(False)
+        self._set_training_mode()
+        if settings.synchronise_batch_norm and processes > 1:
+            synchronise_batch_norm(stage.model)
         self._average = build_average(stage.model, settings.ema_decay)
         optimiser = build_optimiser(
             stage.model, learning_rate=stage.learning_rate, weight_decay=settings.weight_decay
@@ -149,14 +152,17 @@ class StageRun:
         for parameter in self._thawed:
             parameter.requires_grad_(True)
 
+    def _set_training_mode(self) -> None:
+        self._stage.model.train()
+        for module in self._stage.frozen:
+            module.eval()
+
     def _train_epoch(self) -> bool:
         """Return whether the epoch is complete; false after an interruption."""
         position = self._run.position
         self._clock = time.monotonic() - position.seconds
         self._entered = (time.monotonic(), position.batch)
-        self._stage.model.train()
-        for module in self._stage.frozen:
-            module.eval()
+        self._set_training_mode()
         set_epoch(self._loader, position.epoch, start_batch=position.batch)
         for images, targets, _ in self._loader:
             self._train_step(images, targets)
@@ -254,7 +260,7 @@ class StageRun:
             "seconds": position.seconds,
             "validation_seconds": 0.0,
             "images_per_second": self._images_per_second(),
-            "peak_memory_mb": _peak_memory_mb(run.accelerator.device),
+            "peak_memory_mb": peak_memory_mb(run.accelerator.device),
             "diagnostics": dict(self._diagnostics),
             "warning": self._warning(),
         }
@@ -386,15 +392,3 @@ class StageRun:
         began, first = self._entered
         images = (self._run.position.batch - first) * self._batch_size
         return images / max(time.monotonic() - began, 1e-9)
-
-
-def _peak_memory_mb(device: torch.device) -> float:
-    """Return the most memory used so far: of the GPU, or of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    if sys.platform == "win32":
-        return math.nan
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,6 +1,6 @@
 """Two stages with batch statistics on some processes; started by a test.
 
-The first stage trains an encoder with batch normalisation and is not validated. The second trains a
+The first trains an encoder with batch normalisation and is not validated. The second trains a
 classifier on the features that the frozen encoder gave once, as ProbMCL's without augmentation.
 """
 
@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from pictures import some_records
 from safetensors.torch import save_file
-from torch import distributed
+from timm.layers import BatchNormAct2d
+from torch import distributed, nn
 from training_runs import BATCH, CLASSES, SIZE, WIDTH, Run, SmallEncoder, small_stage
 from training_runs import kernel_objective as kernels
 from training_runs import square_objective as square
@@ -20,7 +21,8 @@ from colabel.data.dataset import EvaluationImages
 from colabel.data.encoded import EncodedImages
 from colabel.data.loader import evaluation_loader, training_loader
 from colabel.models import Classifier, KernelMixtureHead, LinearHead
-from colabel.training import collect_features, collect_logits
+from colabel.training import collect_features, collect_logits, gather_with_gradient
+from colabel.training.batch_norm import synchronise_batch_norm
 
 
 class TwoStages(Run):
@@ -66,6 +68,8 @@ def trained(folder, name, *, interrupted=False, **settings):
     for resume in (False, True) if interrupted else (False,):
         torch.manual_seed(0)
         encoder = SmallEncoder(dropout=0.0)
+        # Normalisation takes a bias away: its gradient is rounding, of which Adam makes steps.
+        encoder.convolution.bias = None
         stopped = interrupted and not resume
         place = folder / f"{name}-{distributed_size()}"
         run = TwoStages(place, encoder, interrupted=stopped, **settings)
@@ -82,6 +86,69 @@ def trained(folder, name, *, interrupted=False, **settings):
 
 def distributed_size():
     return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def layer_of(case):
+    """Return a layer, whose parameters are not 1 and 0, and the shape of the whole batch."""
+    torch.manual_seed(1)
+    layer, shape = {
+        "flat": (nn.BatchNorm1d(3), (6, 3)),
+        "sequence": (nn.BatchNorm1d(3, affine=False), (4, 3, 5)),
+        "maps": (nn.BatchNorm2d(3), (4, 3, 2, 2)),
+        "mean of all batches": (nn.BatchNorm2d(3, momentum=None), (4, 3, 2, 2)),
+        "one image a process": (nn.BatchNorm1d(3), (2, 3)),
+        "no running statistics": (nn.BatchNorm2d(3, track_running_stats=False), (4, 3, 2, 2)),
+        "activation": (BatchNormAct2d(3, act_layer=nn.SiLU, drop_layer=Doubled), (4, 3, 2, 2)),
+        "far from zero": (nn.BatchNorm2d(3), (4, 3, 2, 2)),
+    }[case]
+    for parameter in layer.parameters():
+        nn.init.uniform_(parameter, 0.5, 1.5)
+    return layer if case == "far from zero" else layer.double(), shape
+
+
+LAYERS = (
+    "flat", "sequence", "maps", "mean of all batches", "one image a process",
+    "no running statistics", "activation", "far from zero",
+)  # fmt: skip
+
+
+class Doubled(nn.Module):
+    """Stands for the dropout of a layer, but is the same in every process."""
+
+    def forward(self, maps):
+        return 2 * maps
+
+
+def normalised(case):
+    """Return two outputs of the layer, its gradients and its state, of the whole batch."""
+    layer, shape = layer_of(case)
+    model = nn.Sequential(layer)
+    synchronise_batch_norm(model)
+    rank, processes = process_index(), distributed_size()
+    share = shape[0] // processes
+    answer = {}
+    for step in range(2):
+        generator = torch.Generator().manual_seed(step)
+        whole, pull = (torch.randn(shape, generator=generator, dtype=torch.double) for _ in "xy")
+        if case == "far from zero":
+            whole, pull = (whole + 3000).float(), pull.float()
+        own = slice(share * rank, share * (rank + 1))
+        values = whole[own].clone().requires_grad_()
+        output = model(values)
+        (output * pull[own]).sum().backward()
+        for name, tensor in (("output", output.detach()), ("gradient", values.grad)):
+            (answer[f"{name}.{step}"],) = gather_with_gradient(tensor)
+    for name, parameter in layer.named_parameters():
+        answer[f"gradient.{name}"] = parameter.grad
+        if processes > 1:
+            distributed.all_reduce(parameter.grad)
+    answer |= {f"state.{name}": tensor for name, tensor in model[0].state_dict().items()}
+    answer["evaluated"] = model.eval()(whole.detach()).detach()
+    return {f"layer.{case}.{name}": tensor for name, tensor in answer.items()}
+
+
+def process_index():
+    return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def collected(folder):
@@ -110,9 +177,11 @@ def main():
     found = collected(folder)
     found |= trained(folder, "local", ema_decay=0.9)
     found |= trained(folder, "plain", ema_decay=0)
+    found |= trained(folder, "synchronised", ema_decay=0.9, synchronise_batch_norm=True)
     found |= trained(folder, "resumed", interrupted=True, ema_decay=0.9)
-    process = distributed.get_rank() if distributed.is_initialized() else 0
-    name = f"{process}-of-{distributed_size()}.safetensors"
+    for case in LAYERS:
+        found |= normalised(case)
+    name = f"{process_index()}-of-{distributed_size()}.safetensors"
     save_file({key: value.clone().contiguous() for key, value in found.items()}, folder / name)
     if distributed.is_initialized():
         distributed.destroy_process_group()
