@@ -27,7 +27,7 @@ class Batches:
         accelerator: from :func:`colabel.training.make_accelerator`.
         train: images to learn from.
         validation: images to choose by.
-        display: hears what takes time; ``None`` for nobody.
+        display: shows a note before a pass over all images; ``None`` shows nothing.
     """
 
     def __init__(

@@ -43,6 +43,9 @@ class Training(Settings):
     """Automatic mixed precision of the encoder."""
     accumulation: int = Field(1, ge=1)
     """Parts a batch is computed in; only for losses that look at each image alone."""
+    synchronise_batch_norm: bool = False
+    """Batch-norm layers that train take the statistics of the batch of all processes; false: of
+    each process's part. No effect with one process."""
     clip_gradient: float | None = Field(None, gt=0)
     """Largest norm of the gradient; not in the paper."""
     workers: int | None = Field(None, ge=0)

@@ -10,7 +10,7 @@ from colabel.training.display import Display, make_display
 from colabel.training.distributed import gather_output, gather_with_gradient, make_accelerator
 from colabel.training.log import read_log
 from colabel.training.loop import History, check_stages, fit
-from colabel.training.settings import Settings
+from colabel.training.settings import LoopSettings
 from colabel.training.stage import Diagnostics, Objective, Stage, Term
 
 __all__ = [
@@ -18,8 +18,8 @@ __all__ = [
     "Diagnostics",
     "Display",
     "History",
+    "LoopSettings",
     "Objective",
-    "Settings",
     "Stage",
     "Term",
     "check_stages",

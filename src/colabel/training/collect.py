@@ -1,4 +1,4 @@
-"""What a model, or its encoder alone, says of all images, on any number of processes."""
+"""Outputs of a model, or features of its encoder, of all images, on any number of processes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from colabel.errors import ConfigError
+from colabel.training.distributed import share_buffers
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def collect_logits(
 ) -> Collected:
     """Run the model over all images and return its answers on every process.
 
-    The images that several processes repeat to fill the last batch are counted once.
+    The images that several processes repeat to fill the last batch are counted once. The model's
+    buffers become those of the first process before, so that all rows are of one model.
 
     Args:
         model: images to :class:`colabel.models.Output`; used in evaluation mode and left as it
@@ -76,6 +78,7 @@ def collect_logits(
             be shared by the processes.
     """
     parts: list[tuple[Tensor, ...]] = []
+    share_buffers(model)
     training = model.training
     model.eval()
     try:
@@ -109,6 +112,9 @@ def collect_features(
 ) -> Tensor:
     """Run an encoder over all images once and return its features on every process.
 
+    The encoder's buffers become those of the first process before, so that all rows are of one
+    encoder.
+
     Args:
         encoder: images to features (batch, width); used in evaluation mode and left as it was
             found. Not wrapped for several processes.
@@ -121,6 +127,7 @@ def collect_features(
     """
     features: list[Tensor] = []
     indices: list[Tensor] = []
+    share_buffers(encoder)
     training = encoder.training
     encoder.eval()
     try:

@@ -17,9 +17,9 @@ from colabel.training.checkpoint import SavedState, load_state, unpack_module
 from colabel.training.display import Display
 from colabel.training.interruption import Interruption
 from colabel.training.log import TrainingLog, read_log
-from colabel.training.position import Run
+from colabel.training.position import SharedState
 from colabel.training.run_stage import StageRun
-from colabel.training.settings import Settings
+from colabel.training.settings import LoopSettings
 from colabel.training.stage import Stage
 
 _FREE = ("log_every", "save_every_minutes")  # settings that a resumed run may change
@@ -57,7 +57,7 @@ def fit(
     on_best: Callable[[nn.Module, Mapping[str, Any]], None],
     folder: Path,
     accelerator: Accelerator,
-    settings: Settings | None = None,
+    settings: LoopSettings | None = None,
     monitor: str = "mAP",
     resume: bool = False,
     display: Display | None = None,
@@ -85,7 +85,7 @@ def fit(
         settings: numbers of the training; the defaults if ``None``.
         monitor: the metric that decides which weights are kept; higher is better.
         resume: go on from the state in the folder; from the beginning where none was saved.
-        display: what the user sees, or ``None`` for nothing.
+        display: shows the progress; ``None`` shows nothing.
 
     Returns:
         What happened; ``finished`` is false after an interruption. Where the run in the folder is
@@ -98,7 +98,7 @@ def fit(
         NonFiniteLossError: if a loss is infinite or not a number; the last saved state is kept.
         WeightsError: if the saved state is that of another model.
     """
-    settings = settings or Settings()
+    settings = settings or LoopSettings()
     check_stages(stages, settings, accelerator)
     last = folder / "last"
     saved = load_state(last)
@@ -119,7 +119,7 @@ def fit(
         display = None
     try:
         with Interruption() as interruption:
-            run = Run(
+            run = SharedState(
                 accelerator=accelerator,
                 settings=settings,
                 folder=last,
@@ -150,7 +150,7 @@ def fit(
 
 
 def _run_stages(
-    run: Run,
+    run: SharedState,
     stages: Sequence[Stage],
     loaders: Callable[[Stage], DataLoader[Any]],
     saved: SavedState | None,
@@ -178,7 +178,9 @@ def _run_stages(
     return True
 
 
-def check_stages(stages: Sequence[Stage], settings: Settings, accelerator: Accelerator) -> None:
+def check_stages(
+    stages: Sequence[Stage], settings: LoopSettings, accelerator: Accelerator
+) -> None:
     """Raise ConfigError if stages, settings and accelerator do not fit together."""
     names = [stage.name for stage in stages]
     if not names or len(set(names)) != len(names):
@@ -208,7 +210,7 @@ def check_stages(stages: Sequence[Stage], settings: Settings, accelerator: Accel
             )
 
 
-def _plan(stages: Sequence[Stage], settings: Settings) -> dict[str, Any]:
+def _plan(stages: Sequence[Stage], settings: LoopSettings) -> dict[str, Any]:
     """Return what must stay as it was for a resumed run to be the same run."""
     fixed = {name: value for name, value in asdict(settings).items() if name not in _FREE}
     schedule = {

@@ -38,7 +38,10 @@ def build_schedule(
 ) -> OneCycleLR:
     """Return the one-cycle schedule: up to the learning rate, then down to almost nothing.
 
-    Source: KMCL, Table 6 (``warm_up`` 0.2).
+    PyTorch's ``OneCycleLR`` with its defaults, which also cycles Adam's first beta: from 0.95 down
+    to 0.85 while the learning rate rises, and back.
+
+    Source: KMCL, Table 6 (``warm_up`` 0.2), which names the schedule and says nothing of the beta.
 
     Args:
         optimiser: from :func:`build_optimiser`.
@@ -59,4 +62,10 @@ def build_schedule(
     """
     if abs(warm_up * steps - 1) < 1e-9:  # torch would divide by a warm-up of no steps
         warm_up = 0.5 / steps
-    return OneCycleLR(optimiser, max_lr=learning_rate, total_steps=steps, pct_start=warm_up)
+    return OneCycleLR(
+        optimiser,
+        max_lr=learning_rate,
+        total_steps=steps,
+        pct_start=warm_up,
+        cycle_momentum=True,
+    )

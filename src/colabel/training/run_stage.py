@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,13 +15,14 @@ from torch.utils.data import DataLoader
 from colabel.data.loader import set_epoch
 from colabel.errors import ConfigError, NonFiniteLossError, RunError, nearest
 from colabel.training import checkpoint
+from colabel.training.batch_norm import synchronise_batch_norm
 from colabel.training.checkpoint import SavedState
 from colabel.training.display import Progression
 from colabel.training.distributed import random_states, restore_random_states, share_buffers
 from colabel.training.ema import build_average
-from colabel.training.log import finite
+from colabel.training.log import finite, peak_memory_mb
 from colabel.training.optimiser import build_optimiser, build_schedule
-from colabel.training.position import Position, Run
+from colabel.training.position import Position, SharedState
 from colabel.training.stage import Stage
 from colabel.training.step import Losses, compute_gradients
 
@@ -39,7 +39,7 @@ class StageRun:
         ConfigError: if the batches cannot be shared by the processes.
     """
 
-    def __init__(self, run: Run, stage: Stage, loader: DataLoader[Any]) -> None:
+    def __init__(self, run: SharedState, stage: Stage, loader: DataLoader[Any]) -> None:
         accelerator, settings = run.accelerator, run.settings
         processes = accelerator.num_processes
         if loader.batch_size is None or loader.batch_size % processes:
@@ -60,6 +60,9 @@ class StageRun:
         ]
         for parameter in self._thawed:
             parameter.requires_grad_(False)
+        self._set_training_mode()
+        if settings.synchronise_batch_norm and processes > 1:
+            synchronise_batch_norm(stage.model)
         self._average = build_average(stage.model, settings.ema_decay)
         optimiser = build_optimiser(
             stage.model, learning_rate=stage.learning_rate, weight_decay=settings.weight_decay
@@ -136,10 +139,11 @@ class StageRun:
             self._end_epoch()
             finished = final and run.position.epoch == stage.epochs
             self._save(finished=finished)
-            if not finished and self._wishes()[0]:
+            if not finished and self._requested()[0]:
                 return False
         if self._average is not None:
             stage.model.load_state_dict(self._average.module.state_dict())
+        share_buffers(stage.model)  # each process had the statistics of its own last batch
         return True
 
     def close(self) -> None:
@@ -148,20 +152,23 @@ class StageRun:
         for parameter in self._thawed:
             parameter.requires_grad_(True)
 
+    def _set_training_mode(self) -> None:
+        self._stage.model.train()
+        for module in self._stage.frozen:
+            module.eval()
+
     def _train_epoch(self) -> bool:
         """Return whether the epoch is complete; false after an interruption."""
         position = self._run.position
         self._clock = time.monotonic() - position.seconds
         self._entered = (time.monotonic(), position.batch)
-        self._stage.model.train()
-        for module in self._stage.frozen:
-            module.eval()
+        self._set_training_mode()
         set_epoch(self._loader, position.epoch, start_batch=position.batch)
         for images, targets, _ in self._loader:
             self._train_step(images, targets)
             if position.batch == self._batches:
                 continue  # the epoch ends with a saved state anyway
-            stop, save = self._wishes()
+            stop, save = self._requested()
             if stop or save:
                 position.seconds = time.monotonic() - self._clock
                 self._save(finished=False)
@@ -253,7 +260,7 @@ class StageRun:
             "seconds": position.seconds,
             "validation_seconds": 0.0,
             "images_per_second": self._images_per_second(),
-            "peak_memory_mb": _peak_memory_mb(run.accelerator.device),
+            "peak_memory_mb": peak_memory_mb(run.accelerator.device),
             "diagnostics": dict(self._diagnostics),
             "warning": self._warning(),
         }
@@ -268,7 +275,7 @@ class StageRun:
         run.position = Position(position.stage, position.epoch + 1, 0, position.step)
 
     def _warning(self) -> str | None:
-        """Return what the objective has to say of the epoch's last diagnostics."""
+        """Return the objective's warning about the epoch's last diagnostics, or ``None``."""
         alarm = self._stage.objective.alarm
         known = {name: value for name, value in self._diagnostics.items() if math.isfinite(value)}
         return None if alarm is None else alarm(known)
@@ -330,7 +337,7 @@ class StageRun:
             )
         self._saved_at = time.monotonic()
 
-    def _wishes(self) -> tuple[bool, bool]:
+    def _requested(self) -> tuple[bool, bool]:
         """Return whether to stop and whether to save now, the same on every process."""
         run = self._run
         stop = run.interruption.signal is not None
@@ -385,15 +392,3 @@ class StageRun:
         began, first = self._entered
         images = (self._run.position.batch - first) * self._batch_size
         return images / max(time.monotonic() - began, 1e-9)
-
-
-def _peak_memory_mb(device: torch.device) -> float:
-    """Return the most memory used so far: of the GPU, or of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    if sys.platform == "win32":
-        return math.nan
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)

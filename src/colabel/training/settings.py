@@ -8,7 +8,7 @@ from colabel.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Settings:
+class LoopSettings:
     """How every stage is trained.
 
     Args:
@@ -18,6 +18,8 @@ class Settings:
         clip_gradient: largest length of the gradient, or ``None`` for no limit.
         accumulation: pieces in which a batch passes the model, to save memory; at least 1. The
             batch of the schedule and of the losses stays the whole one.
+        synchronise_batch_norm: whether batch-norm layers that train take the statistics of the
+            batch of all processes, not of this process's part; no effect with one process.
         log_every: steps between two lines of the log, at least 1. The last step of an epoch is
             always logged.
         save_every_minutes: time between two saved states within an epoch, at least 0; 0 saves
@@ -27,7 +29,7 @@ class Settings:
         ConfigError: if a number is out of range.
 
     Example:
-        >>> Settings(ema_decay=0).warm_up
+        >>> LoopSettings(ema_decay=0).warm_up
         0.2
     """
 
@@ -36,6 +38,7 @@ class Settings:
     ema_decay: float = 0.9997
     clip_gradient: float | None = None
     accumulation: int = 1
+    synchronise_batch_norm: bool = False
     log_every: int = 10
     save_every_minutes: float = 10.0
 

@@ -1,4 +1,4 @@
-"""What the loop is told: a stage, what it trains, and the loss it lowers."""
+"""The input of the training loop: a stage, the model it trains, and the loss it minimises."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from colabel.models import Output
 
 Term = Callable[["Output", Tensor], Tensor]
-"""A loss: what the model says of a batch, and its targets, to one unweighted scalar."""
+"""A loss: the model's output for a batch, and its targets, to one unweighted scalar."""
 
 Diagnostics = Callable[["Output", Tensor], Mapping[str, float]]
 """Numbers worth logging about a batch that are no loss; called without gradient."""

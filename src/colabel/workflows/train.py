@@ -36,13 +36,13 @@ from colabel.runs.resuming import check_data, check_settings, write_data
 from colabel.training import (
     Display,
     History,
+    LoopSettings,
     Stage,
     check_stages,
     collect_logits,
     fit,
     make_accelerator,
 )
-from colabel.training import Settings as LoopSettings
 from colabel.version import VERSION
 
 
@@ -232,12 +232,15 @@ def _check_batch(config: Config, accelerator: Accelerator, model: nn.Module, ima
             )
     rows = batch // processes
     piece = -(-rows // parts)
+    if config.training.synchronise_batch_norm and processes > 1:
+        return  # a part of one image has the others' statistics
     normalised = any(isinstance(one, _BatchNorm) and one.training for one in model.modules())
     if normalised and (rows % piece or piece) < 2:  # the last piece is what the others leave
         raise ConfigError(
             f"a batch of {batch} on {processes} processes in {parts} parts leaves a part of one "
             "image, which batch normalisation cannot use; take a larger batch or fewer parts, or "
-            "set encoder.freeze_batch_norm: true."
+            "set encoder.freeze_batch_norm: true, or, with several processes, "
+            "training.synchronise_batch_norm: true."
         )
 
 
@@ -249,6 +252,7 @@ def _loop_settings(config: Config) -> LoopSettings:
         ema_decay=training.ema_decay,
         clip_gradient=training.clip_gradient,
         accumulation=training.accumulation,
+        synchronise_batch_norm=training.synchronise_batch_norm,
         save_every_minutes=training.save_minutes,
     )
 
