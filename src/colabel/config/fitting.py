@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from colabel.choices import Covariance, Similarity
 from colabel.methods import StagePlan
 from colabel.settings import KernelContrastiveTerm, KernelMixtureSettings
 
-SIMILARITY_OF = {
+SIMILARITY_OF: Mapping[Covariance, Similarity] = {
     "isotropic": "bhattacharyya",
     "diagonal": "bhattacharyya",
     "shared_diagonal": "mahalanobis",

@@ -61,7 +61,7 @@ class Config(Settings):
             return values
         method = values.get("method", "kmcl")
         given = {"name": method} if isinstance(method, str) else method
-        known = METHODS.get(given.get("name")) if isinstance(given, Mapping) else None
+        known = METHODS.get(str(given.get("name"))) if isinstance(given, Mapping) else None
         if known is None:
             return {**values, "method": given, "head": LinearSettings(), "terms": {}}
         terms = {name: term.model_dump() for name, term in known.terms.items()}

@@ -52,9 +52,7 @@ class Classification(Settings):
     encodes each once."""
     head: HeadSettings = LinearSettings(feature_length=1)
     """The classifier. Its features have length 1 in the paper."""
-    terms: dict[str, TermSettings] = Field(
-        default_factory=lambda: {"classification": AsymmetricTerm()}
-    )
+    terms: dict[str, TermSettings] = Field({"classification": AsymmetricTerm()})
 
 
 class ProbMCL(Settings):

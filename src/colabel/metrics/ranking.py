@@ -13,7 +13,6 @@ from jaxtyping import Bool, Float, Int, Int8, UInt
 
 from colabel.choices import APProtocol
 
-
 PROTOCOLS: tuple[APProtocol, ...] = get_args(APProtocol)
 
 _UNKNOWN_CODE = 3  # the two lowest bits of the target -1; present is 1 and absent 0

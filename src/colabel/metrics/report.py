@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float, Int8
 
+from colabel.choices import APProtocol
 from colabel.errors import ConfigError, DataError, nearest
 from colabel.metrics.decisions import (
     UNKNOWN,
@@ -18,7 +19,6 @@ from colabel.metrics.decisions import (
     measure,
 )
 from colabel.metrics.ranking import PROTOCOLS, average_precision, rank, roc_auc
-from colabel.choices import APProtocol
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,11 @@ class Head(nn.Module):
         """The part of the features that is needed."""
         return self.pooling.reads
 
+    @property
+    def classes(self) -> int:
+        """Number of labels."""
+        return self.readout.classes
+
     def forward(self, features: Features) -> Output:
         """Pool and read, in float32 also under autocast."""
         vectors = self.pooling(features)

@@ -131,8 +131,8 @@ class Encoder(nn.Module):
 
     def no_weight_decay(self) -> set[str]:
         """Return the names of parameters that the backbone's authors do not decay."""
-        names = getattr(self.backbone, "no_weight_decay", set)()
-        return {f"backbone.{name}" for name in names}
+        names = getattr(self.backbone, "no_weight_decay", None)
+        return {f"backbone.{name}" for name in names()} if callable(names) else set()
 
     def forward(self, images: Tensor) -> Features:
         """Normalise and encode.
@@ -155,8 +155,7 @@ class Encoder(nn.Module):
         normalised = (pixels - largest * self.pixel_mean) / (largest * self.pixel_std)
         if self.feature_map.channels is None:
             return Features(self.backbone(normalised), reason=self.feature_map.reason)
-        unpooled: Tensor = self.backbone.forward_features(normalised)
-        vector: Tensor = self.backbone.forward_head(unpooled)
+        unpooled, vector = _in_two_steps(self.backbone, normalised)
         return Features(vector, unpooled, self.feature_map.to_map)
 
     def check_image_size(self, size: int) -> None:
@@ -331,8 +330,7 @@ def _find_map(backbone: nn.Module, width: int, image_size: int) -> FeatureMap:
     images = torch.empty(1, 3, image_size, image_size, device="meta")
     try:
         with torch.no_grad():
-            unpooled = hollow.forward_features(images)
-            pooled = hollow.forward_head(unpooled)
+            unpooled, pooled = _in_two_steps(hollow, images)
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
         return FeatureMap(None, f"its features cannot be had before they are pooled ({error})")
     if not isinstance(unpooled, Tensor) or unpooled.ndim not in (3, 4):
@@ -354,6 +352,12 @@ def _find_map(backbone: nn.Module, width: int, image_size: int) -> FeatureMap:
     return FeatureMap(int(unpooled.shape[2]), to_map=_TokensToMap(int(prefix)))
 
 
+def _in_two_steps(backbone: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what a backbone of timm pools, and what it is pooled to."""
+    unpooled = backbone.forward_features(images)
+    return unpooled, backbone.forward_head(unpooled)
+
+
 def _channels_first(unpooled: Tensor) -> Tensor:
     return unpooled.permute(0, 3, 1, 2)
 
@@ -372,7 +376,7 @@ class _TokensToMap:
         patches = tokens[:, self.prefix :].transpose(1, 2)
         side = math.isqrt(patches.shape[2])
         rows = side if side * side == patches.shape[2] else 1
-        return patches.unflatten(2, (rows, -1))
+        return patches.reshape(*patches.shape[:2], rows, -1)
 
 
 def _image_size(options: Mapping[str, object]) -> int | None:

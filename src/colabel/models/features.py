@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -60,10 +61,8 @@ class Features:
         """Return the features in at most this many pieces, as :func:`torch.chunk` cuts them."""
         sizes = [len(piece) for piece in self._some().chunk(parts)]
         starts = [sum(sizes[:number]) for number in range(len(sizes))]
-        return tuple(
-            self._with(lambda tensor, first=first, size=size: tensor[first : first + size])
-            for first, size in zip(starts, sizes, strict=True)
-        )
+        rows = [slice(first, first + size) for first, size in zip(starts, sizes, strict=True)]
+        return tuple(self._with(itemgetter(some)) for some in rows)
 
     def _some(self) -> Tensor:
         tensor = self.vector if self.vector is not None else self.unpooled

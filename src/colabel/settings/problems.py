@@ -38,7 +38,9 @@ def _explain(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
     if kind == "missing":
         return f"{key}: is missing"
     message = message[:1].lower() + message[1:]
-    return f"{key}: {message}" if isinstance(value, Mapping) else f"{key}: {message}, got {value!r}"
+    return (
+        f"{key}: {message}" if isinstance(value, Mapping) else f"{key}: {message}, got {value!r}"
+    )
 
 
 def _follow(

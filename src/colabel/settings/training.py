@@ -51,8 +51,10 @@ class Training(Settings):
     workers: int | None = Field(None, ge=0)
     """Processes that read images; default: the cores of this process less one, at most 8."""
     seed: int = Field(0, ge=0, lt=2**63)
-    save_minutes: float = Field(15, gt=0)
-    """Longest time between two saves of the state to resume from."""
+    save_minutes: float = Field(15, ge=0)
+    """Longest time between two saves of the state to resume from; 0 saves after every step."""
+    log_every: int = Field(10, ge=1)
+    """Steps between two lines of the log; the last step of an epoch is always logged."""
 
     @field_validator("head_learning_rate", mode="before")
     @classmethod

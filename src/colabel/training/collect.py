@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -108,7 +108,10 @@ def collect_logits(
 
 
 def collect_features(
-    encoder: nn.Module, loader: DataLoader[Any], accelerator: Accelerator
+    encoder: nn.Module,
+    loader: DataLoader[Any],
+    accelerator: Accelerator,
+    part: Literal["vector", "map"] = "vector",
 ) -> Tensor:
     """Run an encoder over all images once and return its features on every process.
 
@@ -116,14 +119,16 @@ def collect_features(
     encoder.
 
     Args:
-        encoder: images to features (batch, width); used in evaluation mode and left as it was
-            found. Not wrapped for several processes.
+        encoder: images to :class:`colabel.models.Features`, or to vectors (batch, width); used in
+            evaluation mode and left as it was found. Not wrapped for several processes.
         loader: yields (pixels, targets, indices) of every image, prepared by
             :func:`prepare_evaluation` or not.
         accelerator: device, precision and processes.
+        part: the pooled features, or those at each position.
 
     Returns:
-        Float32 on the CPU, shape (images, width), in the order of the images.
+        Float32 on the CPU, in the order of the images: shape (images, width), or (images,
+        channels, height, width).
     """
     features: list[Tensor] = []
     indices: list[Tensor] = []
@@ -134,8 +139,11 @@ def collect_features(
         with torch.no_grad():
             for images, _, positions in _batches(prepare_evaluation(loader, accelerator)):
                 with accelerator.autocast():
-                    encoded = encoder(images).float()
-                gathered, where = accelerator.gather((encoded, positions))
+                    encoded = encoder(images)
+                if not isinstance(encoded, Tensor):
+                    encoded = encoded.vector if part == "vector" else encoded.map
+                kept = encoded.float().contiguous()
+                gathered, where = accelerator.gather((kept, positions))
                 features.append(gathered.cpu())
                 indices.append(where.cpu())
     finally:

@@ -3,10 +3,10 @@
 Lines have a ``kind``:
 
 - ``"step"``: ``stage``, ``epoch`` (counted from 1 in its stage), ``step`` (from 1 in the run),
-  ``learning_rate``, ``loss`` (weighted sum), ``terms`` (per name ``raw``, ``weighted`` and
-  ``gradient_share``, the part of the gradient's length at the features), ``gradient_norm``,
-  ``images_per_second``, ``diagnostics``.
-- ``"epoch"``: ``stage``, ``epoch``, ``step``, ``learning_rate``, ``loss`` and ``terms`` (means
+  ``learning_rates`` (by group of parameters), ``loss`` (weighted sum), ``terms`` (per name
+  ``raw``, ``weighted`` and ``gradient_share``, the part of the gradient's length at the
+  features), ``gradient_norm``, ``images_per_second``, ``diagnostics``.
+- ``"epoch"``: ``stage``, ``epoch``, ``step``, ``learning_rates``, ``loss`` and ``terms`` (means
   over the epoch), ``validation`` (metric per name), ``monitor``, ``score``, ``best`` (whether
   this is the best so far), ``seconds``, ``validation_seconds``, ``images_per_second``,
   ``peak_memory_mb``, ``diagnostics`` (the last of the epoch), ``warning`` (about them, or null).

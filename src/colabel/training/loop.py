@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,20 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from colabel.errors import ConfigError, RunError
+from colabel.settings import Training
 from colabel.training.checkpoint import SavedState, load_state, unpack_module
 from colabel.training.display import Display
 from colabel.training.interruption import Interruption
 from colabel.training.log import TrainingLog, read_log
 from colabel.training.position import SharedState
 from colabel.training.run_stage import StageRun
-from colabel.training.settings import LoopSettings
 from colabel.training.stage import Stage
 
-_FREE = ("log_every", "save_every_minutes")  # settings that a resumed run may change
+_FIXED = (
+    "weight_decay", "warm_up", "ema_decay", "clip_gradient", "accumulation",
+    "synchronise_batch_norm",
+)  # fmt: skip
+"""Settings that every stage shares and that a resumed run may not change."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def fit(
     on_best: Callable[[nn.Module, Mapping[str, Any]], None],
     folder: Path,
     accelerator: Accelerator,
-    settings: LoopSettings | None = None,
+    settings: Training | None = None,
     monitor: str = "mAP",
     resume: bool = False,
     display: Display | None = None,
@@ -82,7 +86,7 @@ def fit(
             the monitored metric is the highest so far in its stage.
         folder: of the run; ``log.jsonl`` and ``last/`` are written there.
         accelerator: from :func:`colabel.training.make_accelerator`.
-        settings: numbers of the training; the defaults if ``None``.
+        settings: the schedule; of it, what is not a stage's own. The defaults if ``None``.
         monitor: the metric that decides which weights are kept; higher is better.
         resume: go on from the state in the folder; from the beginning where none was saved.
         display: shows the progress; ``None`` shows nothing.
@@ -98,7 +102,7 @@ def fit(
         NonFiniteLossError: if a loss is infinite or not a number; the last saved state is kept.
         WeightsError: if the saved state is that of another model.
     """
-    settings = settings or LoopSettings()
+    settings = settings or Training()
     check_stages(stages, settings, accelerator)
     last = folder / "last"
     saved = load_state(last)
@@ -178,9 +182,7 @@ def _run_stages(
     return True
 
 
-def check_stages(
-    stages: Sequence[Stage], settings: LoopSettings, accelerator: Accelerator
-) -> None:
+def check_stages(stages: Sequence[Stage], settings: Training, accelerator: Accelerator) -> None:
     """Raise ConfigError if stages, settings and accelerator do not fit together."""
     names = [stage.name for stage in stages]
     if not names or len(set(names)) != len(names):
@@ -201,26 +203,20 @@ def check_stages(
                 "another loss; set accumulation to 1. If memory is short, use a smaller batch, "
                 "mixed precision, or several processes, which see the whole batch."
             )
-        unknown = sorted(objective.terms.keys() - objective.reductions.keys())
-        if unknown:
-            raise ConfigError(
-                f"stage {stage.name!r}: to add up the pieces of a batch, the objective must say "
-                f"of {', '.join(unknown)} whether they are a sum or a mean; set accumulation "
-                "to 1, or name them in its reductions."
-            )
 
 
-def _plan(stages: Sequence[Stage], settings: LoopSettings) -> dict[str, Any]:
+def _plan(stages: Sequence[Stage], settings: Training) -> dict[str, Any]:
     """Return what must stay as it was for a resumed run to be the same run."""
-    fixed = {name: value for name, value in asdict(settings).items() if name not in _FREE}
+    fixed = settings.model_dump(include=set(_FIXED))
     schedule = {
         stage.name: {
             "epochs": stage.epochs,
             "learning_rate": stage.learning_rate,
+            "head_learning_rate": stage.head_learning_rate,
             "views": stage.views,
             "augmented": stage.augmented,
             "validated": stage.validated,
-            "weights": dict(stage.objective.weights),
+            "weights": stage.objective.weights,
         }
         for stage in stages
     }

@@ -10,10 +10,10 @@ from typing import Any
 from accelerate import Accelerator
 from torch import nn
 
+from colabel.settings import Training
 from colabel.training.display import Display
 from colabel.training.interruption import Interruption
 from colabel.training.log import TrainingLog
-from colabel.training.settings import LoopSettings
 from colabel.training.stage import Stage
 
 
@@ -58,7 +58,7 @@ class SharedState:
     """
 
     accelerator: Accelerator
-    settings: LoopSettings
+    settings: Training
     folder: Path
     plan: Mapping[str, Any]
     log: TrainingLog | None

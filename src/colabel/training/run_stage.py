@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +21,13 @@ from colabel.training.display import Progression
 from colabel.training.distributed import random_states, restore_random_states, share_buffers
 from colabel.training.ema import build_average
 from colabel.training.log import finite, peak_memory_mb
-from colabel.training.optimiser import build_optimiser, build_schedule
+from colabel.training.optimiser import build_optimiser, build_schedule, parameter_groups
 from colabel.training.position import Position, SharedState
 from colabel.training.stage import Stage
 from colabel.training.step import Losses, compute_gradients
+
+if TYPE_CHECKING:
+    from colabel.models import Features
 
 
 class StageRun:
@@ -64,16 +67,13 @@ class StageRun:
         if settings.synchronise_batch_norm and processes > 1:
             synchronise_batch_norm(stage.model)
         self._average = build_average(stage.model, settings.ema_decay)
-        optimiser = build_optimiser(
-            stage.model, learning_rate=stage.learning_rate, weight_decay=settings.weight_decay
-        )
+        optimiser = build_optimiser(parameter_groups(stage), weight_decay=settings.weight_decay)
         self._loader: DataLoader[Any] = accelerator.prepare_data_loader(loader)
         self._model: nn.Module = accelerator.prepare_model(stage.model)
         self._optimiser = accelerator.prepare_optimizer(optimiser)
         self._adam = optimiser
         self._schedule = build_schedule(
             optimiser,
-            learning_rate=stage.learning_rate,
             steps=stage.epochs * self._batches,
             warm_up=settings.warm_up,
         )
@@ -177,9 +177,9 @@ class StageRun:
         position.seconds = time.monotonic() - self._clock
         return True
 
-    def _train_step(self, images: Tensor, targets: Tensor) -> None:
+    def _train_step(self, images: Tensor | Features, targets: Tensor) -> None:
         run, stage, position = self._run, self._stage, self._run.position
-        if stage.views > 1:  # every view is an image of its own
+        if stage.views > 1 and isinstance(images, Tensor):  # every view is an image of its own
             images = images.flatten(0, 1)
             targets = targets.repeat_interleave(stage.views, dim=0)
         every = run.settings.log_every
@@ -196,9 +196,9 @@ class StageRun:
             clip=run.settings.clip_gradient,
             measure=measure,
         )
-        rate = float(self._schedule.get_last_lr()[0])
+        rates = self._learning_rates()
         if not losses.finite(scaled=self._optimiser.scaler is not None):
-            self._refuse(losses, rate)
+            self._refuse(losses, rates)
         self._optimiser.step()
         self._optimiser.zero_grad()
         if not self._optimiser.step_was_skipped:
@@ -211,7 +211,7 @@ class StageRun:
             position.totals[name] = position.totals.get(name, 0.0) + value
         self._diagnostics = losses.diagnostics
         if run.log is not None and measure:
-            run.log.write(self._step_record(losses, rate))
+            run.log.write(self._step_record(losses, rates))
         if run.display is not None:
             run.display.show_step(
                 Progression(
@@ -224,10 +224,10 @@ class StageRun:
                 )
             )
 
-    def _refuse(self, losses: Losses, rate: float) -> None:
+    def _refuse(self, losses: Losses, rates: dict[str, float]) -> None:
         position = self._run.position
         if self._run.log is not None:
-            self._run.log.write(self._step_record(losses, rate))
+            self._run.log.write(self._step_record(losses, rates))
         values = ", ".join(f"{name} {value:g}" for name, value in losses.weighted.items())
         kept = checkpoint.load_state(self._run.folder)
         state = "no state was saved yet"
@@ -251,7 +251,7 @@ class StageRun:
         record: dict[str, Any] = {
             "kind": "epoch",
             **self._place(),
-            "learning_rate": self._schedule.get_last_lr()[0],
+            "learning_rates": self._learning_rates(),
             **self._means(),
             "validation": {},
             "monitor": run.monitor,
@@ -276,9 +276,8 @@ class StageRun:
 
     def _warning(self) -> str | None:
         """Return the objective's warning about the epoch's last diagnostics, or ``None``."""
-        alarm = self._stage.objective.alarm
         known = {name: value for name, value in self._diagnostics.items() if math.isfinite(value)}
-        return None if alarm is None else alarm(known)
+        return self._stage.objective.warning(known)
 
     def _validate(self, record: dict[str, Any]) -> None:
         run = self._run
@@ -341,12 +340,16 @@ class StageRun:
         """Return whether to stop and whether to save now, the same on every process."""
         run = self._run
         stop = run.interruption.signal is not None
-        due = time.monotonic() - self._saved_at >= 60 * run.settings.save_every_minutes
+        due = time.monotonic() - self._saved_at >= 60 * run.settings.save_minutes
         if run.accelerator.num_processes == 1:
             return stop, due
         votes = torch.tensor([stop, due], dtype=torch.float32, device=run.accelerator.device)
         stop, due = (run.accelerator.reduce(votes, reduction="sum") > 0).tolist()
         return stop, due
+
+    def _learning_rates(self) -> dict[str, float]:
+        """Return the learning rate of the next step by the name of the group."""
+        return {group["name"]: float(group["lr"]) for group in self._adam.param_groups}
 
     def _place(self) -> dict[str, Any]:
         position = self._run.position
@@ -368,7 +371,7 @@ class StageRun:
         }
         return {"loss": sum(term["weighted"] for term in terms.values()), "terms": terms}
 
-    def _step_record(self, losses: Losses, rate: float) -> dict[str, Any]:
+    def _step_record(self, losses: Losses, rates: dict[str, float]) -> dict[str, Any]:
         terms = {
             name: {
                 "raw": value,
@@ -380,7 +383,7 @@ class StageRun:
         return {
             "kind": "step",
             **self._place(),
-            "learning_rate": rate,
+            "learning_rates": rates,
             "loss": sum(losses.weighted.values()),
             "terms": terms,
             "gradient_norm": losses.gradient_norm,

@@ -87,7 +87,7 @@ def apply_per_class(layer: nn.Linear, features: Tensor) -> Tensor:
     if features.ndim == 2:
         return apply_linear(layer, features)
     dtype = torch.promote_types(layer.weight.dtype, torch.float32)
-    weight = layer.weight.to(dtype).unflatten(0, (features.shape[1], -1))
+    weight = layer.weight.to(dtype).view(features.shape[1], -1, layer.in_features)
     with without_autocast(features.device):
         products = torch.einsum("nkd,kod->nko", features.to(dtype), weight)
     return products.flatten(1) + layer.bias.to(dtype)
