@@ -97,3 +97,14 @@ def test_an_ablation_without_scores_is_refused(tmp_path):
 def test_a_picture_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(RunError, match="cannot write"):
         ablation_figure([point(1, 2)], tmp_path / "no" / "a.png", key="method.x", metric="mAP")
+
+
+def test_names_are_neither_formulas_nor_controls(tmp_path, drawn):
+    points = [AblationPoint("a", "a\x1b[2J", (1.0,), "")]
+    ablation_figure(
+        points, tmp_path / "a.png", key="data.$x_{$", metric="mAP", hint="\x1b[2J $_{$"
+    )
+    (figure,) = drawn
+    assert "mAP over data.$x_{$" in texts(figure)
+    assert "a\\x1b[2J" in texts(figure)
+    assert "\\x1b[2J $_{$" in texts(figure)

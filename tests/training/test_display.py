@@ -1,10 +1,11 @@
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 from training_runs import Run, small_stage
 
-from colabel.training.display import BarDisplay, LineDisplay, make_display
+from colabel.training.display import BarDisplay, LineDisplay, Progression, make_display
 
 
 def printed(display_class, tmp_path, **options):
@@ -38,3 +39,24 @@ def test_the_bar_is_for_terminals(monkeypatch, terminal, kind):
     monkeypatch.setenv("FORCE_COLOR", terminal)
     monkeypatch.delenv("TTY_COMPATIBLE", raising=False)
     assert isinstance(make_display(), kind)
+
+
+@pytest.mark.parametrize("display_class", [LineDisplay, BarDisplay])
+def test_names_are_shown_as_they_are(display_class):
+    stream = io.StringIO()
+    terminal = display_class is BarDisplay
+    display = display_class(
+        Console(file=stream, width=160, force_terminal=terminal, color_system=None)
+    )
+    stage = replace(small_stage(epochs=2), name="a [/b] :smile:\x1b[2J")
+    display.start_stage(stage, step=0, steps=6)
+    display.show_step(Progression(stage.name, 1, 1, 6, {"[/loss]": 1.0}, 5.0))
+    record = {"epoch": 1, "loss": 1.0, "terms": {}, "score": None, "images_per_second": 5.0}
+    display.show_epoch(stage, record | {"seconds": 1.0, "validation_seconds": 0.0})
+    display.note("c [/d] :smile:\x1b[2J\nerror: e")
+    display.close()
+    text = stream.getvalue()
+    assert "\x1b[2J" not in text
+    assert "c [/d] :smile:\\x1b[2J\n  error: e\n" in text
+    assert "a [/b] :smile:\\x1b[2J" in text
+    assert not terminal or "[/loss] 1" in text

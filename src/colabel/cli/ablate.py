@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from colabel.cli.options import Change, Cpu, Source
-from colabel.cli.output import prints_results
+from colabel.cli.output import prints_results, say
 from colabel.cli.tables import (
     ablation_table,
     ablations_table,
 )
+from colabel.printing import PlainConsole
 
 
 def ablate(
@@ -49,7 +49,7 @@ def ablate(
 
     if name is None:
         known = {one: ablation.load_ablation(one) for one in ablation.ablation_names()}
-        Console().print(ablations_table(known))
+        PlainConsole().print(ablations_table(known))
         return
     ablated = ablation.ablate(
         name,
@@ -63,13 +63,13 @@ def ablate(
     )
     if not prints_results():
         return
-    console = Console()
+    console = PlainConsole()
     console.print(ablation_table(ablated))
-    console.print(f"written: {ablated.folder}", soft_wrap=True, highlight=False)
+    console.print(f"written: {ablated.folder}", soft_wrap=True)
     for problem in ablated.problems:
-        print(f"failed: {problem}", file=sys.stderr)
+        say(f"failed: {problem}")
     if ablated.interrupted:
-        print("to go on: the same command again", file=sys.stderr)
+        say("to go on: the same command again")
         sys.exit(130)
     if ablated.problems:
         sys.exit(1)

@@ -7,9 +7,9 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from colabel.cli.output import progress_bar
+from colabel.printing import PlainConsole
 
 
 def check(
@@ -32,6 +32,6 @@ def check(
     if as_json:
         print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
     else:
-        Console().print(render(report))
+        PlainConsole().print(render(report))
     if report.of("error"):
         sys.exit(1)

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from colabel.data.check import CheckReport, ImageSummary, Problem, SplitSummary
 from colabel.data.check.problems import MOST_EXAMPLES
+from colabel.printing import plain, printable
 
 _STYLE = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
 _STORED_AS: Mapping[str, str] = {
@@ -67,7 +68,7 @@ def _table(*columns: str) -> Table:
     """Return an empty table: names on the left, numbers on the right."""
     table = Table(box=None, pad_edge=False)
     for position, column in enumerate(columns):
-        table.add_column(column, justify="right" if position else "left", overflow="fold")
+        table.add_column(plain(column), justify="right" if position else "left", overflow="fold")
     return table
 
 
@@ -81,7 +82,7 @@ def _splits(splits: Sequence[SplitSummary]) -> Table:
     for split in splits:
         groups = "" if split.groups is None else f"{split.groups:,}"
         table.add_row(
-            Text(split.name),
+            plain(split.name),
             f"{split.images:,}",
             *([groups] if grouped else []),
             f"{split.labels:,}",
@@ -112,7 +113,7 @@ def _classes(report: CheckReport, rows: int) -> Table:
         for split in report.splits:
             has, judged = split.positives[column], split.judged[column]
             numbers += [f"{has:,}", f"{100 * has / judged:.1f}" if judged else "-"]
-        table.add_row(Text(report.classes[column]), *numbers)
+        table.add_row(plain(report.classes[column]), *numbers)
     return table
 
 
@@ -134,8 +135,8 @@ def _together(report: CheckReport, rows: int) -> Table | None:
     table.columns[1].justify = "left"
     for _, rare, common in strongest:
         table.add_row(
-            Text(report.classes[rare]),
-            Text(report.classes[common]),
+            plain(report.classes[rare]),
+            plain(report.classes[common]),
             f"{100 * both[rare, common] / alone[rare]:.0f}",
             f"{100 * alone[common] / images:.0f}",
         )
@@ -147,7 +148,7 @@ def _pictures(pictures: ImageSummary) -> Table:
     table = Table.grid(padding=(0, 2))
 
     def counts(numbers: Mapping[str, int]) -> Text:
-        return Text(", ".join(f"{count:,} {name}" for name, count in numbers.items()))
+        return plain(", ".join(f"{count:,} {name}" for name, count in numbers.items()))
 
     table.add_row("Number", f"{pictures.images:,}")
     for name, (smallest, median, largest) in (
@@ -168,7 +169,7 @@ def _pictures(pictures: ImageSummary) -> Table:
 def _problem(problem: Problem, examples: int) -> list[RenderableType]:
     """Return a problem with its cost, its remedy and a few examples."""
     heading = Text(f"{problem.severity.upper()}  ", style=_STYLE[problem.severity])
-    heading.append(problem.what, style="bold")
+    heading.append(printable(problem.what), style="bold")
     lines: list[RenderableType] = [
         heading,
         _line(problem.cost, "What it costs: "),
@@ -186,7 +187,7 @@ def _problem(problem: Problem, examples: int) -> list[RenderableType]:
 def _line(content: str, label: str = "") -> Padding:
     """Return an indented line with a label in front."""
     text = Text(label, style="italic")
-    text.append(content, style="not italic")
+    text.append(printable(content), style="not italic")
     return Padding(text, (0, 0, 0, 2), expand=False)
 
 

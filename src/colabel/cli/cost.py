@@ -6,9 +6,11 @@ import json
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
-from colabel.cli.tables import cost_table
+from colabel.cli.tables import (
+    cost_table,
+)
+from colabel.printing import PlainConsole
 
 
 def cost(
@@ -49,4 +51,4 @@ def cost(
     if as_json:
         print(json.dumps(answer.to_dict()))
         return
-    Console().print(cost_table(answer))
+    PlainConsole().print(cost_table(answer))

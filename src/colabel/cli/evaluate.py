@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from colabel.cli.options import Cpu, Run, Source
-from colabel.cli.output import prints_results
+from colabel.cli.output import prints_results, say
 from colabel.cli.tables import (
     class_table,
     metrics_table,
 )
+from colabel.printing import PlainConsole
 
 
 def evaluate(
@@ -34,9 +33,9 @@ def evaluate(
     if not prints_results():
         return
     for note in evaluated.notes:
-        print(f"note: {note}", file=sys.stderr)
-    console = Console()
+        say(f"note: {note}")
+    console = PlainConsole()
     console.print(metrics_table(evaluated.report, split))
     if classes:
         console.print(class_table(evaluated.report))
-    console.print(f"written: {evaluated.path}", soft_wrap=True, highlight=False)
+    console.print(f"written: {evaluated.path}", soft_wrap=True)

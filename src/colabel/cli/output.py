@@ -7,7 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.text import Text
+
+from colabel.printing import PlainConsole, printable_lines
 
 
 @contextmanager
@@ -18,13 +20,8 @@ def errors_as_text() -> Iterator[None]:
     try:
         yield
     except ColabelError as error:
-        Console(stderr=True).print(
-            f"error: {_message(error)}",
-            style="red",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        text = Text(printable_lines(f"error: {_message(error)}"), style="red")
+        PlainConsole(stderr=True).print(text, soft_wrap=True)
         sys.exit(2)
 
 
@@ -36,6 +33,11 @@ def _message(error: Exception) -> str:
     return text.strip()
 
 
+def say(text: str) -> None:
+    """Print a note or a warning on standard error, on one line."""
+    PlainConsole(stderr=True).print(text, soft_wrap=True)
+
+
 def prints_results() -> bool:
     """Tell whether this is the process that prints results, where torchrun started several."""
     return os.environ.get("RANK", "0") == "0"
@@ -44,7 +46,7 @@ def prints_results() -> bool:
 @contextmanager
 def progress_bar(*, enabled: bool) -> Iterator[Callable[[int, int], None] | None]:
     """Show a bar on standard error, where it is a terminal."""
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     if not (enabled and console.is_terminal):
         yield None
         return

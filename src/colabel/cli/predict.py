@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from colabel.workflows.predict import Failure, Prediction, Predictor
 
 from colabel.cli.options import Run
+from colabel.cli.output import say
 
 
 def predict(
@@ -44,7 +45,7 @@ def predict(
         for answer in predictor.stream(pictures, batch=batch):
             if isinstance(answer, Failure):
                 failures.append(answer)
-                print(f"skipped: {answer.reason}", file=sys.stderr)
+                say(f"skipped: {answer.reason}")
             else:
                 yield answer
 
@@ -63,7 +64,7 @@ def predict(
             "give another file with --out."
         ) from error
     if failures:
-        print(f"{len(failures)} of {len(pictures)} images were skipped.", file=sys.stderr)
+        say(f"{len(failures)} of {len(pictures)} images were skipped.")
         sys.exit(1)
 
 

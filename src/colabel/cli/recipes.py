@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from colabel.cli.tables import (
     recipes_table,
 )
+from colabel.printing import PlainConsole
 
 
 def recipes(
@@ -21,4 +21,4 @@ def recipes(
     if name is not None:
         print(load_config(name).to_yaml(), end="")
         return
-    Console().print(recipes_table({known: load_config(known) for known in recipe_names()}))
+    PlainConsole().print(recipes_table({known: load_config(known) for known in recipe_names()}))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from colabel.printing import plain, printable
+
 if TYPE_CHECKING:
     from colabel.config import Config
     from colabel.metrics import Report
@@ -20,8 +22,8 @@ def metrics_table(report: Report, split: str) -> Table:
     values = report.to_dict()
     table = Table(
         "metric", "%", "metric", "%", "metric", "%",
-        title=f"{split}: {values['images']} images, {len(values['per_class'])} classes",
-        caption=f"average precision: {values['protocol']}",
+        title=plain(f"{split}: {values['images']} images, {len(values['per_class'])} classes"),
+        caption=plain(f"average precision: {values['protocol']}"),
     )  # fmt: skip
     for column in (1, 3, 5):
         table.columns[column].justify = "right"
@@ -43,7 +45,9 @@ def class_table(report: Report) -> Table:
         column.justify = "right"
     for row in report.to_dict()["per_class"]:
         measures = (row[key] for key in ("AP", "AUC", "precision", "recall", "f1"))
-        table.add_row(row["name"], str(row["support"]), *(percent(one) for one in measures))
+        table.add_row(
+            plain(row["name"]), str(row["support"]), *(percent(measure) for measure in measures)
+        )
     return table
 
 
@@ -77,10 +81,10 @@ def recipes_table(recipes: Mapping[str, Config]) -> Table:
     for name, config in recipes.items():
         published = config.published
         table.add_row(
-            name,
-            "" if published is None else f"{published.metric} {published.value:g}",
+            plain(name),
+            "" if published is None else plain(f"{published.metric} {published.value:g}"),
             "" if published is None else published.run,
-            config.description,
+            plain(config.description),
         )
     return table
 
@@ -96,13 +100,15 @@ def ablations_table(ablations: Mapping[str, Ablation]) -> Table:
     for column in ("ablation", "setting, values, seeds"):
         table.add_column(column, no_wrap=True)
     table.add_column("what it is")
-    for name, one in ablations.items():
+    for name, ablation in ablations.items():
         lines = (
-            one.key,
-            ", ".join(map(label_of, one.values)),
-            f"seeds {', '.join(map(str, one.seeds))}",
+            ablation.key,
+            ", ".join(map(label_of, ablation.values)),
+            f"seeds {', '.join(map(str, ablation.seeds))}",
         )
-        table.add_row(name, Text("\n".join(lines)), Text(one.description))
+        table.add_row(
+            plain(name), Text("\n".join(map(printable, lines))), plain(ablation.description)
+        )
     return table
 
 
@@ -117,23 +123,23 @@ def ablation_table(ablated: Ablated) -> Table:
     caption += " split, which chose it; the test split is not used"
     if published is not None:
         caption += f"; paper: {published.source}"
-    table = Table(title=Text(f"{ablated.name}: {ablation.key}"), caption=Text(caption))
+    table = Table(title=plain(f"{ablated.name}: {ablation.key}"), caption=plain(caption))
     table.add_column("value")
-    table.add_column(f"{ablation.metric} on validation, %", justify="right")
+    table.add_column(plain(f"{ablation.metric} on validation, %"), justify="right")
     table.add_column("seeds", justify="right")
     if scored:
         table.add_column("paper, %", justify="right")
     table.add_column("")
-    for one in ablated.tried:
-        point = one.point
+    for tried in ablated.tried:
+        point = tried.point
         spread = f" ± {point.deviation:.1f}" if len(point.scores) > 1 else ""
-        marks = ["best"] * (one is best) + ["the paper's value"] * one.chosen
+        marks = ["best"] * (tried is best) + ["the paper's value"] * tried.chosen
         cells: list[str | Text] = [
-            Text(point.label),
+            plain(point.label),
             f"{point.mean:.1f}{spread}" if point.scores else "-",
-            f"{len(point.scores)} of {one.seeds}",
+            f"{len(point.scores)} of {tried.seeds}",
         ]
         if scored:
-            cells.append("" if one.published is None else f"{one.published:g}")
-        table.add_row(*cells, ", ".join(marks), style="bold" if one is best else None)
+            cells.append("" if tried.published is None else f"{tried.published:g}")
+        table.add_row(*cells, ", ".join(marks), style="bold" if tried is best else None)
     return table

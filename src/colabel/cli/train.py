@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from colabel.cli.options import Change, Cpu, Source
-from colabel.cli.output import prints_results
+from colabel.cli.output import prints_results, say
 from colabel.cli.tables import (
     metrics_table,
 )
+from colabel.printing import PlainConsole
 
 
 def train(
@@ -42,11 +42,11 @@ def train(
     if not prints_results():
         return
     if trained.report is None:
-        print(f"to go on: the same command with --resume --out {trained.folder}", file=sys.stderr)
+        say(f"to go on: the same command with --resume --out {trained.folder}")
         sys.exit(130)
-    console = Console()
+    console = PlainConsole()
     console.print(metrics_table(trained.report, "validation"))
     if trained.history.warnings:
-        print(f"warning: {trained.history.warnings[-1]}", file=sys.stderr)
-    console.print(f"run: {trained.folder}", soft_wrap=True, highlight=False)
-    console.print(f"next: colabel evaluate {trained.folder}", soft_wrap=True, highlight=False)
+        say(f"warning: {trained.history.warnings[-1]}")
+    console.print(f"run: {trained.folder}", soft_wrap=True)
+    console.print(f"next: colabel evaluate {trained.folder}", soft_wrap=True)

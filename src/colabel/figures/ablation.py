@@ -103,7 +103,6 @@ def ablation_figure(
     axes.set_xlabel(key, fontsize=9, parse_math=False)
     axes.set_ylabel(f"{metric} on validation (%)", fontsize=9)
     finish(axes, f"{metric} over {key}", hint, legend=False)
-    axes.title.set_parse_math(False)
     as_written(figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8).texts)
     save(figure, png)
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from colabel.errors import RunError
+from colabel.printing import printable
 
 DPI = 150
 BLUE, ORANGE, GREEN, PINK, SKY, GREY = (
@@ -42,10 +43,10 @@ def colours() -> Iterator[str]:
 
 def finish(axes: Axes, title: str, hint: str, *, legend: bool = True) -> None:
     """Give axes their title, a line of explanation under it, a grid and a legend."""
-    axes.set_title(title, fontsize=10, loc="left", pad=18 if hint else 6)
+    as_written([axes.set_title(title, fontsize=10, loc="left", pad=18 if hint else 6)])
     if hint:
         axes.annotate(
-            hint,
+            printable(hint),
             (0, 1),
             (0, 4),
             xycoords="axes fraction",
@@ -69,12 +70,13 @@ def as_written(texts: Iterable[Text]) -> None:
 
 
 def shortened(name: str, *, letters: int = 28) -> str:
-    """Return a name of at most this many letters.
+    """Return a name of at most this many letters, without any that act on a terminal.
 
     Example:
         >>> shortened("a label with a long name", letters=8)
         'a label…'
     """
+    name = printable(name)
     return name if len(name) <= letters else name[: letters - 1].rstrip() + "…"
 
 

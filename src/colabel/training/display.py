@@ -15,7 +15,9 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
+from colabel.printing import PlainConsole, printable, printable_lines
 from colabel.training.stage import Stage
 
 
@@ -90,7 +92,7 @@ class LineDisplay:
 
     def note(self, text: str) -> None:
         """Write a line."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(Text(printable_lines(text)), soft_wrap=True)
 
     def close(self) -> None:
         """Do nothing: every line is out."""
@@ -105,11 +107,11 @@ class BarDisplay:
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[status]}"),
+            TextColumn("{task.fields[status]}", markup=False),
             console=console,
         )
         self._task: TaskID | None = None
@@ -119,7 +121,9 @@ class BarDisplay:
         """Start the bar of the stage."""
         self._epochs = stage.epochs
         self._end_bar()
-        self._task = self._progress.add_task(stage.name, total=steps, completed=step, status="")
+        self._task = self._progress.add_task(
+            printable(stage.name), total=steps, completed=step, status=""
+        )
         self._progress.start()
 
     def show_step(self, progression: Progression) -> None:
@@ -130,8 +134,8 @@ class BarDisplay:
         self._progress.update(
             self._task,
             completed=progression.step,
-            description=f"{progression.stage} epoch {progression.epoch}/{self._epochs}",
-            status=f"{progression.images_per_second:.0f} images/s; {terms}",
+            description=printable(f"{progression.stage} epoch {progression.epoch}/{self._epochs}"),
+            status=printable(f"{progression.images_per_second:.0f} images/s; {terms}"),
         )
 
     def show_epoch(self, stage: Stage, record: Mapping[str, Any]) -> None:
@@ -141,7 +145,7 @@ class BarDisplay:
 
     def note(self, text: str) -> None:
         """Write a line above the bar."""
-        self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._progress.console.print(Text(printable_lines(text)), soft_wrap=True)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -156,7 +160,7 @@ class BarDisplay:
 
 def make_display() -> Display:
     """Return a bar where standard error is a terminal, and plain lines on it elsewhere."""
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     return BarDisplay(console) if console.is_terminal else LineDisplay(console)
 
 
