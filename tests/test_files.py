@@ -61,3 +61,14 @@ def test_others_may_read_it_as_far_as_the_process_allows(tmp_path):
     finally:
         os.umask(before)
     assert (tmp_path / "note.txt").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_in_the_way_is_replaced_and_not_followed(tmp_path):
+    outside = tmp_path / "outside.txt"
+    outside.write_text("mine")
+    for name in ("note.txt", f".note.txt.{os.getpid()}.new"):
+        (tmp_path / name).symlink_to(outside)
+        replace_file(tmp_path / "note.txt", lambda file: file.write(b"ours"))
+        assert not (tmp_path / "note.txt").is_symlink()
+        assert outside.read_text() == "mine"
+    assert sorted(os.listdir(tmp_path)) == ["note.txt", "outside.txt"]

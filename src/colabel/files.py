@@ -43,7 +43,8 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """
     beside = path.parent / f".{path.name}.{os.getpid()}.new"
     try:
-        with open(beside, "wb") as file:
+        beside.unlink(missing_ok=True)
+        with open(beside, "xb") as file:  # made here, so no symbolic link is followed
             write(file)
             file.flush()
             os.fsync(file.fileno())

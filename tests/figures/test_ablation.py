@@ -95,7 +95,7 @@ def test_an_ablation_without_scores_is_refused(tmp_path):
 
 
 def test_a_picture_that_cannot_be_written_is_named(tmp_path):
-    with pytest.raises(RunError, match="cannot write"):
+    with pytest.raises(RunError, match="cannot be written"):
         ablation_figure([point(1, 2)], tmp_path / "no" / "a.png", key="method.x", metric="mAP")
 
 

@@ -104,5 +104,5 @@ def test_other_matrices_are_refused(tmp_path, matrix):
 
 
 def test_a_picture_that_cannot_be_written_is_named(tmp_path):
-    with pytest.raises(RunError, match="cannot write"):
+    with pytest.raises(RunError, match="cannot be written"):
         figures.per_class_chart(report_of(2), tmp_path / "missing" / "c.png")

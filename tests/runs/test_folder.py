@@ -1,5 +1,6 @@
 import errno
 import fcntl
+import gc
 import json
 import math
 import os
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -346,3 +348,52 @@ def test_weights_of_another_model_are_named_with_their_shapes(saved):
     assert "does not fit the model that model.json describes, 8 differences" in message
     assert "0.weight: (4, 3, 3, 3) in the file, (5, 3, 3, 3) in the model" in message
     assert "2.bias: missing in the file, (2,) in the model" in message
+
+
+def test_many_runs_in_one_process_leave_no_lock_behind(tmp_path, monkeypatch):
+    open_lock, locks = runs.folder._open_lock, []
+
+    def opened(folder):
+        lock = open_lock(folder)
+        locks.append(weakref.ref(lock))
+        return lock
+
+    monkeypatch.setattr(runs.folder, "_open_lock", opened)
+    with run_in(tmp_path / "held"):
+        for number in range(20):
+            with run_in(tmp_path / str(number)):
+                pass
+        gc.collect()
+        assert [lock() is not None for lock in locks] == [True] + [False] * 20
+    gc.collect()
+    assert not any(lock() for lock in locks)
+
+
+@pytest.mark.parametrize("name", [".lock", "log.jsonl", "last", "last/state.json"])
+def test_a_link_that_leads_out_of_a_run_is_not_followed(tmp_path, name):
+    folder, outside = tmp_path / "run", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("mine")
+    link = folder / name
+    link.parent.mkdir(parents=True)
+    (folder / "config.yaml").write_text("")
+    link.symlink_to(outside if name == "last" else outside / "file")
+    with (
+        pytest.raises(RunError, match=f"{name} is a symbolic link that leads out of the run"),
+        run_in(folder, resume=True),
+    ):
+        pytest.fail("the run was taken")
+    assert (outside / "file").read_text() == "mine"
+
+
+def test_a_link_within_a_run_is_welcome_and_no_lock_is_a_link(tmp_path):
+    with run_in(tmp_path / "run"):
+        (tmp_path / "run" / "log.jsonl").write_text("one line")
+    (tmp_path / "run" / "best").symlink_to("log.jsonl")
+    with run_in(tmp_path / "run", resume=True):
+        pass
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / ".lock").symlink_to(tmp_path / "outside")
+    with pytest.raises(RunError, match=r"new/.lock cannot be locked"), run_in(tmp_path / "new"):
+        pytest.fail("the folder was taken")
+    assert not (tmp_path / "outside").exists()

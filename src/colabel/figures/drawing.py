@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from colabel.errors import RunError
+from colabel.files import replace_file
 from colabel.printing import printable
 
 DPI = 150
@@ -81,12 +81,12 @@ def shortened(name: str, *, letters: int = 28) -> str:
 
 
 def save(figure: Figure, png: Path) -> None:
-    """Write a figure.
+    """Write a figure, whole or not at all.
 
     Raises:
         RunError: if the file cannot be written.
     """
-    try:
-        figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
-    except OSError as error:
-        raise RunError(f"cannot write {png}: {error.strerror or error}.") from error
+    replace_file(
+        png,
+        lambda file: figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None}),
+    )

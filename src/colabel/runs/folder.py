@@ -27,6 +27,22 @@ LAST, LOCK = "last", ".lock"
 CURVES = "curves.png"
 """The last file that training writes: where it is, the run is complete."""
 
+_held: set[TextIO] = set()
+"""The locks of this process."""
+
+
+def _let_go() -> None:
+    """Close the locks in a process that has been forked off.
+
+    A worker that outlives a killed run for a moment must not hold its folder.
+    """
+    for lock in _held:
+        lock.close()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
+
 
 @contextmanager
 def claimed_run(folder: Path | None, *, name: str, resume: bool) -> Iterator[Path]:
@@ -52,6 +68,7 @@ def claimed_run(folder: Path | None, *, name: str, resume: bool) -> Iterator[Pat
                 f"there is no run to resume in {folder}: it has no {CONFIG}. Give the folder of "
                 "the run as --out, or leave out --resume to start one."
             )
+        _check_links(folder)
         made = False
     else:
         folder, made = _make_folder(folder, name)
@@ -73,25 +90,30 @@ def _locked(folder: Path) -> Iterator[None]:
         "with --out."
     )
     with _open_lock(folder) as lock:
-        # A worker that outlives a killed run for a moment must not hold the folder.
-        os.register_at_fork(after_in_child=lock.close)
+        _held.add(lock)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(busy) from error
-        except OSError as error:
-            raise RunError(_cannot_lock(folder, error)) from error
-        try:
-            if not _is_at(folder / LOCK, lock):  # a start that failed took it away just now
-                raise RunError(busy)
+            _lock(folder, lock, busy)
             yield
         finally:
-            fcntl.flock(lock, fcntl.LOCK_UN)
+            _held.discard(lock)  # it is closed, which frees the folder
+
+
+def _lock(folder: Path, lock: TextIO, busy: str) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise RunError(busy) from error
+    except OSError as error:
+        raise RunError(_cannot_lock(folder, error)) from error
+    if not _is_same_file(folder / LOCK, lock):  # a start that failed took it away just now
+        raise RunError(busy)
 
 
 def _open_lock(folder: Path) -> TextIO:
+    """Open the lock, making it if there is none; a symbolic link is not followed."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     try:
-        return open(folder / LOCK, "a", encoding="utf-8")
+        return open(os.open(folder / LOCK, flags, 0o666), "a", encoding="utf-8")
     except OSError as error:
         raise RunError(_cannot_lock(folder, error)) from error
 
@@ -103,12 +125,23 @@ def _cannot_lock(folder: Path, error: OSError) -> str:
     )
 
 
-def _is_at(path: Path, file: TextIO) -> bool:
+def _is_same_file(path: Path, file: TextIO) -> bool:
     """Tell whether an open file is still the one at a path."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:
         return False
+
+
+def _check_links(folder: Path) -> None:
+    """Refuse a run from which a symbolic link leads out, so that nothing outside is written."""
+    inside = folder.resolve()
+    for path in itertools.chain(folder.iterdir(), (folder / LAST).glob("*")):
+        if path.is_symlink() and inside not in path.resolve().parents:
+            raise RunError(
+                f"{path} is a symbolic link that leads out of the run; put what it points to in "
+                "its place, or start a new run."
+            )
 
 
 def _make_folder(folder: Path | None, name: str) -> tuple[Path, bool]:
