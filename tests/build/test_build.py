@@ -348,13 +348,13 @@ def test_a_run_is_loaded_in_evaluation_mode(tiny_run):
 
 def test_weights_of_another_number_of_classes_are_refused(copied_run):
     change_description(copied_run, {"classes": ["cat", "dog"], "thresholds": [0.5, 0.5]})
-    with pytest.raises(RunError, match=r"head.weight_layer.bias: \(3,\) in the file, \(2,\) in"):
+    with pytest.raises(RunError, match=r"layer.bias: F32 \(3,\) in the file, F32 \(2,\) in"):
         load_predictor(copied_run)
 
 
-def test_a_description_of_an_unknown_method_is_refused(copied_run):
-    change_description(copied_run, {"method": {"name": "later"}})
-    with pytest.raises(ConfigError, match=r"method.name must be one of kmcl, probmcl, asl, bce"):
+def test_a_description_of_an_unknown_head_is_refused(copied_run):
+    change_description(copied_run, {"head": {"name": "later"}})
+    with pytest.raises(RunError, match=r"model.json: head: .*'later'"):
         load_predictor(copied_run)
 
 

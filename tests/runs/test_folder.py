@@ -15,18 +15,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_runs import ENVIRONMENT
 from torch import nn
 
 from colabel import runs
 from colabel.errors import RunError
-from colabel.runs.description import Description, Selection
+from colabel.runs.description import DescribedEncoder, Description, Selection
 
 DESCRIPTION = Description(
     colabel="1.2.3",
     classes=("cat", "Zähne"),
     method={"name": "asl"},
-    encoder={"name": "resnet18", "options": {}},
+    encoder=DescribedEncoder(name="resnet18"),
     image_size=64,
     thresholds=(0.5, 0.25),
     data={"source": "shapes", "images": 3, "fingerprint": "00"},
@@ -320,6 +321,24 @@ def test_a_folder_without_a_model_is_named(tmp_path):
         ({"classes": ["cat", "cat"]}, "model.json: content: .*each with a name of its own"),
         ({"classes": [], "thresholds": []}, "model.json: content: .*at least one"),
         ({"calibration": {"temperature": 2}}, "model.json: calibration: "),
+        ("[" * 100_000, "not valid JSON"),
+        ({"encoder": {}}, r"model.json: encoder.name: field required"),
+        ({"encoder": {"name": "a", "weights": "pretrained"}}, r"model.json: encoder.weights: "),
+        ({"encoder": {"name": "a", "weights": None}}, r"model.json: encoder.weights: "),
+        *(
+            (
+                {"encoder": {"name": "resnet18", "options": {option: "/etc/passwd"}}},
+                f"model.json: encoder.options: the option '{option}' would take weights from",
+            )
+            for option in (
+                "pretrained",
+                "pretrained_cfg",
+                "pretrained_cfg_overlay",
+                "pretrained_strict",
+                "checkpoint_path",
+                "cache_dir",
+            )
+        ),
     ],
 )
 def test_a_description_that_cannot_be_used_is_named(saved, change, message):
@@ -346,8 +365,8 @@ def test_weights_of_another_model_are_named_with_their_shapes(saved):
         runs.load_weights(saved, other)
     message = str(caught.value)
     assert "does not fit the model that model.json describes, 8 differences" in message
-    assert "0.weight: (4, 3, 3, 3) in the file, (5, 3, 3, 3) in the model" in message
-    assert "2.bias: missing in the file, (2,) in the model" in message
+    assert "0.weight: F32 (4, 3, 3, 3) in the file, F32 (5, 3, 3, 3) in the model" in message
+    assert "2.bias: missing in the file, F32 (2,) in the model" in message
 
 
 def test_many_runs_in_one_process_leave_no_lock_behind(tmp_path, monkeypatch):
@@ -397,3 +416,26 @@ def test_a_link_within_a_run_is_welcome_and_no_lock_is_a_link(tmp_path):
     with pytest.raises(RunError, match=r"new/.lock cannot be locked"), run_in(tmp_path / "new"):
         pytest.fail("the folder was taken")
     assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.int32])
+def test_weights_of_another_type_are_refused(saved, dtype):
+    tensors = load_file(saved / "model.safetensors")
+    save_file(tensors | {"0.bias": tensors["0.bias"].to(dtype)}, saved / "model.safetensors")
+    with pytest.raises(RunError, match=r"1 differences:\n  0.bias: [FI]\d\d \(4,\) in the file"):
+        runs.load_weights(saved, model())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_no_numbers_are_refused(saved, value):
+    tensors = load_file(saved / "model.safetensors")
+    tensors["0.bias"][2] = value
+    save_file(tensors, saved / "model.safetensors")
+    with pytest.raises(RunError, match=r"not finite, in 1 tensors, first 0.bias; copy it again"):
+        runs.load_weights(saved, model())
+
+
+def test_shapes_are_compared_before_any_weight_is_read(saved, monkeypatch):
+    monkeypatch.setattr(runs.description, "load_file", lambda _: pytest.fail("it was read"))
+    with pytest.raises(RunError, match="does not fit"):
+        runs.load_weights(saved, nn.Linear(2, 2))

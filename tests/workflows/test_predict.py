@@ -61,7 +61,7 @@ def predictor_with(head):
         colabel="1.2.3",
         classes=CLASSES,
         method={},
-        encoder={},
+        encoder={"name": "test_efficientnet"},
         image_size=SIZE,
         thresholds=THRESHOLDS,
         data={},

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
-from safetensors import SafetensorError
+import torch
+from pydantic import Field, ValidationError, field_validator, model_validator
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -19,6 +20,49 @@ from colabel.settings import HeadSettings, Settings
 
 FORMAT = 2
 """Version of ``model.json``; a reader refuses any other."""
+
+
+OPENS_OR_FETCHES = ("checkpoint_path", "cache_dir", "url", "file", "hf_hub_id", "source")
+"""Options by which timm reads files or the network, beside all that begin with ``pretrained``."""
+
+DTYPES = {
+    torch.float32: "F32",
+    torch.float64: "F64",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""What safetensors calls the types of numbers."""
+
+
+class DescribedEncoder(Settings):
+    """The backbone of a trained model; its weights are the run's own.
+
+    A run may come from anybody, so there is nothing here that opens a file or the network.
+
+    Args:
+        name: of the backbone in timm.
+        options: passed to timm.
+        freeze_batch_norm: whether the statistics of batch norm were kept as they came.
+    """
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    freeze_batch_norm: bool = False
+
+    @field_validator("options")
+    @classmethod
+    def _open_nothing(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for option in options:
+            if option.startswith("pretrained") or option in OPENS_OR_FETCHES:
+                raise ValueError(
+                    f"the option {option!r} would take weights from elsewhere, and a run has its "
+                    "own"
+                )
+        return options
 
 
 class Selection(Settings):
@@ -39,7 +83,7 @@ class Description(Settings):
         classes: names of the labels, in the order of the logits.
         method: name of the method it was trained with.
         head: settings of the head.
-        encoder: name and options of the backbone.
+        encoder: the backbone.
         image_size: side of the square that images are resized to.
         thresholds: probability from which each label counts as predicted.
         calibration: how probabilities were corrected; ``None``: they were not.
@@ -52,7 +96,7 @@ class Description(Settings):
     classes: tuple[str, ...]
     method: str
     head: HeadSettings
-    encoder: dict[str, Any]
+    encoder: DescribedEncoder
     image_size: int = Field(ge=1, le=4096)
     thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...]
     calibration: None = None
@@ -104,8 +148,10 @@ def load_description(folder: Path) -> Description:
         )
     try:
         content = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise RunError(f"{path} is not valid JSON: {error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is not valid JSON: {error}; copy the run again.") from error
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from error
     found = content.get("format") if isinstance(content, Mapping) else None
     if found != FORMAT:
         raise RunError(
@@ -117,9 +163,9 @@ def load_description(folder: Path) -> Description:
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"]) or "content"
-        raise RunError(
-            f"{path}: {key}: {problem['msg'].lower()}; copy the run again, or train anew."
-        ) from error
+        reason = problem["msg"].removeprefix("Value error, ")
+        reason = reason[:1].lower() + reason[1:]
+        raise RunError(f"{path}: {key}: {reason}; copy the run again, or train anew.") from error
 
 
 def load_weights(folder: Path, model: nn.Module) -> None:
@@ -135,23 +181,44 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     path = folder / WEIGHTS
     if not path.is_file():
         raise RunError(f"{folder} holds no {WEIGHTS}; copy the whole run folder.")
+    expected = {
+        name: _form(tensor.shape, DTYPES.get(tensor.dtype, str(tensor.dtype)))
+        for name, tensor in model.state_dict().items()
+    }
     try:
+        _check_forms(path, expected)
         tensors: dict[str, Tensor] = load_file(path)
     except SafetensorError as error:
         raise RunError(f"{path} is damaged ({error}); copy it again.") from error
-    expected = model.state_dict()
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from error
+    broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if broken:
+        raise RunError(
+            f"{path} holds values that are not finite, in {len(broken)} tensors, first "
+            f"{broken[0]}; copy it again, or train anew."
+        )
+    model.load_state_dict(tensors)
+
+
+def _check_forms(path: Path, expected: Mapping[str, str]) -> None:
+    """Compare the header of a file with a model, before anything else is read."""
+    with safe_open(path, framework="pt") as file:
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        found = {name: _form(part.get_shape(), part.get_dtype()) for name, part in slices.items()}
     wrong = [
-        f"{name}: {_shape(tensors, name)} in the file, {_shape(expected, name)} in the model"
-        for name in sorted({*tensors, *expected})
-        if _shape(tensors, name) != _shape(expected, name)
+        f"{name}: {found.get(name, 'missing')} in the file, {expected.get(name, 'missing')} in "
+        "the model"
+        for name in sorted({*found, *expected})
+        if found.get(name) != expected.get(name)
     ]
     if wrong:
         raise RunError(
             f"{path} does not fit the model that {DESCRIPTION} describes, "
             f"{len(wrong)} differences:\n  " + "\n  ".join(wrong[:10])
         )
-    model.load_state_dict(tensors)
 
 
-def _shape(tensors: Mapping[str, Tensor], name: str) -> str:
-    return str(tuple(tensors[name].shape)) if name in tensors else "missing"
+def _form(shape: Sequence[int], dtype: str) -> str:
+    """Return shape and type of a tensor in words."""
+    return f"{dtype} {tuple(shape)}"

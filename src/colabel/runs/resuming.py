@@ -44,6 +44,24 @@ def check_settings(folder: Path, config: Config) -> None:
         )
 
 
+def read_settings(folder: Path) -> Config:
+    """Read what a run was started with.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        RunError: if the file is missing or damaged.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise RunError(f"{folder} holds no {CONFIG}; copy the whole run folder.")
+    try:
+        return load_config(path)
+    except (ConfigError, OSError) as error:
+        raise RunError(f"{path}: {error}\nCopy the run again.") from error
+
+
 def changed_settings(folder: Path, config: Config) -> list[str]:
     """Return what a run was started with that differs and is not free to change.
 
@@ -55,7 +73,7 @@ def changed_settings(folder: Path, config: Config) -> list[str]:
         A clause for each setting, with both values.
     """
     before, now = (
-        _flat(one.model_dump(mode="json")) for one in (load_config(folder / CONFIG), config)
+        _flat(settings.model_dump(mode="json")) for settings in (read_settings(folder), config)
     )
     return [
         f"{key} was {json.dumps(before.get(key))}, is {json.dumps(now.get(key))}"

@@ -11,15 +11,16 @@ from colabel.build.batches import reading_processes
 from colabel.build.division import open_training_data
 from colabel.build.records import decodable, with_classes
 from colabel.build.source import open_source
-from colabel.config import Config, load_config
+from colabel.config import Config
 from colabel.config.paths import with_absolute_paths
 from colabel.data import Records
 from colabel.data.dataset import EvaluationImages
 from colabel.data.loader import evaluation_loader
-from colabel.errors import DataError, RunError, nearest
+from colabel.errors import DataError, nearest
 from colabel.metrics import Report
 from colabel.runs.predictions import score_predictions
 from colabel.runs.results import describe_data, name_predictions, write_results
+from colabel.runs.resuming import read_settings
 from colabel.training import collect_logits, make_accelerator, prepare_evaluation
 from colabel.workflows.predict import load_predictor
 
@@ -69,9 +70,7 @@ def evaluate(
     folder = Path(folder)
     predictor = load_predictor(folder)
     description = predictor.description
-    if not (folder / runs.CONFIG).is_file():
-        raise RunError(f"{folder} holds no {runs.CONFIG}; copy the whole run folder.")
-    trained = load_config(folder / runs.CONFIG)
+    trained = read_settings(folder)
     config = with_absolute_paths(trained, data)
     try:
         records = _records_of(config, folder, split)

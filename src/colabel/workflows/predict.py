@@ -20,9 +20,10 @@ from colabel.build.model import build_classifier
 from colabel.data.decode import load_squashed
 from colabel.data.images import IMAGE_SUFFIXES, FileImages, to_upright_rgb
 from colabel.data.transforms import squash_pixels
-from colabel.errors import ConfigError, DataError, ImageError
+from colabel.errors import ConfigError, DataError, ImageError, RunError
 from colabel.models import Classifier
 from colabel.runs.description import Description, load_description, load_weights
+from colabel.runs.folder import DESCRIPTION
 from colabel.settings import EncoderSettings
 
 Picture = str | PathLike[str] | Image.Image | npt.NDArray[np.uint8]
@@ -203,14 +204,19 @@ def build_described(description: Description) -> Classifier:
         description: the content of ``model.json``.
 
     Raises:
-        ConfigError: if this version does not know the backbone or an option.
+        RunError: if this version does not know the backbone or an option.
     """
-    return build_classifier(
-        EncoderSettings.model_validate(description.encoder),
-        description.head,
-        len(description.classes),
-        image_size=description.image_size,
-    )
+    try:
+        return build_classifier(
+            EncoderSettings.model_validate(description.encoder.model_dump()),
+            description.head,
+            len(description.classes),
+            image_size=description.image_size,
+        )
+    except Exception as error:  # a backbone may fail in any way on options it was not made for
+        raise RunError(
+            f"the run's {DESCRIPTION} describes a model that this version cannot build: {error}"
+        ) from error
 
 
 def find_pictures(arguments: Iterable[str]) -> list[str]:

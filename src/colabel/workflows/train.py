@@ -28,7 +28,7 @@ from colabel.errors import ConfigError, DataError
 from colabel.figures import training_curves
 from colabel.files import replace_file
 from colabel.metrics import Report
-from colabel.runs.description import Description, Selection
+from colabel.runs.description import DescribedEncoder, Description, Selection
 from colabel.runs.folder import claimed_run
 from colabel.runs.predictions import Predictions, score_predictions
 from colabel.runs.results import describe_data, name_predictions, write_results
@@ -245,11 +245,11 @@ def _describe(config: Config, records: Records, record: Mapping[str, Any]) -> De
         classes=records.classes,
         method=config.method.name,
         head=config.stages()[-1].head,
-        encoder={
-            "name": encoder.name,
-            "options": encoder.options,
-            "freeze_batch_norm": encoder.freeze_batch_norm,
-        },
+        encoder=DescribedEncoder(
+            name=encoder.name,
+            options=encoder.options,
+            freeze_batch_norm=encoder.freeze_batch_norm,
+        ),
         image_size=config.data.image_size,
         thresholds=(config.evaluation.threshold,) * len(records.classes),
         data={
