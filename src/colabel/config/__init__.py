@@ -3,6 +3,7 @@
 from colabel.config.checking import check_config
 from colabel.config.paths import absolute_source, with_absolute_paths
 from colabel.config.reading import (
+    change_config,
     load_config,
     names_in,
     read_named,
@@ -15,6 +16,7 @@ __all__ = [
     "Config",
     "Published",
     "absolute_source",
+    "change_config",
     "check_config",
     "load_config",
     "names_in",

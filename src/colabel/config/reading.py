@@ -104,13 +104,28 @@ def load_config(recipe: str | Path, changes: Iterable[str] = (), **replaced: Any
         2
     """
     values = read_recipe(recipe)
-    for change in changes:
-        key, equals, text = change.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"expected key.path=value, got {change!r}.")
-        _put(values, key, _parse(text, f"the value of {change!r}"))
+    _apply(values, changes)
     for key, value in replaced.items():
         _put(values, key.replace("__", "."), value)
+    return check_config(values)
+
+
+def change_config(config: Config, changes: Iterable[str]) -> Config:
+    """Apply changes to a configuration, and check every key and value again.
+
+    Args:
+        config: what is changed; it stays as it is.
+        changes: as for :func:`load_config`.
+
+    Raises:
+        ConfigError: as :func:`load_config` raises it.
+
+    Example:
+        >>> change_config(Config(), ["training.epochs=2"]).training.epochs
+        2
+    """
+    values = config.model_dump(mode="json")
+    _apply(values, changes)
     return check_config(values)
 
 
@@ -136,6 +151,15 @@ def _parse(text: str, source: str) -> Any:
         return yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{source} is not valid YAML: {error}") from error
+
+
+def _apply(values: dict[str, Any], changes: Iterable[str]) -> None:
+    """Set what the changes say."""
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"expected key.path=value, got {change!r}.")
+        _put(values, key, _parse(text, f"the value of {change!r}"))
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

@@ -24,6 +24,8 @@ SPLIT = "split.csv"
 DATA = "data.json"
 """Number and fingerprint of the images of each split, so that a run goes on with the same ones."""
 LAST, LOCK = "last", ".lock"
+STATE = f"{LAST}/state.json"
+"""The file that names the rest of the state to go on from."""
 CURVES = "curves.png"
 """The last file that training writes: where it is, the run is complete."""
 

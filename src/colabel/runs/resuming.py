@@ -11,13 +11,14 @@ from colabel.config import Config, load_config
 from colabel.data import Records
 from colabel.errors import ConfigError, DataError, RunError
 from colabel.files import replace_file
-from colabel.runs.folder import CONFIG, DATA, LAST, WEIGHTS
+from colabel.runs.folder import CONFIG, DATA, LAST, STATE, WEIGHTS
 
 FREE_TO_CHANGE = (
-    "data.source", "data.verify", "data.cache_mb", "training.workers", "training.save_minutes",
-    "description", "published",
+    "data.source", "data.options.images", "data.options.splits", "data.verify", "data.cache_mb",
+    "encoder.weights", "training.workers", "training.save_minutes", "description", "published",
 )  # fmt: skip
-"""Settings that may differ when a run is resumed: they do not change the result."""
+"""Settings, or groups of them, that may differ when a run is resumed: they do not change the
+result. Images are compared by their fingerprint, and weights are part of the saved state."""
 
 
 def check_settings(folder: Path, config: Config) -> None:
@@ -78,8 +79,29 @@ def changed_settings(folder: Path, config: Config) -> list[str]:
     return [
         f"{key} was {json.dumps(before.get(key))}, is {json.dumps(now.get(key))}"
         for key in sorted({*before, *now})
-        if before.get(key) != now.get(key) and not key.startswith(FREE_TO_CHANGE)
+        if before.get(key) != now.get(key) and not _is_free(key)
     ]
+
+
+def _is_free(key: str) -> bool:
+    return any(key == free or key.startswith(f"{free}.") for free in FREE_TO_CHANGE)
+
+
+def without_weights(folder: Path, config: Config) -> Config:
+    """Return the configuration to build the model with that a run goes on with.
+
+    Args:
+        folder: of the run.
+        config: what it is to go on with.
+
+    Returns:
+        One without ``encoder.weights`` where the saved state holds the weights, so that a file
+        that is gone by now is not missed; else the same.
+    """
+    if not (folder / STATE).is_file():
+        return config
+    encoder = config.encoder.model_copy(update={"weights": None})
+    return config.model_copy(update={"encoder": encoder})
 
 
 def write_data(folder: Path, records: Mapping[str, Records]) -> None:
@@ -131,7 +153,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested settings with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping):
             flat.update(_flat(value, f"{prefix}{key}."))
         else:
             flat[prefix + key] = value

@@ -20,7 +20,7 @@ from colabel.build.batches import Batches
 from colabel.build.division import open_training_data
 from colabel.build.records import decodable
 from colabel.build.stages import build_model, build_stages
-from colabel.config import Config, load_config
+from colabel.config import Config, change_config, load_config
 from colabel.config.paths import with_absolute_paths
 from colabel.data import Records
 from colabel.data.split import write_split_table
@@ -32,7 +32,7 @@ from colabel.runs.description import DescribedEncoder, Description, Selection
 from colabel.runs.folder import claimed_run
 from colabel.runs.predictions import Predictions, score_predictions
 from colabel.runs.results import describe_data, name_predictions, write_results
-from colabel.runs.resuming import check_data, check_settings, write_data
+from colabel.runs.resuming import check_data, check_settings, without_weights, write_data
 from colabel.training import (
     Display,
     History,
@@ -66,6 +66,7 @@ def train(
     *,
     data: str | None = None,
     changes: Iterable[str] = (),
+    name: str | None = None,
     out: Path | str | None = None,
     resume: bool = False,
     cpu: bool = False,
@@ -77,7 +78,8 @@ def train(
         recipe: name of a recipe, a YAML file, or a configuration.
         data: source of the images, instead of the recipe's.
         changes: ``key.path=value`` for any setting of the recipe.
-        out: folder of the run; default: the first free ``runs/<recipe>-<number>``.
+        name: of the run; default: that of the recipe, ``run`` for a configuration.
+        out: folder of the run; default: the first free ``runs/<name>-<number>``.
         resume: go on with the run in ``out``.
         cpu: do not use an accelerator.
         display: what the user sees meanwhile; ``None`` for nothing.
@@ -88,8 +90,11 @@ def train(
     Raises:
         ColabelError: with what to do about it; whatever was saved before is kept.
     """
-    name = "run" if isinstance(recipe, Config) else Path(recipe).stem
-    config = recipe if isinstance(recipe, Config) else load_config(recipe, changes)
+    if isinstance(recipe, Config):
+        config = change_config(recipe, changes)
+    else:
+        config = load_config(recipe, changes)
+        name = name or Path(recipe).stem
     config = with_absolute_paths(config, data)
     if resume and out is None:
         raise ConfigError("--resume needs the folder of the run to go on with: add --out FOLDER.")
@@ -97,7 +102,8 @@ def train(
     with ExitStack() as stack:
         chosen = [""]
         if accelerator.is_main_process:
-            claim = claimed_run(None if out is None else Path(out), name=name, resume=resume)
+            folder = None if out is None else Path(out)
+            claim = claimed_run(folder, name=name or "run", resume=resume)
             chosen = [str(stack.enter_context(claim))]
         if accelerator.num_processes > 1:
             broadcast_object_list(chosen)
@@ -122,7 +128,8 @@ def _train(
     seed = config.training.seed
     division = folder / runs.SPLIT if resume else None
     records = open_training_data(config.data, seed=seed, split_file=division)
-    model = build_model(config, len(records["train"].classes))
+    start = without_weights(folder, config) if resume else config
+    model = build_model(start, len(records["train"].classes))
     stages = build_stages(model, config)
     left = len(records["train"]) % config.training.batch_size
     if main and display is not None and left:
@@ -227,7 +234,9 @@ def _check_batch(config: Config, accelerator: Accelerator, model: nn.Module, ima
     piece = -(-rows // parts)
     if config.training.synchronise_batch_norm and processes > 1:
         return  # a part of one image has the others' statistics
-    normalised = any(isinstance(one, _BatchNorm) and one.training for one in model.modules())
+    normalised = any(
+        isinstance(module, _BatchNorm) and module.training for module in model.modules()
+    )
     if normalised and (rows % piece or piece) < 2:  # the last piece is what the others leave
         raise ConfigError(
             f"a batch of {batch} on {processes} processes in {parts} parts leaves a part of one "

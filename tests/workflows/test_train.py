@@ -1,0 +1,115 @@
+import json
+import os
+import shutil
+import signal
+
+import pytest
+from safetensors.torch import save_file
+from tiny_runs import write_recipe, write_tiny_table
+
+import colabel
+from colabel.config import load_config
+from colabel.errors import ConfigError, DataError
+from colabel.models import build_encoder
+
+
+class Stopping:
+    """A display that presses Ctrl-C at the end of the first epoch, and keeps what it is told."""
+
+    def __init__(self):
+        self.notes = []
+
+    def start_stage(self, stage, *, step, steps):
+        pass
+
+    def show_step(self, progression):
+        pass
+
+    def show_epoch(self, _, record):
+        if record["epoch"] == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A recipe, a table with its images in another folder, and weights to begin with."""
+    home = tmp_path / "home"
+    write_tiny_table(home, images=20)
+    write_recipe(home)
+    (home / "elsewhere").mkdir()
+    (home / "images").rename(home / "elsewhere" / "images")
+    weights = build_encoder("test_efficientnet").backbone.state_dict()
+    save_file({name: part.contiguous() for name, part in weights.items()}, home / "w.safetensors")
+    return home
+
+
+def train(home, out, *, paths=None, **options):
+    paths = paths or home
+    changes = [
+        f"data.options.images={paths / 'elsewhere'}",
+        f"encoder.weights={paths / 'w.safetensors'}",
+    ]
+    return colabel.train(
+        home / "tiny.yaml", data=str(paths / "labels.csv"), changes=changes, out=out, cpu=True,
+        **options,
+    )  # fmt: skip
+
+
+def test_a_run_goes_on_to_the_same_bytes_where_data_and_weights_have_moved(home, tmp_path):
+    whole = train(home, tmp_path / "whole").folder
+    stopped = train(home, tmp_path / "stopped", display=Stopping())
+    assert stopped.report is None
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (home / "elsewhere").rename(moved / "elsewhere")
+    (home / "labels.csv").rename(moved / "labels.csv")
+    (home / "w.safetensors").unlink()  # the saved state has the weights
+    assert train(home, stopped.folder, paths=moved, resume=True).report is not None
+    for name in ("model.safetensors", "predictions-val.npz"):
+        assert (stopped.folder / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_a_run_without_a_state_needs_its_weights_again(home, tmp_path):
+    out = train(home, tmp_path / "run", display=Stopping()).folder
+    shutil.rmtree(out / "last")
+    (out / "model.safetensors").unlink()
+    (home / "w.safetensors").unlink()
+    with pytest.raises(colabel.errors.WeightsError, match=r"no file of weights at .*w\.safe"):
+        train(home, out, resume=True)
+
+
+def test_other_images_are_refused_wherever_they_are(home, tmp_path):
+    out = train(home, tmp_path / "run", display=Stopping()).folder
+    lines = (home / "labels.csv").read_text().splitlines()
+    (home / "labels.csv").write_text("\n".join([lines[0], *lines[1:-1]]))
+    with pytest.raises(DataError):
+        train(home, out, resume=True)
+
+
+def test_changes_of_a_configuration_count(home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load_config(home / "tiny.yaml", [f"data.options.images={home / 'elsewhere'}"])
+    for name, folder in ((None, "run-1"), ("mine", "mine-1")):
+        trained = colabel.train(
+            config,
+            data=str(home / "labels.csv"),
+            changes=["training.epochs=1", "method.temperature=0.25"],
+            name=name,
+            cpu=True,
+        )
+        assert trained.folder.name == folder
+        assert [epoch["epoch"] for epoch in trained.history.epochs] == [1]
+        written = load_config(trained.folder / "config.yaml")
+        assert (written.training.epochs, written.method.temperature) == (1, 0.25)
+        assert json.loads((trained.folder / "model.json").read_text())["method"]["temperature"]
+    assert config.training.epochs == 2
+    with pytest.raises(ConfigError, match=r"unknown key 'training.epoch'; did you mean 'epochs'"):
+        colabel.train(config, changes=["training.epoch=1"], cpu=True)
+    with pytest.raises(ConfigError, match=r"training.epochs: .*got 'many'"):
+        colabel.train(config, changes=["training.epochs=many"], cpu=True)
