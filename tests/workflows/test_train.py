@@ -9,8 +9,10 @@ from tiny_runs import write_recipe, write_tiny_table
 
 import colabel
 from colabel.config import load_config
-from colabel.errors import ConfigError, DataError
+from colabel.data.split import read_split_table
+from colabel.errors import ConfigError, DataError, WeightsError
 from colabel.models import build_encoder
+from colabel.runs.predictions import Predictions
 
 
 class Stopping:
@@ -80,7 +82,7 @@ def test_a_run_without_a_state_needs_its_weights_again(home, tmp_path):
     shutil.rmtree(out / "last")
     (out / "model.safetensors").unlink()
     (home / "w.safetensors").unlink()
-    with pytest.raises(colabel.errors.WeightsError, match=r"no file of weights at .*w\.safe"):
+    with pytest.raises(WeightsError, match=r"no file of weights at .*w\.safe"):
         train(home, out, resume=True)
 
 
@@ -113,3 +115,59 @@ def test_changes_of_a_configuration_count(home, tmp_path, monkeypatch):
         colabel.train(config, changes=["training.epoch=1"], cpu=True)
     with pytest.raises(ConfigError, match=r"training.epochs: .*got 'many'"):
         colabel.train(config, changes=["training.epochs=many"], cpu=True)
+
+
+def ids_of(run, split, **options):
+    colabel.evaluate(run, split=split, cpu=True, **options)
+    return Predictions.load(run / f"predictions-{split}.npz").ids
+
+
+@pytest.fixture
+def held_out(tmp_path):
+    """A run on a table with the splits train and test, and the table."""
+    write_tiny_table(tmp_path, images=20)
+    write_recipe(tmp_path)
+    table = tmp_path / "labels.csv"
+    first, *rows = table.read_text().splitlines()
+    rows = [f"{row},{'train' if number < 16 else 'test'}" for number, row in enumerate(rows)]
+    table.write_text("\n".join([f"{first},split", *rows]))
+    display = Stopping()
+    run = colabel.train(
+        tmp_path / "tiny.yaml", data=str(table), out=tmp_path / "run", cpu=True, display=display
+    )
+    run = colabel.train(
+        tmp_path / "tiny.yaml", data=str(table), out=run.folder, cpu=True, resume=True
+    )
+    (note,) = [note for note in display.notes if "held out" in note]
+    assert note.startswith("2 of 16 images of 'train' are held out for validation, as there is")
+    return run.folder, table
+
+
+def test_train_is_what_was_trained_on_and_val_what_chose(held_out):
+    run, _ = held_out
+    before = (run / "metrics-val.json").read_bytes()
+    saved = read_split_table(run / "split.csv")
+    parts = {split: ids_of(run, split) for split in ("train", "val", "test")}
+    assert [len(parts[split]) for split in ("train", "val", "test")] == [14, 2, 4]
+    assert {name: split for split in ("train", "val") for name in parts[split]} == saved
+    assert (run / "metrics-val.json").read_bytes() == before
+    facts = json.loads((run / "data.json").read_text())
+    for split in ("train", "val"):
+        written = json.loads((run / f"metrics-{split}.json").read_text())
+        assert written["data"]["fingerprint"] == facts[split]["fingerprint"]
+    # it is the saved division that counts, not the rule it was made by
+    settings = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(settings.replace("seed: 0", "seed: 7"))
+    assert ids_of(run, "train") == parts["train"]
+
+
+def test_a_source_that_has_changed_is_refused_by_name(held_out):
+    run, table = held_out
+    rows = table.read_text().splitlines()
+    table.write_text("\n".join([*rows[:3], *rows[4:]]))
+    for split in ("train", "val"):
+        with pytest.raises(DataError, match=r"1 are gone, first images/02.png\. Start a new run"):
+            colabel.evaluate(run, split=split, cpu=True)
+    with pytest.raises(DataError, match=r"1 are gone, first images/02.png"):
+        colabel.train(run.parent / "tiny.yaml", data=str(table), out=run, cpu=True, resume=True)
+    assert len(ids_of(run, "test")) == 4

@@ -32,7 +32,7 @@ def config(tmp_path):
 
 
 def test_validation_is_what_was_held_out_and_not_the_official_split(config, tmp_path):
-    parts = open_training_data(config.data, seed=config.training.seed)
+    parts = open_training_data(config.data, seed=config.training.seed).records
     records = _records_of(config, tmp_path, "val")
     assert records.ids == parts["val"].ids
     assert not set(records.ids) & set(parts["train"].ids)

@@ -1,23 +1,36 @@
-"""The images to train on and to choose by, divided where the source leaves them undivided."""
+"""The splits that training uses, divided where the source leaves them undivided."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from colabel.build.source import open_source
-from colabel.data import (
-    Records,
-)
-from colabel.data.split import divide, hold_out, read_split_table, stratified_split
+from colabel.build.source import TABLES, open_source
+from colabel.data import Records
+from colabel.data.split import SPLITS, divide, hold_out, read_split_table, stratified_split
 from colabel.errors import DataError, nearest
 from colabel.settings.data import Data
 
+DEFAULT = Data()
+"""The names of the splits where a recipe does not say."""
 
-def open_training_data(
-    data: Data, *, seed: int, split_file: Path | None = None
-) -> dict[str, Records]:
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run trains on and is chosen by.
+
+    Args:
+        records: under ``train`` and ``val``; under ``test`` too where a table was divided.
+        divided: what was divided here, not by the source, in words; empty if nothing was.
+    """
+
+    records: dict[str, Records]
+    divided: str = ""
+
+
+def open_training_data(data: Data, *, seed: int, split_file: Path | None = None) -> TrainingData:
     """Read what training needs, dividing what the source leaves undivided.
 
     A source without a validation split gives up a share of its training images; a table without
@@ -30,41 +43,29 @@ def open_training_data(
         split_file: the division of an earlier start of the same run, which is then used again.
 
     Returns:
-        Records under ``train`` and ``val``, and under ``test`` if this function made that split.
+        The splits, and what was divided.
 
     Raises:
         ConfigError: if the source or an option is unknown.
-        DataError: if it cannot be read, or the splits do not fit each other.
+        DataError: if it cannot be read, a split that is named does not exist, the splits do not
+            fit each other, or the images are not those of the earlier division.
     """
     opened = open_source(data, (data.train, data.validation))
     if data.shared_groups == "stop":
         _check_groups(data, opened)
-    if "all" in opened:
-        whole = opened["all"]
-        if split_file is not None and split_file.is_file():
-            saved = read_split_table(split_file)
-            strangers = [one for one in whole.ids if one not in saved]
-            if strangers or len(saved) != len(whole):
-                raise DataError(
-                    f"{data.source} does not list the images that {split_file} divides; first "
-                    f"unknown: {strangers[0] if strangers else 'none, but some are missing'}. "
-                    "Start a new run for new data, or measure on its split all."
-                )
-            division = [saved[one] for one in whole.ids]
-        else:
-            division = [
-                str(one) for one in stratified_split(whole.targets, groups=whole.groups, seed=seed)
-            ]
-        return divide(whole, division)
+    # a table is read whole, so it is known already whether the split for the report is there
+    is_table = Path(data.source).suffix.lower() in TABLES
+    if is_table and "all" not in opened and data.test not in (DEFAULT.test, *opened):
+        raise _no_split(data, "test", data.test, opened)
+    if "all" in opened and data.train != "all":
+        return _in_three(data, opened["all"], seed, split_file)
     if data.train not in opened:
-        raise DataError(
-            f"{data.source} has no split {data.train!r}; {nearest(data.train, opened)} "
-            "Name it in data.train."
-        )
+        raise _no_split(data, "train", data.train, opened)
     train = opened[data.train]
     if data.validation is None or data.validation not in opened:
-        train, validation = hold_out(train, data.validation_fraction, seed=seed)
-        return {"train": train, "val": validation}
+        if data.validation not in (None, DEFAULT.validation):
+            raise _no_split(data, "validation", data.validation, opened)
+        return _with_held_out(data, train, seed, split_file)
     validation = opened[data.validation]
     if train.classes != validation.classes:
         raise DataError(
@@ -72,7 +73,72 @@ def open_training_data(
             f"{', '.join(train.classes)}; {data.validation} has {', '.join(validation.classes)}. "
             "Give every split the same classes in the same order."
         )
-    return {"train": train, "val": validation}
+    return TrainingData({"train": train, "val": validation})
+
+
+def _in_three(data: Data, whole: Records, seed: int, split_file: Path | None) -> TrainingData:
+    """Divide a table that has no splits."""
+    named = {"train": data.train, "validation": data.validation, "test": data.test}
+    for key, name in named.items():
+        if name not in (None, getattr(DEFAULT, key)):
+            raise _no_split(data, key, name, SPLITS)
+    names = _saved(data, whole, split_file)
+    if names is None:
+        names = stratified_split(whole.targets, groups=whole.groups, seed=seed).tolist()
+    records = divide(whole, names)
+    counts = ", ".join(f"{len(part)} {name}" for name, part in records.items())
+    return TrainingData(records, f"{data.source} has no splits and is divided: {counts}")
+
+
+def _with_held_out(data: Data, train: Records, seed: int, split_file: Path | None) -> TrainingData:
+    """Hold a share of the training images out for validation."""
+    names = _saved(data, train, split_file)
+    if names is None:
+        rest, validation = hold_out(train, data.validation_fraction, seed=seed)
+        records = {"train": rest, "val": validation}
+    else:
+        records = divide(train, names)
+    missing = "" if data.validation is None else ", as there is no validation split"
+    return TrainingData(
+        records,
+        f"{len(records['val'])} of {len(train)} images of {data.train!r} are held out for "
+        f"validation{missing}",
+    )
+
+
+def _saved(data: Data, records: Records, split_file: Path | None) -> list[str] | None:
+    """Return the split of each image that was saved, if there is a division of these images."""
+    if split_file is None or not split_file.is_file():
+        return None
+    saved = read_split_table(split_file)
+    strangers = [name for name in records.ids if name not in saved]
+    missing = sorted(saved.keys() - set(records.ids))
+    if strangers or missing:
+        changes = [
+            f"{len(names)} {what}, first {names[0]}"
+            for what, names in (("are new", strangers), ("are gone", missing))
+            if names
+        ]
+        raise DataError(
+            f"the images of {data.source} are not those that {split_file} divides: "
+            f"{'; '.join(changes)}. Start a new run for new data, or measure on a split of the "
+            "source that the run did not divide."
+        )
+    empty = {"train", "val"} - set(saved.values())
+    if empty:
+        raise DataError(
+            f"{split_file} names no image of {' and '.join(sorted(empty))}; copy the run again."
+        )
+    return [saved[name] for name in records.ids]
+
+
+def _no_split(data: Data, key: str, name: str, known: Iterable[str]) -> DataError:
+    """Return the error about a split that is named and does not exist."""
+    held_out = ", or null to hold out a share of train" if key == "validation" else ""
+    return DataError(
+        f"{data.source} has no split {name!r}; {nearest(name, known)} Name it in "
+        f"data.{key}{held_out}."
+    )
 
 
 def _check_groups(data: Data, opened: Mapping[str, Records]) -> None:

@@ -21,8 +21,8 @@ class Data(Settings):
     train: str = "train"
     """Name of the split to train on."""
     validation: str | None = "val"
-    """Name of the split that chooses the checkpoint; null, or a split that the source lacks: a
-    share of train is held out."""
+    """Name of the split that chooses the checkpoint; null, or the default where the source has no
+    such split: a share of train is held out."""
     test: str = "test"
     """Name of the split that is reported on."""
     validation_fraction: float = Field(0.15, gt=0, lt=1)

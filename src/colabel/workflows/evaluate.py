@@ -104,16 +104,15 @@ def evaluate(
 
 
 def _records_of(config: Config, folder: Path, split: str) -> Records:
-    """Return a split of the source; validation, and a made division, as training had them."""
+    """Return a split of the source; what training saw and what chose are as training had them."""
     division = folder / runs.SPLIT
-    if split == "val":
-        return open_training_data(config.data, seed=config.training.seed, split_file=division)[
-            "val"
-        ]
     name = config.data.test if split == "test" else split
-    opened = open_source(config.data, (name,))
-    if "all" in opened and name != "all" and division.is_file():
-        opened = open_training_data(config.data, seed=config.training.seed, split_file=division)
+    as_trained = split in ("train", "val")
+    opened = {} if as_trained else open_source(config.data, (name,))
+    if as_trained or ("all" in opened and name != "all" and division.is_file()):
+        opened = open_training_data(
+            config.data, seed=config.training.seed, split_file=division
+        ).records
     if name not in opened:
         raise DataError(f"{config.data.source} has no split {name!r}; {nearest(name, opened)}")
     return opened[name]

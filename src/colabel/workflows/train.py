@@ -127,7 +127,10 @@ def _train(
     main = accelerator.is_main_process
     seed = config.training.seed
     division = folder / runs.SPLIT if resume else None
-    records = open_training_data(config.data, seed=seed, split_file=division)
+    opened = open_training_data(config.data, seed=seed, split_file=division)
+    records = opened.records
+    if main and display is not None and opened.divided:
+        display.note(opened.divided)
     start = without_weights(folder, config) if resume else config
     model = build_model(start, len(records["train"].classes))
     stages = build_stages(model, config)
@@ -153,7 +156,8 @@ def _train(
     if main and not resume:
         text = config.to_yaml().encode()
         replace_file(folder / runs.CONFIG, lambda file: file.write(text))
-        _keep_split(folder, records)
+        if opened.divided:
+            _keep_split(folder, records)
         write_data(folder, seen)
     accelerator.wait_for_everyone()
 
@@ -276,9 +280,8 @@ def _describe(config: Config, records: Records, record: Mapping[str, Any]) -> De
 
 
 def _keep_split(folder: Path, records: Mapping[str, Records]) -> None:
-    """Save a division that was made for the user, where all of a table was divided."""
-    if "test" in records:
-        rows = [(one, split) for split, part in records.items() for one in part.ids]
-        write_split_table(
-            folder / runs.SPLIT, [one for one, _ in rows], [split for _, split in rows]
-        )
+    """Save a division that was made here, to be used again."""
+    rows = [(name, split) for split, part in records.items() for name in part.ids]
+    write_split_table(
+        folder / runs.SPLIT, [name for name, _ in rows], [split for _, split in rows]
+    )
