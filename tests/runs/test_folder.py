@@ -26,7 +26,8 @@ from colabel.runs.description import DescribedEncoder, Description, Selection
 DESCRIPTION = Description(
     colabel="1.2.3",
     classes=("cat", "Zähne"),
-    method={"name": "asl"},
+    method="asl",
+    head={"name": "linear"},
     encoder=DescribedEncoder(name="resnet18"),
     image_size=64,
     thresholds=(0.5, 0.25),
@@ -307,8 +308,8 @@ def test_a_folder_without_a_model_is_named(tmp_path):
     ("change", "message"),
     [
         ("{", "not valid JSON"),
-        ("[1, 2]", "has format None, this version of colabel reads 1"),
-        ({"format": 2}, "has format 2"),
+        ("[1, 2]", "has format None, this version of colabel reads 2"),
+        ({"format": 1}, "has format 1"),
         ({"classes": None}, "model.json: classes: "),
         ({"flavour": "sweet"}, "model.json: flavour: "),
         ({"image_size": "large"}, "model.json: image_size: "),

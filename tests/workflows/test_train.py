@@ -101,15 +101,14 @@ def test_changes_of_a_configuration_count(home, tmp_path, monkeypatch):
         trained = colabel.train(
             config,
             data=str(home / "labels.csv"),
-            changes=["training.epochs=1", "method.temperature=0.25"],
+            changes=["training.epochs=1", "terms.contrastive.temperature=0.25"],
             name=name,
             cpu=True,
         )
         assert trained.folder.name == folder
         assert [epoch["epoch"] for epoch in trained.history.epochs] == [1]
         written = load_config(trained.folder / "config.yaml")
-        assert (written.training.epochs, written.method.temperature) == (1, 0.25)
-        assert json.loads((trained.folder / "model.json").read_text())["method"]["temperature"]
+        assert (written.training.epochs, written.terms["contrastive"].temperature) == (1, 0.25)
     assert config.training.epochs == 2
     with pytest.raises(ConfigError, match=r"unknown key 'training.epoch'; did you mean 'epochs'"):
         colabel.train(config, changes=["training.epoch=1"], cpu=True)

@@ -12,6 +12,7 @@ from colabel.data import Records
 from colabel.errors import ConfigError, DataError, RunError
 from colabel.files import replace_file
 from colabel.runs.folder import CONFIG, DATA, LAST, STATE, WEIGHTS
+from colabel.settings.flat import differences
 
 FREE_TO_CHANGE = (
     "data.source", "data.options.images", "data.options.splits", "data.verify", "data.cache_mb",
@@ -73,13 +74,13 @@ def changed_settings(folder: Path, config: Config) -> list[str]:
     Returns:
         A clause for each setting, with both values.
     """
-    before, now = (
-        _flat(settings.model_dump(mode="json")) for settings in (read_settings(folder), config)
+    changed = differences(
+        read_settings(folder).model_dump(mode="json"), config.model_dump(mode="json")
     )
     return [
-        f"{key} was {json.dumps(before.get(key))}, is {json.dumps(now.get(key))}"
-        for key in sorted({*before, *now})
-        if before.get(key) != now.get(key) and not _is_free(key)
+        f"{key} was {json.dumps(before)}, is {json.dumps(now)}"
+        for key, (before, now) in changed.items()
+        if not _is_free(key) and not (before in (None, {}) and now in (None, {}))
     ]
 
 
@@ -147,14 +148,3 @@ def _facts(records: Mapping[str, Records]) -> dict[str, dict[str, Any]]:
         split: {"images": len(part), "fingerprint": part.fingerprint()}
         for split, part in records.items()
     }
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat
