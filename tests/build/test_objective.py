@@ -197,9 +197,7 @@ def test_every_setting_of_kmcl_reaches_its_loss(head, terms):
     targets = sparse_targets(ROWS, CLASSES, density=0.5)
     values = values_of(build_objective(stage.terms, stage.head), output, targets)
     assert values == pytest.approx(kmcl_terms(output, targets, stage), rel=1e-6)
-    usual = values_of(
-        build_objective(stage_of("kmcl").terms, stage.head), output, targets
-    )
+    usual = values_of(build_objective(stage_of("kmcl").terms, stage.head), output, targets)
     changed = {name for name in values if values[name] != pytest.approx(usual[name], rel=1e-6)}
     assert changed == set(terms)
 
@@ -304,9 +302,7 @@ def test_detached_features_get_no_gradient_from_the_likelihood(detach):
     likelihood, _ = build_objective(stage.terms, stage.head).terms
     loss = likelihood(output, targets)
     loss.backward()
-    assert loss.item() == pytest.approx(
-        expected_terms(output, targets, stage.terms)["likelihood"]
-    )
+    assert loss.item() == pytest.approx(expected_terms(output, targets, stage.terms)["likelihood"])
     if detach:
         assert output.features.grad is None
     else:
@@ -454,8 +450,7 @@ def test_a_model_that_does_not_give_what_a_term_needs_is_refused(method):
 
 def test_an_objective_without_weight_is_refused():
     terms = {
-        name: term.model_copy(update={"weight": 0})
-        for name, term in METHODS["kmcl"].terms.items()
+        name: term.model_copy(update={"weight": 0}) for name, term in METHODS["kmcl"].terms.items()
     }
     with pytest.raises(ConfigError, match="at least one term"):
         build_objective(terms, METHODS["kmcl"].head)

@@ -79,4 +79,6 @@ def test_confident_mistakes_stay_finite():
 
 def test_the_module_is_the_function():
     logits, targets = batch(8)
-    assert torch.equal(BinaryCrossEntropyLoss()(logits, targets), binary_cross_entropy(logits, targets))
+    assert torch.equal(
+        BinaryCrossEntropyLoss()(logits, targets), binary_cross_entropy(logits, targets)
+    )

@@ -30,7 +30,9 @@ def test_the_heads_learning_rate_is_a_number_or_a_multiple(given, kept, rate):
     ["fast", "x", "x0", "x-1", "10x", "xx2", "xnan", "xinf", 0, -1, True, None, float("nan")],
 )
 def test_other_rates_of_the_head_are_refused(given):
-    expected = f"expected a positive number, or a multiple of learning_rate such as x10, got {given!r}"
+    expected = (
+        f"expected a positive number, or a multiple of learning_rate such as x10, got {given!r}"
+    )
     with pytest.raises(ValidationError) as caught:
         Training(head_learning_rate=given)
     assert expected in str(caught.value)

@@ -242,3 +242,45 @@ def test_arguments_are_expanded(tree, arguments, found):
 def test_an_argument_that_leads_nowhere_is_named(tree, argument):
     with pytest.raises(DataError, match="leads to no image: expected a file"):
         find_pictures(["b.png", argument])
+
+
+# --- a run that is loaded
+
+
+@pytest.fixture
+def copied_run(tiny_run, tmp_path):
+    """A copy of a run's model that a test may spoil."""
+    for name in ("model.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((tiny_run / name).read_bytes())
+    return tmp_path
+
+
+def change_description(folder, change):
+    path = folder / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+
+
+def test_a_run_is_loaded_in_evaluation_mode(tiny_run):
+    predictor = load_predictor(tiny_run)
+    assert predictor.classes == CLASSES
+    assert not any(module.training for module in predictor.model.modules())
+
+
+def test_weights_of_another_number_of_classes_are_refused(copied_run):
+    change_description(copied_run, {"classes": ["cat", "dog"], "thresholds": [0.5, 0.5]})
+    with pytest.raises(
+        RunError, match=r"head.readout.weight_layer.bias: \(3,\) in the file, \(2,\) in"
+    ):
+        load_predictor(copied_run)
+
+
+def test_a_description_of_an_unknown_head_is_refused(copied_run):
+    change_description(copied_run, {"head": {"name": "later"}})
+    with pytest.raises(RunError, match=r"model.json: head: .*'later'"):
+        load_predictor(copied_run)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:77", ""])
+def test_a_device_that_cannot_be_used_is_named(tiny_run, device):
+    with pytest.raises(ConfigError, match=f"the device '{device}' cannot be used: .*Expected cpu"):
+        load_predictor(tiny_run, device)
