@@ -71,7 +71,7 @@ def test_a_model_without_the_state_that_made_it_is_not_trained_over(folder):
 
 
 def test_settings_of_another_method_have_no_value(folder):
-    with pytest.raises(ConfigError, match=r"method\.covariance was \"isotropic\", is null"):
+    with pytest.raises(ConfigError, match=r"head\.covariance was \"isotropic\", is null"):
         check_settings(folder, check_config({"method": {"name": "bce"}}))
 
 

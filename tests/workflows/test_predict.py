@@ -1,18 +1,21 @@
 import itertools
+import json
 
 import numpy as np
 import pytest
+import tiny_runs
 import torch
 from fakes import messy_images, write_image
 from PIL import Image
 from torch import nn
 
 from colabel.data.transforms import squash_pixels
-from colabel.errors import DataError, ImageError
+from colabel.errors import ConfigError, DataError, ImageError, RunError
 from colabel.mixtures import GaussianMixture
-from colabel.models import Classifier
+from colabel.models import Classifier, Head
 from colabel.runs.description import Description, Selection
-from colabel.workflows.predict import Failure, Predictor, find_pictures
+from colabel.settings import LinearSettings
+from colabel.workflows.predict import Failure, Predictor, find_pictures, load_predictor
 
 SIZE = 8
 CLASSES = ("red", "green", "blue")
@@ -56,18 +59,19 @@ class Count(nn.Module):
         return 8 * features - 4
 
 
-def predictor_with(head):
+def predictor_with(readout):
     description = Description(
         colabel="1.2.3",
         classes=CLASSES,
-        method={},
+        method="any",
+        head=LinearSettings(),
         encoder={},
         image_size=SIZE,
         thresholds=THRESHOLDS,
         data={},
         selection=Selection(stage="kmcl", epoch=1, metric="mAP", value=0.5),
     )
-    return Predictor(Classifier(MeanColour(), head), description, torch.device("cpu"))
+    return Predictor(Classifier(MeanColour(), Head(readout)), description, torch.device("cpu"))
 
 
 @pytest.fixture
@@ -151,7 +155,7 @@ def test_the_batch_size_changes_nothing_but_the_batches(predictor):
         assert list(a.probabilities.values()) == pytest.approx(
             list(b.probabilities.values()), abs=1e-6
         )
-    assert predictor.model.head.sizes == [1] * 7 + [3, 3, 1]
+    assert predictor.model.head.readout.sizes == [1] * 7 + [3, 3, 1]
 
 
 @pytest.fixture
@@ -262,7 +266,7 @@ def change_description(folder, change):
 
 def test_a_run_is_loaded_in_evaluation_mode(tiny_run):
     predictor = load_predictor(tiny_run)
-    assert predictor.classes == CLASSES
+    assert predictor.classes == tiny_runs.CLASSES
     assert not any(module.training for module in predictor.model.modules())
 
 
