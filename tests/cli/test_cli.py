@@ -309,7 +309,7 @@ def test_an_error_is_one_line_however_long_and_no_trace(capsys):
         ),
         (
             ["cost", "resnet50", "--classes", "3", "--head", "kernel"],
-            "there is no head 'kernel'; expected one of: kernel_mixture, linear, mixture_density",
+            "there is no head 'kernel'; did you mean 'kernel_mixture'?",
         ),
         (
             ["cost", "resnet50", "--classes", "3", "--head", "linear", "--covariance", "diagonal"],

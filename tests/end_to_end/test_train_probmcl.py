@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from stopping import Stopping
 from tiny_runs import (
     CLASSES,
     ENVIRONMENT,
@@ -166,31 +167,6 @@ def test_it_is_measured_elsewhere_too(whole, home):
 
 
 # --- interruption
-
-
-class Stopping:
-    """A display that presses Ctrl-C at a step, once or twice."""
-
-    def __init__(self, at, times=1):
-        self.at, self.times, self.steps, self.notes = at, times, 0, []
-
-    def start_stage(self, stage, *, step, steps):
-        pass
-
-    def show_step(self, _):
-        self.steps += 1
-        if self.steps == self.at:
-            for _ in range(self.times):
-                signal.raise_signal(signal.SIGINT)
-
-    def show_epoch(self, stage, record):
-        pass
-
-    def note(self, text):
-        self.notes.append(text)
-
-    def close(self):
-        pass
 
 
 @pytest.mark.parametrize(
