@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,7 @@ def commands():
                 if "train" in words:
                     recipe = words[words.index("train") + 1].replace("$method", "kmcl")
                 changes = [
-                    word.replace("$seed", "0")
-                    for flag, word in zip(words, words[1:], strict=False)
-                    if flag == "--set"
+                    word.replace("$seed", "0") for flag, word in pairwise(words) if flag == "--set"
                 ]
                 if recipe is not None and ("train" in words or changes):
                     found.append((page.name, recipe, changes))

@@ -227,7 +227,13 @@ def contents(folder):
             "started with other settings: training.epochs was 1, is 2. Resume it with the recipe",
         ),
         (
-            ("--resume", "--set", "training.epochs=1", "--set", "terms.contrastive.temperature=0.1"),
+            (
+                "--resume",
+                "--set",
+                "training.epochs=1",
+                "--set",
+                "terms.contrastive.temperature=0.1",
+            ),
             "terms.contrastive.temperature was 0.2, is 0.1",
         ),
     ],

@@ -142,7 +142,7 @@ class Watching(Stopping):
         super().__init__(0)
         self.seen = []
 
-    def start_stage(self, stage, *, step, steps):
+    def start_stage(self, stage, **_):
         state = stage.model.state_dict()
         self.seen.append({name: tensor.clone() for name, tensor in state.items()})
 

@@ -113,7 +113,10 @@ def test_every_value_is_trained_with_every_seed_one_seed_after_the_other(finishe
     ]
     for folder, temperature, seed in (("0.2-0", 0.2, 0), ("1-1", 1.0, 1)):
         config = load_config(ablated.folder / folder / "config.yaml")
-        assert (config.terms["contrastive"].temperature, config.training.seed) == (temperature, seed)
+        assert (config.terms["contrastive"].temperature, config.training.seed) == (
+            temperature,
+            seed,
+        )
         assert config.training.batch_size == 9
     assert not ablated.interrupted
     assert ablated.problems == ()
@@ -166,7 +169,9 @@ def test_more_values_and_seeds_join_those_that_there_are(copied, monkeypatch):
     seen = []
 
     def train(config, **options):
-        seen.append((config.terms["contrastive"].temperature, config.training.seed, options["resume"]))
+        seen.append(
+            (config.terms["contrastive"].temperature, config.training.seed, options["resume"])
+        )
         raise NonFiniteLossError("diverged")
 
     monkeypatch.setattr(ablation_run, "train", train)
@@ -301,7 +306,10 @@ def test_what_cannot_be_run_is_told_before_the_first_training(home, monkeypatch,
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("terms.contrastive.temperature=3", "the ablation sets terms.contrastive.temperature itself"),
+        (
+            "terms.contrastive.temperature=3",
+            "the ablation sets terms.contrastive.temperature itself",
+        ),
         ("training.seed=3", "the ablation sets training.seed itself"),
         ("training.epoch=3", "did you mean 'epochs'"),
     ],
@@ -339,7 +347,7 @@ def test_another_ablation_needs_another_folder(copied, monkeypatch):
     monkeypatch.setattr(ablation_run, "train", never)
     write_ablation(copied, key="terms.contrastive.weight", values=[3], published=...)
     with pytest.raises(
-        RunError, match=r"holds an ablation of method\.temperature, this one is of"
+        RunError, match=r"holds an ablation of terms\.contrastive\.temperature, this one is of"
     ):
         start(copied)
 

@@ -132,8 +132,10 @@ def _merge(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
         default = defaults.get(key)
         if isinstance(default, Mapping) and value is None:
             del merged[key]
+        elif isinstance(default, Mapping) and _same_kind(default, value):
+            merged[key] = _merge(default, value)
         else:
-            merged[key] = _merge(default, value) if _same_kind(default, value) else value
+            merged[key] = value
     return merged
 
 
