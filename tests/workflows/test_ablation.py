@@ -272,7 +272,10 @@ def test_a_run_that_diverges_is_told_and_the_others_go_on(home):
     [
         ({"key": "terms.contrastive.temperatur"}, "did you mean 'temperature'"),
         ({"values": [0.2, -1], "published": ...}, r"value -1 of (?s:.*)got -1"),
-        ({"values": [0.2, "warm"], "published": ...}, "value warm of terms.contrastive.temperature"),
+        (
+            {"values": [0.2, "warm"], "published": ...},
+            "value warm of terms.contrastive.temperature",
+        ),
         ({"values": [0.2, 1, 1.0]}, "value 1 of terms.contrastive.temperature is listed twice"),
         ({"values": []}, "values: "),
         ({"values": [{"a": 1}], "published": ...}, "values: expected numbers, words"),
