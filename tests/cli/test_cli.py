@@ -109,6 +109,27 @@ def test_cost_is_a_table_or_json(capsys):
     assert command(*arguments, "--json", "--covariance", "linear") == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["parameters"] == 99196 + 257 * 3
+    assert answer["head_parameters"] == 257 * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), 9 * 257),
+        (("--head", "kernel_mixture"), 9 * 257),
+        (("--head", "kernel_mixture", "--covariance", "diagonal"), (6 * 256 + 3) * 257),
+        (("--head", "linear"), 3 * 257),
+        (("--head", "linear", "--covariance", "linear"), 3 * 257),
+        (("--head", "mixture_density"), 257 * 2048 + 2049 * 128 + 9 * 129),
+    ],
+)
+def test_the_cost_of_a_head_is_counted_apart(capsys, options, expected):
+    """Weights, means and variances of three labels on 256 features; two hidden layers before."""
+    arguments = ("cost", "test_efficientnet", "--classes", 3, "--image-size", 64, "--json")
+    assert command(*arguments, *options) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["head_parameters"] == expected
+    assert answer["parameters"] == 99196 + expected
 
 
 def test_the_cost_of_a_run_needs_no_options(run, capsys):
@@ -281,6 +302,18 @@ def test_an_error_is_one_line_however_long_and_no_trace(capsys):
         (
             ["cost", "RUN", "--classes", "3", "--covariance", "linear"],
             "leave out --classes 3 and --covariance linear.",
+        ),
+        (
+            ["cost", "RUN", "--head", "linear"],
+            "says itself what its model is; leave out --head linear.",
+        ),
+        (
+            ["cost", "resnet50", "--classes", "3", "--head", "kernel"],
+            "there is no head 'kernel'; did you mean 'kernel_mixture'?",
+        ),
+        (
+            ["cost", "resnet50", "--classes", "3", "--head", "linear", "--covariance", "diagonal"],
+            "the head linear has no covariance; leave out --covariance diagonal.",
         ),
         (["check", "nowhere.csv"], "nowhere.csv: no such file"),
     ],

@@ -70,7 +70,7 @@ def test_the_folder_is_good_before_it_is_spoilt(folder):
         ("training.batch_size=1", "leaves a part of one image, which batch normalisation cannot"),
         ("training.accumulation=2", "set accumulation to 1"),
         (
-            "method.weights={classification: 0, contrastive: 0, reconstruction: 0}",
+            "terms={classification: {weight: 0}, contrastive: null, reconstruction: {weight: 0}}",
             "at least one term",
         ),
     ],
@@ -227,8 +227,14 @@ def contents(folder):
             "started with other settings: training.epochs was 1, is 2. Resume it with the recipe",
         ),
         (
-            ("--resume", "--set", "training.epochs=1", "--set", "method.temperature=0.1"),
-            "method.temperature was 0.2, is 0.1",
+            (
+                "--resume",
+                "--set",
+                "training.epochs=1",
+                "--set",
+                "terms.contrastive.temperature=0.1",
+            ),
+            "terms.contrastive.temperature was 0.2, is 0.1",
         ),
     ],
 )

@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from stopping import Stopping
 from tiny_runs import (
     CLASSES,
     ENVIRONMENT,
@@ -21,6 +22,7 @@ from tiny_runs import (
 )
 
 import colabel
+from colabel.config import load_config
 from colabel.runs.predictions import Predictions
 
 pytestmark = pytest.mark.slow
@@ -28,9 +30,8 @@ pytestmark = pytest.mark.slow
 METHOD = """\
 method:
   name: probmcl
-  hidden: [16, 8]
-  feature_length: 8
   classification: {epochs: 3, learning_rate: 1.0e-2}
+head: {hidden: [16, 8], feature_length: 8}
 """
 STAGES = [("contrastive", 1), ("contrastive", 2)] + [("classification", n) for n in (1, 2, 3)]
 STEPS = 3  # of an epoch
@@ -110,23 +111,27 @@ def test_both_stages_run_and_the_second_is_validated(whole, augmented):
         assert 0 < line["score"] <= 1
     first = lines_of(whole[augmented], "step")[0]
     assert {"similarity_positive", "similarity_negative"} < first["diagnostics"].keys()
-    assert epochs[0]["learning_rate"] <= 1e-3
-    assert max(line["learning_rate"] for line in lines_of(whole[augmented])) > 1e-3
+    lines = [line for line in lines_of(whole[augmented]) if line["kind"] == "step"]
+    for stage, highest in (("contrastive", 1e-3), ("classification", 1e-2)):
+        rates = [line["learning_rates"] for line in lines if line["stage"] == stage]
+        assert highest / 10 < max(rate["head"] for rate in rates) <= highest * (1 + 1e-9)
+        assert all(("encoder" in rate) == (stage == "contrastive") for rate in rates)
 
 
 @AUGMENTED
 def test_the_model_is_described_and_holds_no_mixture_density_network(whole, augmented):
     folder = whole[augmented]
     description = json.loads((folder / "model.json").read_text())
-    assert description["method"]["name"] == "probmcl"
-    assert description["method"]["classification"]["augmented"] is augmented
+    assert (description["method"], description["head"]["name"]) == ("probmcl", "linear")
+    config = load_config(folder / "config.yaml")
+    assert config.method.classification.augmented is augmented
     assert description["selection"]["stage"] == "classification"
     best = max(lines_of(folder, "epoch")[2:], key=lambda line: line["score"])
     assert description["selection"]["epoch"] == best["epoch"]
     names = load_file(folder / "model.safetensors")
     assert {name for name in names if not name.startswith("encoder.")} == {
-        "head.weight_layer.weight",
-        "head.weight_layer.bias",
+        "head.readout.weight_layer.weight",
+        "head.readout.weight_layer.bias",
     }
     # features that were kept and pixels that are encoded again give the same validation
     metrics = json.loads((folder / "metrics-val.json").read_text())
@@ -162,31 +167,6 @@ def test_it_is_measured_elsewhere_too(whole, home):
 
 
 # --- interruption
-
-
-class Stopping:
-    """A display that presses Ctrl-C at a step, once or twice."""
-
-    def __init__(self, at, times=1):
-        self.at, self.times, self.steps, self.notes = at, times, 0, []
-
-    def start_stage(self, stage, *, step, steps):
-        pass
-
-    def show_step(self, _):
-        self.steps += 1
-        if self.steps == self.at:
-            for _ in range(self.times):
-                signal.raise_signal(signal.SIGINT)
-
-    def show_epoch(self, stage, record):
-        pass
-
-    def note(self, text):
-        self.notes.append(text)
-
-    def close(self):
-        pass
 
 
 @pytest.mark.parametrize(

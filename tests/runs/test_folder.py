@@ -22,12 +22,13 @@ from torch import nn
 from colabel import runs
 from colabel.errors import RunError
 from colabel.runs.description import DescribedEncoder, Description, Selection
+from colabel.settings import LinearSettings
 
 DESCRIPTION = Description(
     colabel="1.2.3",
     classes=("cat", "Zähne"),
     method="asl",
-    head={"name": "linear"},
+    head=LinearSettings(feature_length=8),
     encoder=DescribedEncoder(name="resnet18"),
     image_size=64,
     thresholds=(0.5, 0.25),
@@ -310,6 +311,8 @@ def test_a_folder_without_a_model_is_named(tmp_path):
         ("{", "not valid JSON"),
         ("[1, 2]", "has format None, this version of colabel reads 2"),
         ({"format": 1}, "has format 1"),
+        ({"format": 3}, "has format 3"),
+        ({"head": {"name": "later"}}, "model.json: head: "),
         ({"classes": None}, "model.json: classes: "),
         ({"flavour": "sweet"}, "model.json: flavour: "),
         ({"image_size": "large"}, "model.json: image_size: "),

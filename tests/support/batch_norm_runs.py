@@ -13,6 +13,7 @@ from pictures import some_records
 from safetensors.torch import save_file
 from timm.layers import BatchNormAct2d
 from torch import distributed, nn
+from torch.utils.data import default_collate
 from training_runs import BATCH, CLASSES, SIZE, WIDTH, Run, SmallEncoder, small_stage
 from training_runs import kernel_objective as kernels
 from training_runs import square_objective as square
@@ -20,17 +21,23 @@ from training_runs import square_objective as square
 from colabel.data.dataset import EvaluationImages
 from colabel.data.encoded import EncodedImages
 from colabel.data.loader import evaluation_loader, training_loader
-from colabel.models import Classifier, KernelMixtureHead, LinearHead
+from colabel.models import Classifier, Features, Head, KernelMixtureHead, LinearHead
 from colabel.training import collect_features, collect_logits, gather_with_gradient
 from colabel.training.batch_norm import synchronise_batch_norm
+
+
+def features_of(samples):
+    """Return a batch whose images are encoded already."""
+    values, targets, indices = default_collate(samples)
+    return Features(values), targets, indices
 
 
 class TwoStages(Run):
     """A run whose second stage learns from collected features."""
 
     def __init__(self, folder, encoder, *, interrupted=False, **settings):
-        first = Classifier(encoder, KernelMixtureHead(WIDTH, CLASSES))
-        second = Classifier(encoder, LinearHead(WIDTH, CLASSES))
+        first = Classifier(encoder, Head(KernelMixtureHead(WIDTH, CLASSES)))
+        second = Classifier(encoder, Head(LinearHead(WIDTH, CLASSES)))
         common = {"epochs": 2, "learning_rate": 1e-2}
         super().__init__(
             folder,
@@ -60,7 +67,7 @@ class TwoStages(Run):
             self.found[f"between.{name}"] = buffer.clone()
         self.found["features"] = collect_features(stage.encoder, self.images(), self.accelerator)
         encoded = EncodedImages(self.found["features"], self.records)
-        return training_loader(encoded, batch_size=self.batch, seed=5)
+        return training_loader(encoded, batch_size=self.batch, seed=5, collate=features_of)
 
 
 def trained(folder, name, *, interrupted=False, **settings):
@@ -155,7 +162,7 @@ def collected(folder):
     """Collect from a model whose statistics differ by process."""
     run = Run(folder / "unused")
     torch.manual_seed(0)
-    model = Classifier(SmallEncoder(dropout=0.0), LinearHead(WIDTH, CLASSES))
+    model = Classifier(SmallEncoder(dropout=0.0), Head(LinearHead(WIDTH, CLASSES)))
     images = evaluation_loader(
         EvaluationImages(some_records(7, width=SIZE, height=SIZE), size=SIZE), batch_size=4
     )

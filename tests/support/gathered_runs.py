@@ -18,16 +18,22 @@ from training_runs import (
     square_objective,
 )
 
+from colabel.build.model import mixture_density
+from colabel.build.objective import build_objective
 from colabel.data.dataset import EvaluationImages
 from colabel.data.loader import evaluation_loader
-from colabel.methods.probmcl import ProbMCL, contrastive_model, contrastive_objective
-from colabel.models import Classifier, KernelMixtureHead, LinearHead
+from colabel.models import Classifier, EncoderPooling, Head, KernelMixtureHead, LinearHead
+from colabel.settings import MixtureContrastiveTerm, MixtureDensitySettings, MixtureLikelihoodTerm
 from colabel.training import collect_features, collect_logits, gather_output, make_accelerator
-from colabel.training.optimiser import build_optimiser
+from colabel.training.optimiser import ParameterGroup, build_optimiser
 from colabel.training.step import compute_gradients
 
 ROWS = 8
-PROBMCL = ProbMCL(hidden=(7, 6), feature_length=400, threshold=0.3)
+DENSITIES = MixtureDensitySettings(hidden=(7, 6), feature_length=400)
+TERMS = {
+    "likelihood": MixtureLikelihoodTerm(weight=1.0),
+    "contrastive": MixtureContrastiveTerm(weight=0.3, threshold=0.3),
+}
 
 
 def batch(accelerator):
@@ -44,18 +50,18 @@ def model_with(head_name):
     torch.manual_seed(0)
     encoder = SmallEncoder(normalise=False, dropout=0.0)
     if head_name == "densities":
-        return contrastive_model(encoder, WIDTH, CLASSES, PROBMCL)
-    head = (
+        return Classifier(encoder, mixture_density(DENSITIES, EncoderPooling(), WIDTH, CLASSES))
+    readout = (
         LinearHead(WIDTH, CLASSES)
         if head_name == "linear"
         else KernelMixtureHead(WIDTH, CLASSES, covariance=head_name)
     )
-    return Classifier(encoder, head)
+    return Classifier(encoder, Head(readout))
 
 
 def objective_of(case):
     if case == "densities":
-        return contrastive_objective(PROBMCL)
+        return build_objective(TERMS, DENSITIES)
     return square_objective("mean") if case in ("linear", "pieces") else kernel_objective()
 
 
@@ -63,7 +69,7 @@ def gradients(accelerator, case):
     """Return losses and gradients of one step."""
     model = model_with("linear" if case == "pieces" else case)
     optimiser = accelerator.prepare_optimizer(
-        build_optimiser(model, learning_rate=0.1, weight_decay=0)
+        build_optimiser([ParameterGroup("model", (model,), 0.1)], weight_decay=0)
     )
     losses = compute_gradients(
         accelerator.prepare_model(model),

@@ -7,14 +7,21 @@ from density_cases import OVERLAPS, contrastive_loop, densities, likelihood_loop
 from mixture_cases import sparse_targets
 from reference import probmcl_losses as paper
 
-from colabel.methods.probmcl import ProbMCL
+from colabel.config import check_config
 from colabel.models import Output
 
 WIDTH, CLASSES, ROWS = 5, 3, 8
 
 
-def settings_of(**values):
-    return ProbMCL.model_validate({"hidden": (7, 6)} | values)
+def config_of(*, head=(), terms=(), classification=()):
+    """A recipe of ProbMCL whose network is small, with some values changed."""
+    return check_config(
+        {
+            "method": {"name": "probmcl", "classification": dict(classification)},
+            "head": {"hidden": (7, 6)} | dict(head),
+            "terms": dict(terms),
+        }
+    )
 
 
 def batch(rows=ROWS, seed=0):
@@ -27,11 +34,15 @@ def batch(rows=ROWS, seed=0):
     return Output(features, None, made), targets.repeat_interleave(2, dim=0), leaves
 
 
-def expected_terms(output, targets, settings):
-    """The two losses of a batch by the paper's loops, means over the views."""
+def expected_terms(output, targets, terms):
+    """The two losses of a batch by the paper's loops, means over the views.
+
+    ``terms`` are the settings by name, as in a recipe.
+    """
     likelihood = likelihood_loop(
-        output.mixture, output.features.detach(), per_dimension=settings.per_dimension
+        output.mixture, output.features.detach(), per_dimension=terms["likelihood"].per_dimension
     )
+    settings = terms["contrastive"]
     contrastive = contrastive_loop(
         output.mixture,
         targets,
@@ -46,7 +57,7 @@ def expected_terms(output, targets, settings):
 
 
 def expected_diagnostics(output, targets, settings):
-    """The diagnostics of a batch by loops."""
+    """The diagnostics of a batch by loops, for the settings of the contrastive term."""
     labels, mixture = targets.tolist(), output.mixture
     compare = similarity_loop(mixture, settings.similarity, settings.effective_dim)
     near, far, alone = [], [], 0

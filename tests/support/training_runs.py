@@ -15,11 +15,12 @@ from colabel.data.dataset import EvaluationImages, TrainingImages
 from colabel.data.loader import evaluation_loader, training_loader
 from colabel.data.transforms import Augment
 from colabel.losses import AsymmetricLoss, KernelContrastiveLoss, ReconstructionLoss
-from colabel.models import Classifier, KernelMixtureHead
+from colabel.models import Classifier, Head, KernelMixtureHead
+from colabel.settings import Training
 from colabel.training import (
-    LoopSettings,
     Objective,
     Stage,
+    Term,
     collect_logits,
     fit,
     make_accelerator,
@@ -46,38 +47,41 @@ class SmallEncoder(nn.Module):
 def small_model(seed=0, **options):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Classifier(SmallEncoder(**options), KernelMixtureHead(WIDTH, CLASSES))
+        return Classifier(SmallEncoder(**options), Head(KernelMixtureHead(WIDTH, CLASSES)))
 
 
 def kernel_objective():
     """Three terms like the method's: a sum, a mean, and one that compares images."""
-    losses = {
-        "asymmetric": AsymmetricLoss(),
-        "reconstruction": ReconstructionLoss(),
-        "contrastive": KernelContrastiveLoss(),
-    }
     return Objective(
-        terms={
-            "asymmetric": lambda output, targets: losses["asymmetric"](output.logits, targets),
-            "reconstruction": lambda output, targets: losses["reconstruction"](
-                output.mixture, output.features, targets
+        (
+            Term("asymmetric", AsymmetricLoss(), 0.1, "sum"),
+            Term(
+                "reconstruction",
+                ReconstructionLoss(),
+                1.0,
+                "mean",
+                needs=("mixture", "features", "targets"),
             ),
-            "contrastive": lambda output, targets: losses["contrastive"](output.mixture, targets),
-        },
-        weights={"asymmetric": 0.1, "reconstruction": 1.0, "contrastive": 0.3},
-        pairwise=True,
-        reductions={"asymmetric": "sum", "reconstruction": "mean", "contrastive": "mean"},
+            Term(
+                "contrastive",
+                KernelContrastiveLoss(),
+                0.3,
+                "mean",
+                needs=("mixture", "targets"),
+                pairwise=True,
+            ),
+        )
     )
 
 
 def square_objective(reduction="sum"):
     """One term that looks at each image alone."""
 
-    def square(output, targets):
-        squares = (output.logits - targets).square()
+    def square(logits, targets):
+        squares = (logits - targets).square()
         return squares.sum() if reduction == "sum" else squares.sum(dim=1).mean()
 
-    return Objective({"square": square}, {"square": 0.5}, False, reductions={"square": reduction})
+    return Objective((Term("square", square, 0.5, reduction),))
 
 
 def small_stage(**options):
@@ -99,7 +103,7 @@ class Run:
     ):
         self.folder = Path(folder)
         self.stages = stages or (small_stage(),)
-        self.settings = LoopSettings(**({"log_every": 2, "ema_decay": 0.9} | settings))
+        self.settings = Training(**({"log_every": 2, "ema_decay": 0.9} | settings))
         self.accelerator = make_accelerator(mixed_precision=precision, cpu=True)
         self.records = some_records(images, width=SIZE, height=SIZE)
         self.batch = batch
@@ -171,7 +175,7 @@ def main():
         options.folder,
         small_stage(epochs=options.epochs),
         pause=options.pause,
-        save_every_minutes=0,
+        save_minutes=0,
     )
     options.folder.mkdir(parents=True, exist_ok=True)
     (options.folder / f"process-{run.accelerator.process_index}").write_text(str(os.getpid()))

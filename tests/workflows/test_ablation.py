@@ -22,7 +22,7 @@ QUICK = ("training.epochs=1", "training.batch_size=9")
 ABLATION = {
     "description": "The temperature of the tiny recipe.",
     "recipe": "tiny.yaml",
-    "key": "method.temperature",
+    "key": "terms.contrastive.temperature",
     "values": [0.2, 1],
     "seeds": [0, 1],
     "published": {"source": "nowhere", "chosen": 0.2, "scores": {1: 50}},
@@ -113,7 +113,10 @@ def test_every_value_is_trained_with_every_seed_one_seed_after_the_other(finishe
     ]
     for folder, temperature, seed in (("0.2-0", 0.2, 0), ("1-1", 1.0, 1)):
         config = load_config(ablated.folder / folder / "config.yaml")
-        assert (config.method.temperature, config.training.seed) == (temperature, seed)
+        assert (config.terms["contrastive"].temperature, config.training.seed) == (
+            temperature,
+            seed,
+        )
         assert config.training.batch_size == 9
     assert not ablated.interrupted
     assert ablated.problems == ()
@@ -126,7 +129,7 @@ def test_the_numbers_are_those_of_the_runs_on_validation(finished):
     assert document["metric"] == "mAP"
     assert document["data"] == str(home / "labels.csv")
     assert document["settings"]["training"]["batch_size"] == 9
-    assert "temperature" not in document["settings"]["method"]
+    assert "temperature" not in document["settings"]["terms"]["contrastive"]
     assert "seed" not in document["settings"]["training"]
     assert document["colabel"]
     for tried, result in zip(ablated.tried, document["results"], strict=True):
@@ -166,7 +169,9 @@ def test_more_values_and_seeds_join_those_that_there_are(copied, monkeypatch):
     seen = []
 
     def train(config, **options):
-        seen.append((config.method.temperature, config.training.seed, options["resume"]))
+        seen.append(
+            (config.terms["contrastive"].temperature, config.training.seed, options["resume"])
+        )
         raise NonFiniteLossError("diverged")
 
     monkeypatch.setattr(ablation_run, "train", train)
@@ -265,10 +270,13 @@ def test_a_run_that_diverges_is_told_and_the_others_go_on(home):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"key": "method.temperatur"}, "did you mean 'temperature'"),
+        ({"key": "terms.contrastive.temperatur"}, "did you mean 'temperature'"),
         ({"values": [0.2, -1], "published": ...}, r"value -1 of (?s:.*)got -1"),
-        ({"values": [0.2, "warm"], "published": ...}, "value warm of method.temperature"),
-        ({"values": [0.2, 1, 1.0]}, "value 1 of method.temperature is listed twice"),
+        (
+            {"values": [0.2, "warm"], "published": ...},
+            "value warm of terms.contrastive.temperature",
+        ),
+        ({"values": [0.2, 1, 1.0]}, "value 1 of terms.contrastive.temperature is listed twice"),
         ({"values": []}, "values: "),
         ({"values": [{"a": 1}], "published": ...}, "values: expected numbers, words"),
         ({"seeds": [0, 0]}, "seeds: each seed is to be given once"),
@@ -301,7 +309,10 @@ def test_what_cannot_be_run_is_told_before_the_first_training(home, monkeypatch,
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("method.temperature=3", "the ablation sets method.temperature itself"),
+        (
+            "terms.contrastive.temperature=3",
+            "the ablation sets terms.contrastive.temperature itself",
+        ),
         ("training.seed=3", "the ablation sets training.seed itself"),
         ("training.epoch=3", "did you mean 'epochs'"),
     ],
@@ -337,9 +348,9 @@ def test_runs_with_other_settings_are_not_mixed(copied, monkeypatch):
 
 def test_another_ablation_needs_another_folder(copied, monkeypatch):
     monkeypatch.setattr(ablation_run, "train", never)
-    write_ablation(copied, key="method.weights.contrastive", values=[3], published=...)
+    write_ablation(copied, key="terms.contrastive.weight", values=[3], published=...)
     with pytest.raises(
-        RunError, match=r"holds an ablation of method\.temperature, this one is of"
+        RunError, match=r"holds an ablation of terms\.contrastive\.temperature, this one is of"
     ):
         start(copied)
 
@@ -434,7 +445,7 @@ def test_another_recipe_takes_the_place_of_the_ablations(home, monkeypatch):
     assert tried[0].encoder == load_config("laptop-kmcl").encoder.model_copy(
         update={"weights": None}
     )
-    assert tried[0].method.temperature == 0.2
+    assert tried[0].terms["contrastive"].temperature == 0.2
 
 
 def test_the_command_trains_prints_and_exits_as_it_should(finished, monkeypatch, capsys):

@@ -1,18 +1,21 @@
 import itertools
+import json
 
 import numpy as np
 import pytest
+import tiny_runs
 import torch
 from fakes import messy_images, write_image
 from PIL import Image
 from torch import nn
 
 from colabel.data.transforms import squash_pixels
-from colabel.errors import DataError, ImageError
+from colabel.errors import ConfigError, DataError, ImageError, RunError
 from colabel.mixtures import GaussianMixture
-from colabel.models import Classifier
+from colabel.models import Classifier, Head
 from colabel.runs.description import Description, Selection
-from colabel.workflows.predict import Failure, Predictor, find_pictures
+from colabel.settings import LinearSettings
+from colabel.workflows.predict import Failure, Predictor, find_pictures, load_predictor
 
 SIZE = 8
 CLASSES = ("red", "green", "blue")
@@ -56,18 +59,19 @@ class Count(nn.Module):
         return 8 * features - 4
 
 
-def predictor_with(head):
+def predictor_with(readout):
     description = Description(
         colabel="1.2.3",
         classes=CLASSES,
-        method={},
+        method="any",
+        head=LinearSettings(),
         encoder={"name": "test_efficientnet"},
         image_size=SIZE,
         thresholds=THRESHOLDS,
         data={},
         selection=Selection(stage="kmcl", epoch=1, metric="mAP", value=0.5),
     )
-    return Predictor(Classifier(MeanColour(), head), description, torch.device("cpu"))
+    return Predictor(Classifier(MeanColour(), Head(readout)), description, torch.device("cpu"))
 
 
 @pytest.fixture
@@ -151,7 +155,7 @@ def test_the_batch_size_changes_nothing_but_the_batches(predictor):
         assert list(a.probabilities.values()) == pytest.approx(
             list(b.probabilities.values()), abs=1e-6
         )
-    assert predictor.model.head.sizes == [1] * 7 + [3, 3, 1]
+    assert predictor.model.head.readout.sizes == [1] * 7 + [3, 3, 1]
 
 
 @pytest.fixture
@@ -242,3 +246,45 @@ def test_arguments_are_expanded(tree, arguments, found):
 def test_an_argument_that_leads_nowhere_is_named(tree, argument):
     with pytest.raises(DataError, match="leads to no image: expected a file"):
         find_pictures(["b.png", argument])
+
+
+# --- a run that is loaded
+
+
+@pytest.fixture
+def copied_run(tiny_run, tmp_path):
+    """A copy of a run's model that a test may spoil."""
+    for name in ("model.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((tiny_run / name).read_bytes())
+    return tmp_path
+
+
+def change_description(folder, change):
+    path = folder / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+
+
+def test_a_run_is_loaded_in_evaluation_mode(tiny_run):
+    predictor = load_predictor(tiny_run)
+    assert predictor.classes == tiny_runs.CLASSES
+    assert not any(module.training for module in predictor.model.modules())
+
+
+def test_weights_of_another_number_of_classes_are_refused(copied_run):
+    change_description(copied_run, {"classes": ["cat", "dog"], "thresholds": [0.5, 0.5]})
+    with pytest.raises(
+        RunError, match=r"head.readout.weight_layer.bias: F32 \(3,\) in the file, F32 \(2,\) in"
+    ):
+        load_predictor(copied_run)
+
+
+def test_a_description_of_an_unknown_head_is_refused(copied_run):
+    change_description(copied_run, {"head": {"name": "later"}})
+    with pytest.raises(RunError, match=r"model.json: head: .*'later'"):
+        load_predictor(copied_run)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:77", ""])
+def test_a_device_that_cannot_be_used_is_named(tiny_run, device):
+    with pytest.raises(ConfigError, match=f"the device '{device}' cannot be used: .*Expected cpu"):
+        load_predictor(tiny_run, device)

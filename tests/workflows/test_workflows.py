@@ -11,7 +11,7 @@ from tiny_runs import CLASSES, IMAGES
 
 import colabel
 from colabel.build.division import open_training_data
-from colabel.config import load_config
+from colabel.config import check_config, load_config
 from colabel.errors import DataError, ImageError, RunError
 from colabel.models import cost
 from colabel.runs.predictions import Predictions
@@ -197,14 +197,15 @@ def test_the_image_size_is_that_of_the_model(run):
     np.testing.assert_array_equal(after.logits, before.logits)
 
 
-def describe_run(folder, method, encoder="test_efficientnet"):
+def describe_run(folder, head, encoder="test_efficientnet"):
     """Write what a run says of its model; its weights are not needed to count."""
     folder.mkdir(parents=True)
     description = {
-        "format": 1,
+        "format": 2,
         "colabel": "0",
         "classes": ["cat", "dog", "owl", "fox"],
-        "method": method,
+        "method": "any",
+        "head": head,
         "encoder": {"name": encoder, "options": {}, "freeze_batch_norm": False},
         "image_size": 64,
         "thresholds": [0.5] * 4,
@@ -217,17 +218,20 @@ def describe_run(folder, method, encoder="test_efficientnet"):
 
 def test_a_probmcl_run_costs_what_an_asl_run_costs(tmp_path):
     """The mixture density network is dropped, as is the projection before it."""
-    method = {"name": "probmcl", "hidden": [512, 64], "projection": 33}
-    ours = count_cost(describe_run(tmp_path / "ours", method))
-    assert ours == count_cost(describe_run(tmp_path / "asl", {"name": "asl"}))
+    deployed = [check_config({"method": name}).stages()[-1].head for name in ("probmcl", "asl")]
+    ours, other = (
+        count_cost(describe_run(tmp_path / str(number), head.model_dump(mode="json")))
+        for number, head in enumerate(deployed)
+    )
+    assert ours == other
     assert ours == cost("test_efficientnet", image_size=64, classes=4, covariance="linear")
     assert ours.parameters == ours.paper_parameters
 
 
 @pytest.mark.parametrize("covariance", ["isotropic", "diagonal"])
 def test_a_kmcl_run_costs_what_its_covariance_costs(tmp_path, covariance):
-    method = {"name": "kmcl", "covariance": covariance}
-    counted = count_cost(describe_run(tmp_path / "run", method))
+    head = {"name": "kernel_mixture", "covariance": covariance}
+    counted = count_cost(describe_run(tmp_path / "run", head))
     assert counted == cost("test_efficientnet", image_size=64, classes=4, covariance=covariance)
     other = count_cost(str(tmp_path / "run"), image_size=96)
     assert other.parameters == counted.parameters
@@ -235,7 +239,7 @@ def test_a_kmcl_run_costs_what_its_covariance_costs(tmp_path, covariance):
 
 
 def test_counting_a_run_draws_no_random_numbers(tmp_path):
-    folder = describe_run(tmp_path / "run", {"name": "asl"})
+    folder = describe_run(tmp_path / "run", {"name": "linear"})
     state = torch.get_rng_state()
     count_cost(folder)
     assert torch.equal(state, torch.get_rng_state())
@@ -246,7 +250,7 @@ def test_a_folder_called_like_an_encoder_is_a_run_only_if_it_is_one(tmp_path, mo
     (tmp_path / "test_efficientnet").mkdir()
     expected = cost("test_efficientnet", image_size=224, classes=2)
     assert count_cost("test_efficientnet", classes=2) == expected
-    describe_run(tmp_path / "test_efficientnet" / "deep", {"name": "asl"})
+    describe_run(tmp_path / "test_efficientnet" / "deep", {"name": "linear"})
     (tmp_path / "test_efficientnet" / "deep" / "model.json").rename(
         tmp_path / "test_efficientnet" / "model.json"
     )

@@ -6,7 +6,12 @@ from collections.abc import Mapping
 
 from colabel.choices import Covariance, Similarity
 from colabel.methods import StagePlan
-from colabel.settings import KernelContrastiveTerm, KernelMixtureSettings
+from colabel.settings import (
+    HeadSettings,
+    KernelContrastiveTerm,
+    KernelMixtureSettings,
+    MixtureContrastiveTerm,
+)
 
 SIMILARITY_OF: Mapping[Covariance, Similarity] = {
     "isotropic": "bhattacharyya",
@@ -33,27 +38,37 @@ def check_fit(stage: StagePlan) -> None:
             "objective needs at least one term"
         )
     for name, term in stage.terms.items():
+        key = f"{stage.key}terms.{name}"
         missing = [need for need in term.needs if need not in (*head.gives, "targets")]
         if missing:
             raise ValueError(
-                f"terms.{name}: the loss {term.loss} needs {' and '.join(missing)}, which the "
+                f"{key}: the loss {term.loss} needs {' and '.join(missing)}, which the "
                 f"head {head.name} does not give (it gives {', '.join(head.gives)}); choose "
-                f"another head.name, or take the term away with terms.{name}: null"
+                f"another {stage.key}head.name, or take the term away with {key}: null"
             )
-        if isinstance(term, KernelContrastiveTerm) and isinstance(head, KernelMixtureSettings):
-            _check_kernels(name, term, head)
+        if isinstance(term, KernelContrastiveTerm):
+            _check_kernels(key, term, _covariance(head))
+        if isinstance(term, MixtureContrastiveTerm) and "diagonal" in _covariance(head):
+            raise ValueError(
+                f"{key}: the loss {term.loss} is for isotropic kernels; {stage.key}"
+                f"head.covariance is {_covariance(head)}"
+            )
 
 
-def _check_kernels(name: str, term: KernelContrastiveTerm, head: KernelMixtureSettings) -> None:
+def _covariance(head: HeadSettings) -> Covariance:
+    """Return the form of the kernels or densities of a head."""
+    return head.covariance if isinstance(head, KernelMixtureSettings) else "isotropic"
+
+
+def _check_kernels(key: str, term: KernelContrastiveTerm, covariance: Covariance) -> None:
     """Refuse a similarity that is not defined for the form of the kernels."""
-    diagonal = head.covariance in ("diagonal", "shared_diagonal")
+    diagonal = covariance in ("diagonal", "shared_diagonal")
     if term.effective_dim is not None and diagonal:
         raise ValueError(
-            f"terms.{name}.effective_dim is for isotropic kernels; head.covariance is "
-            f"{head.covariance}"
+            f"{key}.effective_dim is for isotropic kernels; those of the head are {covariance}"
         )
     if term.similarity == ("gaussian" if diagonal else "mahalanobis"):
         raise ValueError(
-            f"terms.{name}.similarity {term.similarity} does not fit head.covariance "
-            f"{head.covariance}: mahalanobis needs diagonal kernels, gaussian isotropic ones"
+            f"{key}.similarity {term.similarity} does not fit kernels that are {covariance}: "
+            "mahalanobis needs diagonal kernels, gaussian isotropic ones"
         )

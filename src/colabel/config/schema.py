@@ -9,7 +9,9 @@ import yaml
 from pydantic import Field, model_validator
 
 from colabel.config.fitting import check_fit
+from colabel.errors import nearest
 from colabel.methods import ASL, BCE, KMCL, METHODS, ProbMCL, StagePlan
+from colabel.methods import Method as MethodDefaults
 from colabel.settings import (
     Augmentation,
     Data,
@@ -64,13 +66,9 @@ class Config(Settings):
         known = METHODS.get(str(given.get("name"))) if isinstance(given, Mapping) else None
         if known is None:
             return {**values, "method": given, "head": LinearSettings(), "terms": {}}
-        terms = {name: term.model_dump() for name, term in known.terms.items()}
+        _check_names(values.get("terms"), known)
         merged = _merge(
-            {
-                "method": known.settings().model_dump(),
-                "head": known.head.model_dump(),
-                "terms": terms,
-            },
+            _defaults(known),
             {"method": given, **{key: values[key] for key in ("head", "terms") if key in values}},
         )
         return {**values, **merged}
@@ -88,8 +86,31 @@ class Config(Settings):
 
     def to_yaml(self) -> str:
         """Return every setting, defaults included, as YAML that :func:`load_config` reads."""
-        text: str = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=99)
+        values = _mark_removed(self.model_dump(mode="json"), _defaults(METHODS[self.method.name]))
+        text: str = yaml.safe_dump(values, sort_keys=False, width=99)
         return text
+
+
+def _defaults(method: MethodDefaults) -> dict[str, Any]:
+    """Return what a recipe need not say of its method, head and terms."""
+    return {
+        "method": method.settings().model_dump(),
+        "head": method.head.model_dump(),
+        "terms": {name: term.model_dump() for name, term in method.terms.items()},
+    }
+
+
+def _check_names(terms: Any, method: MethodDefaults) -> None:
+    """Refuse a term that the method does not have, unless it says which loss it is."""
+    if not isinstance(terms, Mapping):
+        return
+    for name, term in terms.items():
+        lacking = term is None or (isinstance(term, Mapping) and "loss" not in term)
+        if lacking and name not in method.terms:
+            raise ValueError(
+                f"terms.{name}: the method has no such term, and one of your own needs a loss; "
+                f"{nearest(str(name), method.terms)}"
+            )
 
 
 def _merge(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,14 +130,34 @@ def _merge(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
     merged = dict(defaults)
     for key, value in given.items():
         default = defaults.get(key)
-        if not isinstance(default, Mapping):
-            merged[key] = value
-        elif value is None:
+        if isinstance(default, Mapping) and value is None:
             del merged[key]
-        elif isinstance(value, Mapping) and all(
-            value.get(tag, default.get(tag)) == default.get(tag) for tag in ("name", "loss")
-        ):
+        elif isinstance(default, Mapping) and _same_kind(default, value):
             merged[key] = _merge(default, value)
         else:
             merged[key] = value
     return merged
+
+
+def _mark_removed(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested settings with null for each group they lack, so that no default fills it in.
+
+    Example:
+        >>> _mark_removed({"b": {"loss": "y"}}, {"a": {"loss": "x"}, "b": {"loss": "y"}})
+        {'b': {'loss': 'y'}, 'a': None}
+    """
+    marked = {
+        key: _mark_removed(value, defaults[key]) if _same_kind(defaults.get(key), value) else value
+        for key, value in values.items()
+    }
+    removed = (key for key, default in defaults.items() if isinstance(default, Mapping))
+    return marked | {key: None for key in removed if key not in values}
+
+
+def _same_kind(default: Any, given: Any) -> bool:
+    """Return whether both are groups, and the given one names no other kind."""
+    return (
+        isinstance(default, Mapping)
+        and isinstance(given, Mapping)
+        and all(given.get(tag, default.get(tag)) == default.get(tag) for tag in ("name", "loss"))
+    )

@@ -25,6 +25,7 @@ class StagePlan:
         frozen: whether the encoder is left as it is.
         augmented: whether images are augmented. A frozen encoder then encodes every image in
             every epoch, otherwise once.
+        key: where a recipe has ``head`` and ``terms`` of this stage, with a dot at the end.
     """
 
     name: str
@@ -36,6 +37,7 @@ class StagePlan:
     views: int = 1
     frozen: bool = False
     augmented: bool = True
+    key: str = ""
 
 
 @dataclass(frozen=True)

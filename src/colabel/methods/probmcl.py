@@ -97,6 +97,7 @@ def plan(
             classifier_rate,
             frozen=True,
             augmented=second.augmented,
+            key="method.classification.",
         ),
     )
 

@@ -64,10 +64,11 @@ def _follow(
         elif get_origin(current) is dict:
             keys.append(str(part))
             current = get_args(current)[1]
-        elif len(options) == 1 and part in options[0].model_fields:
+        elif len(options) == 1 and isinstance(part, str):
             group = options[0]
-            keys.append(str(part))
-            current = group.model_fields[str(part)].annotation
+            keys.append(part)
+            field = group.model_fields.get(part)
+            current = None if field is None else field.annotation
         elif isinstance(part, int) or not options:
             if isinstance(part, int):
                 keys.append(str(part))

@@ -1,25 +1,12 @@
-import json
+"""The splits of every kind of source, and what is said where one cannot be read."""
 
 import pytest
-import torch
 from fakes import write_adp, write_chestxray14, write_coco, write_image, write_voc
-from safetensors.torch import save_file
-from tiny_runs import CLASSES, write_tiny_table
+from tiny_runs import write_tiny_table
 
-from colabel.build import model as build_model
-from colabel.build import source as build_source
-from colabel.build.model import build_classifier, build_stages
-from colabel.build.source import open_source
-from colabel.config import check_config
-from colabel.errors import ConfigError, DataError, RunError, WeightsError
-from colabel.methods.baselines import ASL, BCE
-from colabel.methods.kmcl import KMCL
-from colabel.models import KernelMixtureHead, LinearHead
-from colabel.settings.data import Data
-from colabel.settings.encoder import EncoderSettings
-from colabel.workflows.predict import load_predictor
-
-ENCODER = EncoderSettings(name="test_efficientnet")
+from colabel.build.source import READERS, open_source
+from colabel.errors import ConfigError, DataError
+from colabel.settings import Data
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +46,9 @@ def test_every_reader_gives_the_splits_it_has(folders, reader, splits):
 
 
 def test_every_reader_is_tried():
-    assert set(build_source.READERS) == {
+    assert set(READERS) == {
         "voc2007", "voc2012", "coco2014", "coco2017", "chestxray14", "adp",
     }  # fmt: skip
-    assert set(build_model.METHODS) == {"kmcl", "probmcl", "asl", "bce"}
 
 
 def test_a_test_split_that_was_never_published_is_refused_when_asked_for(folders):
@@ -148,85 +134,3 @@ def test_options_of_a_table_are_plain_values(tmp_path):
     assert list(opened) == ["train"]
     assert opened["train"].targets.tolist() == [[1, -1], [0, 1]]
     assert opened["train"].images.open(1).size == (16, 12)
-
-
-@pytest.mark.parametrize("method", [KMCL(covariance="diagonal"), ASL(), BCE()])
-def test_a_classifier_is_built_by_its_methods_name(method):
-    model = build_classifier(method, ENCODER, 4, image_size=32)
-    assert isinstance(model.head, KernelMixtureHead if method.name == "kmcl" else LinearHead)
-    assert model(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)).logits.shape == (2, 4)
-    config = check_config({"method": method.model_dump(), "training": {"epochs": 9}})
-    (stage,) = build_stages(model, config)
-    assert (stage.name, stage.epochs) == (method.name, 9)
-
-
-@pytest.mark.parametrize(
-    ("encoder", "error", "message"),
-    [
-        ({"name": "test_eficientnet"}, ConfigError, "did you mean 'test_efficientnet"),
-        ({"options": {"num_classes": 3}}, ConfigError, "the head gives the classes"),
-        ({"weights": "~/nowhere.safetensors"}, WeightsError, r"nowhere\.safetensors"),
-        ({"name": "vit_tiny_patch16_224"}, ConfigError, "cannot encode images of 32 x 32"),
-    ],
-)
-def test_an_encoder_that_cannot_be_built_is_named(encoder, error, message):
-    settings = EncoderSettings(**({"name": "test_efficientnet"} | encoder))
-    with pytest.raises(error, match=message) as caught:
-        build_classifier(BCE(), settings, 3, image_size=32)
-    assert "~" not in str(caught.value)
-
-
-def test_weights_of_another_encoder_are_refused_and_fitting_ones_taken(tmp_path):
-    model = build_classifier(BCE(), ENCODER, 3, image_size=32)
-    state = {
-        name: tensor.contiguous() for name, tensor in model.encoder.backbone.state_dict().items()
-    }
-    path = tmp_path / "weights.safetensors"
-    save_file(state, path)
-    taken = build_classifier(
-        BCE(), ENCODER.model_copy(update={"weights": str(path)}), 3, image_size=32
-    )
-    assert all(
-        torch.equal(tensor, state[name])
-        for name, tensor in taken.encoder.backbone.state_dict().items()
-    )
-    other = EncoderSettings(name="test_resnet", weights=str(path))
-    with pytest.raises(WeightsError, match="missing"):
-        build_classifier(BCE(), other, 3, image_size=32)
-
-
-@pytest.fixture
-def copied_run(tiny_run, tmp_path):
-    """A copy of a run's model that a test may spoil."""
-    for name in ("model.json", "model.safetensors"):
-        (tmp_path / name).write_bytes((tiny_run / name).read_bytes())
-    return tmp_path
-
-
-def change_description(folder, change):
-    path = folder / "model.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
-
-
-def test_a_run_is_loaded_in_evaluation_mode(tiny_run):
-    predictor = load_predictor(tiny_run)
-    assert predictor.classes == CLASSES
-    assert not any(module.training for module in predictor.model.modules())
-
-
-def test_weights_of_another_number_of_classes_are_refused(copied_run):
-    change_description(copied_run, {"classes": ["cat", "dog"], "thresholds": [0.5, 0.5]})
-    with pytest.raises(RunError, match=r"layer.bias: F32 \(3,\) in the file, F32 \(2,\) in"):
-        load_predictor(copied_run)
-
-
-def test_a_description_of_an_unknown_head_is_refused(copied_run):
-    change_description(copied_run, {"head": {"name": "later"}})
-    with pytest.raises(RunError, match=r"model.json: head: .*'later'"):
-        load_predictor(copied_run)
-
-
-@pytest.mark.parametrize("device", ["gpu", "cuda:77", ""])
-def test_a_device_that_cannot_be_used_is_named(tiny_run, device):
-    with pytest.raises(ConfigError, match=f"the device '{device}' cannot be used: .*Expected cpu"):
-        load_predictor(tiny_run, device)

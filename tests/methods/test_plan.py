@@ -1,0 +1,90 @@
+"""The plans of KMCL and the baselines: one stage, and the warm start that may come before it."""
+
+import pytest
+
+from colabel.config import check_config
+from colabel.methods import METHODS
+from colabel.settings import (
+    AsymmetricTerm,
+    BinaryCrossEntropyTerm,
+    KernelContrastiveTerm,
+    KernelMixtureSettings,
+    LinearSettings,
+    ReconstructionTerm,
+)
+
+METHODS_OF_ONE_STAGE = pytest.mark.parametrize("name", ["kmcl", "asl", "bce"])
+
+
+def stages_of(name, **training):
+    return check_config({"method": name, "training": training}).stages()
+
+
+def test_these_are_the_methods():
+    assert set(METHODS) == {"kmcl", "probmcl", "asl", "bce"}
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "terms"),
+    [
+        (
+            "kmcl",
+            KernelMixtureSettings(feature_length=8),
+            {
+                "classification": AsymmetricTerm(weight=0.1),
+                "contrastive": KernelContrastiveTerm(weight=0.3),
+                "reconstruction": ReconstructionTerm(weight=1),
+            },
+        ),
+        ("asl", LinearSettings(), {"classification": AsymmetricTerm(weight=1)}),
+        ("bce", LinearSettings(), {"classification": BinaryCrossEntropyTerm(weight=1)}),
+    ],
+)
+def test_heads_and_terms_are_those_of_the_method(name, head, terms):
+    (stage,) = stages_of(name)
+    assert stage.head == head
+    assert stage.terms == terms
+
+
+@METHODS_OF_ONE_STAGE
+def test_one_stage_carries_the_schedule(name):
+    (stage,) = stages_of(name, epochs=7, learning_rate=0.25)
+    assert (stage.name, stage.epochs, stage.views) == (name, 7, 1)
+    assert (stage.learning_rate, stage.head_learning_rate) == (0.25, 0.25)
+    assert (stage.frozen, stage.augmented) == (False, True)
+
+
+@METHODS_OF_ONE_STAGE
+@pytest.mark.parametrize(("given", "rate"), [("x10", 2.5), (0.01, 0.01), ("x1", 0.25)])
+def test_the_head_may_learn_at_another_rate(name, given, rate):
+    (stage,) = stages_of(name, learning_rate=0.25, head_learning_rate=given)
+    assert stage.learning_rate == 0.25
+    assert stage.head_learning_rate == pytest.approx(rate)
+
+
+@METHODS_OF_ONE_STAGE
+def test_a_frozen_encoder_is_left_as_it_is(name):
+    (stage,) = stages_of(name, freeze_encoder=True)
+    assert (stage.frozen, stage.augmented) == (True, True)
+
+
+@METHODS_OF_ONE_STAGE
+def test_a_warm_start_trains_the_same_head_first_on_images_as_they_are(name):
+    warm, main = stages_of(
+        name,
+        epochs=7,
+        learning_rate=0.25,
+        head_learning_rate="x10",
+        warm_start={"epochs": 3},
+    )
+    assert (warm.name, warm.epochs, warm.head_learning_rate) == ("warm_start", 3, 2.5)
+    assert (warm.frozen, warm.augmented) == (True, False)
+    assert (warm.head, warm.terms) == (main.head, main.terms)
+    assert (main.name, main.epochs, main.frozen, main.augmented) == (name, 7, False, True)
+    assert (main.learning_rate, main.head_learning_rate) == (0.25, 2.5)
+
+
+def test_a_warm_start_may_have_a_learning_rate_of_its_own():
+    warm, main = stages_of("bce", warm_start={"epochs": 3, "learning_rate": 0.125})
+    assert warm.head_learning_rate == 0.125
+    assert main.head_learning_rate == 2e-4
