@@ -14,8 +14,8 @@ from colabel.files import replace_file
 from colabel.runs.folder import CONFIG, DATA, LAST, WEIGHTS
 
 FREE_TO_CHANGE = (
-    "data.source", "data.verify", "data.cache_mb", "training.workers", "training.save_minutes",
-    "description", "published",
+    "data.source", "data.verify", "data.cache_mb", "data.max_pixels", "training.workers",
+    "training.save_minutes", "description", "published",
 )  # fmt: skip
 """Settings that may differ when a run is resumed: they do not change the result."""
 

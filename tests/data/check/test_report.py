@@ -195,7 +195,9 @@ def test_verify_images_names_missing_and_corrupt_files(tmp_path):
     (tmp_path / "65.png").unlink()
     steps = []
     records = table(tmp_path, [f"{index}.png" for index in range(70)])
-    found = verify_images(records, workers=3, progress=lambda *step: steps.append(step))
+    verified = verify_images(records, workers=3, progress=lambda *step: steps.append(step))
+    found = verified.failures
+    assert verified.notes == ()
     assert [index for index, _ in found] == [40, 65]
     assert all(str(tmp_path / f"{index}.png") in message for index, message in found)
     assert steps == sorted(steps)

@@ -2,7 +2,7 @@
 
 from colabel.data.check.problems import Problem, Severity
 from colabel.data.check.report import CheckReport, ImageSummary, SplitSummary, check_records
-from colabel.data.check.scan import verify_images
+from colabel.data.check.scan import Verified, verify_images
 
 __all__ = [
     "CheckReport",
@@ -10,6 +10,7 @@ __all__ = [
     "Problem",
     "Severity",
     "SplitSummary",
+    "Verified",
     "check_records",
     "verify_images",
 ]

@@ -19,6 +19,7 @@ from colabel.data.check.scan import (
     Failure,
     Picture,
     Progress,
+    Verified,
     for_each,
     look,
     look_alikes,
@@ -36,6 +37,7 @@ __all__ = [
     "Problem",
     "Severity",
     "SplitSummary",
+    "Verified",
     "check_records",
     "verify_images",
 ]
