@@ -115,7 +115,7 @@ def _shown(
         return _windowed(values, centre, width, str(dataset.get("VOILUTFunction") or "LINEAR"))
     if dataset.get("VOILUTSequence"):
         table = dataset.VOILUTSequence[0]
-        return _stretched(apply_voi(stored=values, ds=dataset), 0, 2 ** table.LUTDescriptor[2] - 1)
+        return _stretched(apply_voi(values, dataset), 0, 2 ** table.LUTDescriptor[2] - 1)
     if options.scale is not None:
         return eight_bits(values.astype(np.float64), options, journal)
     bits = int(dataset.BitsStored)
