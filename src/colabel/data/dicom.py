@@ -73,7 +73,7 @@ def _picture(dataset: Dataset, options: PixelOptions, journal: Journal) -> tuple
         image = Image.fromarray(255 - grey if kind == "MONOCHROME1" else grey)
         return image.convert("RGB"), "L" if dataset.BitsAllocated <= 8 else "I;16"
     if kind == "PALETTE COLOR":
-        from pydicom.pixels import apply_color_lut
+        from pydicom.pixels.processing import apply_color_lut
 
         colours = apply_color_lut(_values(dataset), dataset)
         return Image.fromarray(eight_bits(colours, PixelOptions(), journal)), "P"
@@ -89,7 +89,7 @@ def _picture(dataset: Dataset, options: PixelOptions, journal: Journal) -> tuple
 
 def _values(dataset: Dataset) -> npt.NDArray[Any]:
     """Return the stored values, decompressed."""
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels.utils import pixel_array
 
     syntax = dataset.file_meta.TransferSyntaxUID
     try:
@@ -107,7 +107,7 @@ def _shown(
     stored: npt.NDArray[Any], dataset: Dataset, options: PixelOptions, journal: Journal
 ) -> npt.NDArray[np.uint8]:
     """Return grey values as they are meant to be shown, before MONOCHROME1 is inverted."""
-    from pydicom.pixels import apply_modality_lut, apply_voi
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
     values = np.asarray(apply_modality_lut(stored, dataset))
     if dataset.get("WindowCenter") is not None and dataset.get("WindowWidth") is not None:

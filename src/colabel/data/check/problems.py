@@ -245,7 +245,7 @@ def picture_problems(
                 change.severity,
                 f"{counted(len(changed), 'image')} {change.what}.",
                 change.cost,
-                change.remedy if key != "dark" else _brighter(changed) + change.remedy,
+                _brighter(changed) if key == "dark" else change.remedy,
                 [
                     f"{name}: grey values {picture.darkest} to {picture.brightest} of 255, "
                     f"stored as {picture.mode}"
@@ -302,11 +302,15 @@ def picture_problems(
 
 
 def _brighter(dark: Sequence[tuple[str, Picture]]) -> str:
-    """Say how high the values of images that are nearly black reach, where that is known."""
+    """Say what to do about images that are nearly black, by how high their values reach."""
     peaks = [picture.peak for _, picture in dark if picture.peak is not None]
+    export = "export them with the display window applied, or stretched to the full range."
     if not peaks:
-        return ""
-    return f"All but one in a thousand of their values stay below {max(peaks):,.0f}. "
+        return export.capitalize()
+    return (
+        f"All but one in a thousand of their values stay below {max(peaks):,.5g}: try "
+        f"--set data.scale={max(peaks):.5g}, or {export}"
+    )
 
 
 _GREY = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"})
