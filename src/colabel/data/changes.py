@@ -30,8 +30,8 @@ CHANGES: Mapping[str, Change] = {
         "nearly black",
         "Contrast is lost before the model sees it. Scanners often store 12 bits, and satellites "
         "reflectances up to 10,000, in files made for 65,535.",
-        "Set data.scale to the value that is to be white, or export them with the display window "
-        "applied.",
+        "Set data.scale to the value that is to be white (colabel check names one to try), or "
+        "export them with the display window applied.",
     ),
     "fourth channel": Change(
         "warning",

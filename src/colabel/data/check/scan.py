@@ -43,6 +43,10 @@ MOST_PAIRS = 10_000
 _CHUNK = 32
 _BLOCK = 2048
 _TAIL = 4096
+_SAMPLED_SIDE = (
+    256  # rows and columns that are looked at for darkness: all would cost as much time
+)
+_NEAREST = Image.Resampling.NEAREST
 
 Result = TypeVar("Result")
 Key = TypeVar("Key", bound=Hashable)
@@ -151,7 +155,7 @@ def look(records: Records, index: int) -> Picture | Failure:
         darkest=int(tones[0]),
         brightest=int(tones[-1]),
         miniature=small,
-        changes=decoded.changes | _darkness(grey),
+        changes=decoded.changes | _darkness(decoded.image),
         peak=decoded.peak,
     )
 
@@ -164,9 +168,11 @@ def _read(records: Records, index: int) -> Decoded:
     return Decoded(image, image.mode)
 
 
-def _darkness(grey: Image.Image) -> frozenset[str]:
+def _darkness(image: Image.Image) -> frozenset[str]:
     """Tell whether an image of more than one tone is nearly black, whatever shines in it."""
-    counts = np.array(grey.histogram())
+    side = _SAMPLED_SIDE
+    sample = image.resize((min(image.width, side), min(image.height, side)), _NEAREST)
+    counts = np.array(sample.convert("L").histogram())
     if np.count_nonzero(counts) < 2 or counts[DARK:].sum() > counts.sum() / 100:
         return frozenset()
     return frozenset({"dark"})
@@ -214,7 +220,7 @@ def verify_images(
             decoded = _read(records, index)
         except ImageError as error:
             return str(error)
-        return decoded.changes | _darkness(decoded.image.convert("L"))
+        return decoded.changes | _darkness(decoded.image)
 
     failures: list[tuple[int, str]] = []
     changed: defaultdict[str, list[int]] = defaultdict(list)
@@ -228,7 +234,8 @@ def verify_images(
             changed[key].append(index)
     notes = [
         f"{len(changed[key])} of {len(records)} images {change.what}; first: "
-        f"{records.images.locate(changed[key][0])}. {change.remedy}"
+        f"{records.images.locate(changed[key][0])}"
+        + (f". {change.remedy}" if change.severity == "warning" else "")
         for key, change in CHANGES.items()
         if key in changed
     ]
