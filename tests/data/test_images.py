@@ -10,9 +10,10 @@ import pytest
 from fakes import encode, jpeg_claiming, messy_images, png_claiming, ramp
 from PIL import Image
 
-from colabel.data.images import FileImages, find_images, open_image
-from colabel.data.limits import MAX_PIXELS
+from colabel.data.images import FileImages, find_images, open_image, read_with
+from colabel.data.limits import MAX_PIXELS, MAX_SIDE
 from colabel.data.pixels import PixelOptions
+from colabel.data.records import Records
 from colabel.errors import DataError, ImageError
 
 
@@ -164,6 +165,18 @@ def test_a_bomb_is_refused_by_its_header_with_its_size(tmp_path):
         open_bytes(tmp_path, png_claiming(honest, 100_000, 100_000))
 
 
+def test_pillows_own_limit_is_neither_needed_nor_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # warnings are errors here
+    assert open_bytes(tmp_path, encode(ramp(), "PNG")).tobytes() == ramp().tobytes()
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_a_side_that_could_not_be_resized_is_refused(tmp_path):
+    honest = encode(ramp(), "PNG")
+    with pytest.raises(ImageError, match=r"1 x 300001 pixels: sides of more than 300000"):
+        open_bytes(tmp_path, png_claiming(honest, 1, MAX_SIDE + 1))
+
+
 def test_the_limit_itself_is_allowed(tmp_path):
     content = encode(ramp((24, 16)), "PNG")
     assert open_bytes(tmp_path, content, max_pixels=24 * 16).size == (24, 16)
@@ -308,6 +321,22 @@ def test_selection_keeps_the_limit(messy):
     images = FileImages([messy["rgb.png"]], options=PixelOptions(max_pixels=10)).select([0])
     with pytest.raises(ImageError, match="limit of 10"):
         images.open(0)
+
+
+def test_records_are_read_with_other_options(tmp_path):
+    Image.new("RGBA", (2, 2), (10, 20, 30, 0)).save(tmp_path / "a.png")
+    Image.new("RGBA", (2, 2), (10, 20, 30, 51)).save(tmp_path / "b.png")
+    images = FileImages(["a.png", "b.png"], tmp_path)
+    records = Records(("a", "b"), images, np.eye(2, dtype=np.int8), ("cat", "dog"))
+    plain = read_with(records, PixelOptions(alpha="ignore")).subset([1])
+    assert plain.images.open(0).getpixel((0, 0)) == (10, 20, 30)
+    assert records.images.open(1).getpixel((0, 0)) == (206, 208, 210)
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("colabel.data.images.MAX_BYTES", 50)
+    with pytest.raises(ImageError, match="the file is larger than"):
+        open_bytes(tmp_path, encode(ramp(), "PNG"))
 
 
 def test_files_are_found_whatever_their_letter_case(tmp_path):

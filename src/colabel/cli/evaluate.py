@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from colabel.cli.options import Cpu, Run, Source
+from colabel.cli.options import Cpu, MaxPixels, Run, Source
 from colabel.cli.output import prints_results
 from colabel.cli.tables import (
     class_table,

@@ -19,7 +19,6 @@ from colabel.data.check.scan import (
     Failure,
     Picture,
     Progress,
-    Verified,
     for_each,
     look,
     look_alikes,
@@ -37,7 +36,6 @@ __all__ = [
     "Problem",
     "Severity",
     "SplitSummary",
-    "Verified",
     "check_records",
     "verify_images",
 ]

@@ -197,11 +197,12 @@ class Verified:
     Args:
         failures: position and reason of each image that is missing or corrupt; the reason names
             the image.
-        notes: what was lost or guessed in the others, a sentence each with the first image.
+        changes: position and key of :data:`colabel.data.changes.CHANGES` for everything that was
+            lost or guessed in the others.
     """
 
     failures: tuple[tuple[int, str], ...] = ()
-    notes: tuple[str, ...] = ()
+    changes: tuple[tuple[int, str], ...] = ()
 
 
 def verify_images(
@@ -222,24 +223,34 @@ def verify_images(
             return str(error)
         return decoded.changes | _darkness(decoded.image)
 
+    answers = for_each(len(records), attempt, workers=workers, progress=progress)
     failures: list[tuple[int, str]] = []
-    changed: defaultdict[str, list[int]] = defaultdict(list)
-    for index, answer in enumerate(
-        for_each(len(records), attempt, workers=workers, progress=progress)
-    ):
+    changes: list[tuple[int, str]] = []
+    for index, answer in enumerate(answers):
         if isinstance(answer, str):
             failures.append((index, answer))
-            continue
-        for key in answer:
-            changed[key].append(index)
-    notes = [
-        f"{len(changed[key])} of {len(records)} images {change.what}; first: "
-        f"{records.images.locate(changed[key][0])}"
+        else:
+            changes += ((index, key) for key in sorted(answer))
+    return Verified(tuple(failures), tuple(changes))
+
+
+def describe_changes(records: Records, changes: Sequence[tuple[int, str]]) -> tuple[str, ...]:
+    """Return a sentence for each kind of change: how many images, the first, and what to do.
+
+    Args:
+        records: the images.
+        changes: positions and kinds, in the order of the images.
+    """
+    positions: defaultdict[str, list[int]] = defaultdict(list)
+    for index, key in changes:
+        positions[key].append(index)
+    return tuple(
+        f"{len(positions[key])} of {len(records)} images {change.what}; first: "
+        f"{records.images.locate(positions[key][0])}"
         + (f". {change.remedy}" if change.severity == "warning" else "")
         for key, change in CHANGES.items()
-        if key in changed
-    ]
-    return Verified(tuple(failures), tuple(notes))
+        if key in positions
+    )
 
 
 def same_bytes(sizes: Sequence[int], paths: Sequence[str]) -> list[list[int]]:
