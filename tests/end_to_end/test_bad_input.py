@@ -163,7 +163,7 @@ def spoil(path, kind):
         "cut jpeg": (encode(picture, "JPEG", quality=95)[:-300], ""),
         "too tall": (png_claiming(encode(picture, "PNG"), 40, 3000), ""),
         "too tall jpeg": (jpeg_claiming(encode(picture, "JPEG"), 40, 3000), ""),
-        "bomb": (png_claiming(encode(picture, "PNG"), 12000, 12000), "144000000 pixels"),
+        "bomb": (png_claiming(encode(picture, "PNG"), 12000, 12000), "12000 x 12000 pixels"),
         "huge bomb": (png_claiming(encode(picture, "PNG"), 2**30, 2**30), "pixels"),
     }
     content, message = contents[kind]

@@ -112,16 +112,16 @@ def check_size(size: tuple[int, int], options: PixelOptions) -> None:
         PixelError: naming the limit and how to lift it, where that is possible.
     """
     width, height = size
+    if max(size) > MAX_SIDE:
+        raise PixelError(
+            f"{width} x {height} pixels: sides of more than {MAX_SIDE} are not resized; cut the "
+            "image into pieces"
+        )
     if width * height > options.max_pixels:
         raise PixelError(
             f"{width} x {height} pixels are more than the limit of {options.max_pixels}; shrink "
             f"the image, or, if you trust it, add --set data.max_pixels={width * height} (train, "
             f"check) or --max-pixels {width * height} (evaluate, predict)"
-        )
-    if max(size) > MAX_SIDE:
-        raise PixelError(
-            f"{width} x {height} pixels: sides of more than {MAX_SIDE} are not resized; cut the "
-            "image into pieces"
         )
 
 
