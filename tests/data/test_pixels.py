@@ -173,6 +173,7 @@ BEYOND_PILLOW = {
         tiff(np.array([[0, 2**31, 2**32 - 1]], np.uint32), BLACK_IS_ZERO), {"scale": 2**32 - 1},
         [0, 128, 255], set(),
     ),
+    "TIFF int8": (tiff(np.array([[0, 10, 127]], np.int8), BLACK_IS_ZERO), {}, [0, 10, 127], set()),
     "TIFF 13 bands": (
         tiff(np.arange(0, 13_000, 1000, U16).reshape(1, 1, 13), BLACK_IS_ZERO, extra=[0] * 12),
         {"bands": (4, 3, 2), "scale": 10_000}, [(77, 51, 26)], set(),
@@ -269,6 +270,11 @@ def test_negative_values_become_black_once_white_is_named():
     with pytest.raises(ImageError, match=r"run from -5 to 100.*data\.scale"):
         read(content)
     assert rows(read(content, scale=100)) == [0, 255]
+
+
+def test_negative_bytes_are_not_taken_for_bright_ones():
+    with pytest.raises(ImageError, match=r"run from -5 to 100|tifffile"):
+        read(tiff(np.array([[-5, 100]], np.int8), BLACK_IS_ZERO))
 
 
 def test_floats_need_a_scale_and_what_is_no_number_is_black():

@@ -173,6 +173,8 @@ def eight_bits(
     """
     if values.dtype == np.bool_:
         values = values.astype(np.uint8) * np.uint8(255)
+    if values.dtype == np.int8 and values.min() >= 0:
+        values = values.astype(np.uint8)
     if values.dtype == np.uint8:
         return 255 - values if inverted else values
     if values.dtype.kind == "f":
