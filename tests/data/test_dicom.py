@@ -46,6 +46,12 @@ def test_the_first_window_is_applied_to_rescaled_values():
     assert (decoded.format, decoded.mode) == ("DICOM", "I;16")
 
 
+def test_a_narrow_window_ends_where_the_standard_says():
+    content = dicom(np.array([[0, 1, 2, 3, 4]], np.uint16), WindowCenter=2, WindowWidth=5)
+    expected = [((x - 1.5) / 4 + 0.5) * 255 for x in range(4)]  # 31.9, 95.6, 159.4, 223.1
+    assert grey(read(content)) == [round(value) for value in expected] + [255]
+
+
 def test_monochrome1_is_inverted():
     shown = {"WindowCenter": 40, "WindowWidth": 400}
     plain = grey(read(dicom(COMPUTED, **shown)))

@@ -146,8 +146,9 @@ def _windowed(
         return np.floor(shown + 0.5).astype(np.uint8)
     if function == "LINEAR_EXACT":
         return _stretched(values, centre - width / 2, centre + width / 2)
-    # the standard's half: a window of width 1 separates what is at or below the centre from above
-    lowest = centre - 0.5 - (width - 1) / 2
+    lowest = (
+        centre - width / 2
+    )  # the standard's C - 0.5 - (W - 1) / 2; it ends a step below C + W / 2
     return _stretched(values, lowest, lowest + width - 1)
 
 
