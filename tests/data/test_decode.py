@@ -7,6 +7,7 @@ from PIL import Image
 
 from colabel.data.decode import load_squashed
 from colabel.data.images import FileImages
+from colabel.data.pixels import PixelOptions
 from colabel.data.transforms import squash
 from colabel.errors import ImageError
 
@@ -106,7 +107,10 @@ def test_missing_files_folders_and_pipes_are_refused(tmp_path):
 
 
 def test_an_image_above_the_limit_is_refused(tmp_path):
-    images = FileImages([write(tmp_path, "a.jpg", encoded(picture(300, 280)))], max_pixels=4000)
+    images = FileImages(
+        [write(tmp_path, "a.jpg", encoded(picture(300, 280)))],
+        options=PixelOptions(max_pixels=4000),
+    )
     with pytest.raises(ImageError, match="limit of 4000"):
         load_squashed(images, 0, 32)
 

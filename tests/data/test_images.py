@@ -10,7 +10,10 @@ import pytest
 from fakes import encode, jpeg_claiming, messy_images, png_claiming, ramp
 from PIL import Image
 
-from colabel.data.images import MAX_PIXELS, FileImages, find_images
+from colabel.data.images import FileImages, find_images, open_image, read_with
+from colabel.data.limits import MAX_PIXELS, MAX_SIDE
+from colabel.data.pixels import PixelOptions
+from colabel.data.records import Records
 from colabel.errors import DataError, ImageError
 
 
@@ -21,7 +24,7 @@ def messy(tmp_path_factory):
 
 def open_bytes(folder, content, name="one.img", **options):
     (folder / name).write_bytes(content)
-    return FileImages([folder / name], **options).open(0)
+    return open_image(folder / name, **options)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +99,7 @@ def test_sixteen_bits_are_scaled_by_the_full_range_not_by_the_content(tmp_path, 
 
 def test_wider_integers_and_floats_are_refused(tmp_path):
     for pixels in (np.full((2, 2), 70000, np.int32), np.full((2, 2), -1, np.int32)):
-        with pytest.raises(ImageError, match=r"expected 0 to 65535; convert"):
+        with pytest.raises(ImageError, match=r"expected 0 to 65535; .*data\.scale"):
             open_bytes(tmp_path, encode(Image.fromarray(pixels), "TIFF"))
     with pytest.raises(ImageError, match="floating-point"):
         open_bytes(tmp_path, encode(Image.new("F", (2, 2)), "TIFF"))
@@ -110,9 +113,11 @@ def test_transparency_is_laid_over_white(tmp_path):
     # 51 / 255 = one fifth of the colour, four fifths of white
     assert np.asarray(image)[0].tolist() == [[255, 255, 255], [224, 214, 204], [100, 50, 0]]
     palette = Image.new("P", (2, 2), 0)
+    palette.putpixel((1, 1), 1)
     palette.putpalette([9, 9, 9] * 256)
     shown = open_bytes(tmp_path, encode(palette, "PNG", transparency=0))
     assert shown.getpixel((0, 0)) == (255, 255, 255)
+    assert shown.getpixel((1, 1)) == (9, 9, 9)
 
 
 def test_the_first_frame_is_taken(messy):
@@ -154,12 +159,22 @@ def test_a_bomb_is_refused_by_its_header_with_its_size(tmp_path):
     honest = encode(ramp(), "PNG")
     with pytest.raises(ImageError, match=r"one\.img: 9000 x 9900 pixels .* limit of 1000000"):
         open_bytes(tmp_path, png_claiming(honest, 9000, 9900), max_pixels=1_000_000)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's own, beside the error
-        with pytest.raises(ImageError, match=f"10000 x 9000 .* {MAX_PIXELS}"):
-            open_bytes(tmp_path, png_claiming(honest, 10_000, 9_000))
-        with pytest.raises(ImageError, match="10000000000 pixels"):
-            open_bytes(tmp_path, png_claiming(honest, 100_000, 100_000))
+    with pytest.raises(ImageError, match=f"10000 x 9000 .* {MAX_PIXELS}.*max-pixels 90000000"):
+        open_bytes(tmp_path, png_claiming(honest, 10_000, 9_000))
+    with pytest.raises(ImageError, match=r"100000 x 100000 .*data\.max_pixels=10000000000"):
+        open_bytes(tmp_path, png_claiming(honest, 100_000, 100_000))
+
+
+def test_pillows_own_limit_is_neither_needed_nor_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # warnings are errors here
+    assert open_bytes(tmp_path, encode(ramp(), "PNG")).tobytes() == ramp().tobytes()
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_a_side_that_could_not_be_resized_is_refused(tmp_path):
+    honest = encode(ramp(), "PNG")
+    with pytest.raises(ImageError, match=r"1 x 300001 pixels: sides of more than 300000"):
+        open_bytes(tmp_path, png_claiming(honest, 1, MAX_SIDE + 1))
 
 
 def test_the_limit_itself_is_allowed(tmp_path):
@@ -303,9 +318,25 @@ def test_positions_names_and_selection(messy):
 
 
 def test_selection_keeps_the_limit(messy):
-    images = FileImages([messy["rgb.png"]], max_pixels=10).select([0])
+    images = FileImages([messy["rgb.png"]], options=PixelOptions(max_pixels=10)).select([0])
     with pytest.raises(ImageError, match="limit of 10"):
         images.open(0)
+
+
+def test_records_are_read_with_other_options(tmp_path):
+    Image.new("RGBA", (2, 2), (10, 20, 30, 0)).save(tmp_path / "a.png")
+    Image.new("RGBA", (2, 2), (10, 20, 30, 51)).save(tmp_path / "b.png")
+    images = FileImages(["a.png", "b.png"], tmp_path)
+    records = Records(("a", "b"), images, np.eye(2, dtype=np.int8), ("cat", "dog"))
+    plain = read_with(records, PixelOptions(alpha="ignore")).subset([1])
+    assert plain.images.open(0).getpixel((0, 0)) == (10, 20, 30)
+    assert records.images.open(1).getpixel((0, 0)) == (206, 208, 210)
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("colabel.data.images.MAX_BYTES", 50)
+    with pytest.raises(ImageError, match="the file is larger than"):
+        open_bytes(tmp_path, encode(ramp(), "PNG"))
 
 
 def test_files_are_found_whatever_their_letter_case(tmp_path):

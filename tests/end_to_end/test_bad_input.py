@@ -5,6 +5,7 @@ import shutil
 from functools import partial
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from fakes import (
     encode,
@@ -15,6 +16,7 @@ from fakes import (
     write_image,
     write_voc,
 )
+from PIL import Image
 from tiny_runs import CLASSES, command, write_recipe, write_tiny_table
 from torch import nn
 
@@ -161,7 +163,7 @@ def spoil(path, kind):
         "cut jpeg": (encode(picture, "JPEG", quality=95)[:-300], ""),
         "too tall": (png_claiming(encode(picture, "PNG"), 40, 3000), ""),
         "too tall jpeg": (jpeg_claiming(encode(picture, "JPEG"), 40, 3000), ""),
-        "bomb": (png_claiming(encode(picture, "PNG"), 12000, 12000), "144000000 pixels"),
+        "bomb": (png_claiming(encode(picture, "PNG"), 12000, 12000), "12000 x 12000 pixels"),
         "huge bomb": (png_claiming(encode(picture, "PNG"), 2**30, 2**30), "pixels"),
     }
     content, message = contents[kind]
@@ -200,6 +202,37 @@ def test_nothing_is_left_if_every_image_is_corrupt(folder, capsys):
     for path in (folder / "images").iterdir():
         path.write_bytes(b"no image")
     assert "nothing is left" in refused(folder, capsys, "--set", "data.on_corrupt=skip")
+
+
+def test_how_pixels_are_read_is_noted_and_travels_with_the_model(folder, capsys):
+    for path in (folder / "images").iterdir():
+        with Image.open(path) as image:
+            reflectance = np.asarray(image.convert("L")).astype(np.uint16) * 8
+        Image.fromarray(reflectance).save(path)
+    assert train(folder, "--set", "training.epochs=1") == 0
+    printed = capsys.readouterr().err
+    assert "images nearly black; first: " in printed
+    assert "data.scale" in printed
+    shutil.rmtree(folder / "run")
+    assert train(folder, "--set", "training.epochs=1", "--set", "data.scale=2040") == 0
+    assert "nearly black" not in capsys.readouterr().err
+    bright, dark = Image.new("I;16", (40, 36), 2040), Image.new("I;16", (40, 36), 65_535)
+    predictor = colabel.load(folder / "run")
+    (first, second), (white,) = (
+        predictor.predict([bright, dark]),
+        predictor.predict(np.full((36, 40, 3), 255, np.uint8)),
+    )
+    assert first.probabilities == second.probabilities == white.probabilities
+
+
+def test_a_large_image_is_admitted_by_the_setting_that_is_named(folder, capsys):
+    Image.new("1", (9500, 9500)).save(folder / "images" / "03.png")
+    printed = refused(folder, capsys)
+    assert "add --set data.max_pixels=90250000 (train, check)" in printed
+    assert train(folder, "--set", "training.epochs=1", "--set", "data.max_pixels=90250000") == 0
+    large, run = folder / "images" / "03.png", folder / "run"
+    assert command("predict", run, large) == 0
+    assert command("predict", run, large, "--max-pixels", "1000") == 1
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from fakes import messy_images, write_image
 from PIL import Image
 from torch import nn
 
+from colabel.data.pixels import PixelOptions
 from colabel.data.transforms import squash_pixels
 from colabel.errors import ConfigError, DataError, ImageError, RunError
 from colabel.mixtures import GaussianMixture
@@ -59,7 +60,7 @@ class Count(nn.Module):
         return 8 * features - 4
 
 
-def predictor_with(readout):
+def predictor_with(readout, **options):
     description = Description(
         colabel="1.2.3",
         classes=CLASSES,
@@ -67,6 +68,7 @@ def predictor_with(readout):
         head=LinearSettings(),
         encoder={"name": "test_efficientnet"},
         image_size=SIZE,
+        pixels=PixelOptions(**options),
         thresholds=THRESHOLDS,
         data={},
         selection=Selection(stage="kmcl", epoch=1, metric="mAP", value=0.5),
@@ -121,6 +123,21 @@ def test_images_of_every_kind_are_read_like_files(predictor, tmp_path):
         assert list(from_file.probabilities.values()) == pytest.approx(
             list(from_image.probabilities.values()), abs=0.02
         ), name
+
+
+def test_pixels_are_read_as_in_training(tmp_path):
+    Image.fromarray(np.full((9, 9), 500, np.uint16)).save(tmp_path / "deep.png")
+    Image.new("RGBA", (9, 9), (51, 102, 204, 51)).save(tmp_path / "stains.png")
+    predictor = predictor_with(Count(), scale=1000, alpha="ignore")
+    stained = expected(np.full((9, 9, 3), (51, 102, 204), np.uint8))
+    for name, wanted in (
+        ("deep", expected(np.full((9, 9, 3), 128, np.uint8))),
+        ("stains", stained),
+    ):
+        path = tmp_path / f"{name}.png"
+        with Image.open(path) as image:
+            for answer in predictor.predict([path, image]):
+                assert list(answer.probabilities.values()) == pytest.approx(wanted, abs=1e-6)
 
 
 def test_labels_reach_their_own_threshold_most_probable_first(predictor):

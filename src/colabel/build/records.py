@@ -13,7 +13,7 @@ from accelerate.utils import gather_object
 
 from colabel.config import Config
 from colabel.data import UNKNOWN, Records
-from colabel.data.check import verify_images
+from colabel.data.check import Verified, describe_changes, verify_images
 from colabel.data.dataset import without_corrupt
 from colabel.errors import DataError
 from colabel.training import Display
@@ -42,16 +42,24 @@ def decodable(
         ImageError: naming the corrupt files, in the order of the records, if they are not to be
             left out or nothing would be left.
     """
-    corrupt: list[tuple[int, str]] = []
+    verified = Verified()
     if config.data.verify or on_corrupt == "skip":
         if display is not None and accelerator.is_main_process:
             display.note(f"{split}: decoding {len(records)} images once")
-        corrupt = _verify_together(records, accelerator)
-    return without_corrupt(records, corrupt, on_corrupt=on_corrupt or config.data.on_corrupt)
+        verified = _verify_together(records, accelerator)
+    notes = describe_changes(records, verified.changes)
+    if display is not None and accelerator.is_main_process:
+        for note in notes:
+            display.note(f"{split}: {note}")
+    return without_corrupt(
+        replace(records, notes=(*records.notes, *notes)) if notes else records,
+        verified.failures,
+        on_corrupt=on_corrupt or config.data.on_corrupt,
+    )
 
 
-def _verify_together(records: Records, accelerator: Accelerator) -> list[tuple[int, str]]:
-    """Return the corrupt images of all shares, in the order of the records.
+def _verify_together(records: Records, accelerator: Accelerator) -> Verified:
+    """Decode the images in shares and return what came of all of them, in their order.
 
     The shares are interleaved, so that neighbours of like size are spread over the processes and
     none waits long for another.
@@ -59,11 +67,12 @@ def _verify_together(records: Records, accelerator: Accelerator) -> list[tuple[i
     processes: int = accelerator.num_processes
     own = range(accelerator.process_index, len(records), processes)
     threads = max(1, min(8, (os.cpu_count() or 1) // processes))
-    found = [
-        (own[position], message)
-        for position, message in verify_images(records.subset(own), workers=threads)
-    ]
-    return found if processes == 1 else sorted(gather_object(found))
+    found = verify_images(records.subset(own), workers=threads)
+    failures = [(own[position], message) for position, message in found.failures]
+    changes = [(own[position], key) for position, key in found.changes]
+    if processes > 1:
+        failures, changes = sorted(gather_object(failures)), sorted(gather_object(changes))
+    return Verified(tuple(failures), tuple(changes))
 
 
 def with_classes(records: Records, classes: Sequence[str], source: str) -> Records:

@@ -21,6 +21,9 @@ from colabel.data import (
     read_voc2007,
     read_voc2012,
 )
+from colabel.data.images import read_with
+from colabel.data.limits import MAX_PIXELS
+from colabel.data.pixels import PixelOptions
 from colabel.data.readers.shapes import read_shapes
 from colabel.errors import ConfigError, DataError, nearest
 from colabel.settings.data import Data
@@ -58,6 +61,21 @@ def open_source(data: Data, names: tuple[str | None, ...] | None = None) -> dict
         ConfigError: if the source or an option of its reader is unknown.
         DataError: if the source cannot be read.
     """
+    options = pixel_options(data)
+    opened = _read_source(data, names)
+    return {split: read_with(records, options) for split, records in opened.items()}
+
+
+def pixel_options(data: Data) -> PixelOptions:
+    """Return how the settings ask for image files to be read.
+
+    Raises:
+        ConfigError: if there are no such channels.
+    """
+    return PixelOptions(data.scale, data.alpha, data.bands, data.max_pixels or MAX_PIXELS)
+
+
+def _read_source(data: Data, names: tuple[str | None, ...] | None) -> dict[str, Records]:
     asked = names or (data.train, data.validation, data.test)
     wanted = [split for split in asked if split is not None]
     name, colon, folder = data.source.partition(":")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from colabel.cli.options import Change
 from colabel.cli.output import progress_bar
 from colabel.printing import PlainConsole
 
@@ -18,6 +19,7 @@ def check(
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="Of the reader, as data.options."),
     ] = None,
+    change: Change = None,
     decode: Annotated[bool, typer.Option(help="Read every image completely.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -26,7 +28,7 @@ def check(
     from colabel.data.check import check_records
     from colabel.workflows.check import open_for_check
 
-    splits = open_for_check(source, option or ())
+    splits = open_for_check(source, option or (), change or ())
     with progress_bar(enabled=decode and not as_json) as progress:
         report = check_records(splits, decode=decode, progress=progress)
     if as_json:

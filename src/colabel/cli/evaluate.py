@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from colabel.cli.options import Cpu, Run, Source
+from colabel.cli.options import Cpu, MaxPixels, Run, Source
 from colabel.cli.output import prints_results, say
 from colabel.cli.tables import (
     class_table,
@@ -25,11 +25,14 @@ def evaluate(
         Literal["stop", "skip"] | None,
         typer.Option(help="What an unreadable image does (default: as in training)."),
     ] = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Measure a run's model on a split; writes predictions and metrics into the run."""
     from colabel.workflows import evaluate as workflow
 
-    evaluated = workflow.evaluate(run, data=data, split=split, cpu=cpu, on_corrupt=on_corrupt)
+    evaluated = workflow.evaluate(
+        run, data=data, split=split, cpu=cpu, on_corrupt=on_corrupt, max_pixels=max_pixels
+    )
     if not prints_results():
         return
     for note in evaluated.notes:

@@ -20,5 +20,12 @@ Source = Annotated[
         "coco2014:DIR, coco2017:DIR, chestxray14:DIR, adp:DIR; or shapes.",
     ),
 ]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Width times height above which no image is decoded (default: as in training).",
+    ),
+]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Do not use an accelerator.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained run.")]

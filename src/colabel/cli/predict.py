@@ -15,7 +15,7 @@ import typer
 if TYPE_CHECKING:
     from colabel.workflows.predict import Failure, Prediction, Predictor
 
-from colabel.cli.options import Run
+from colabel.cli.options import MaxPixels, Run
 from colabel.cli.output import say
 
 
@@ -32,12 +32,13 @@ def predict(
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 32,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, ...")] = "cpu",
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Label images. Those that cannot be read are named, skipped, and make the exit status 1."""
     from colabel.errors import RunError
     from colabel.workflows.predict import Failure, find_pictures, load
 
-    predictor = load(run, device=device)
+    predictor = load(run, device=device, max_pixels=max_pixels)
     pictures = find_pictures(images)
     failures: list[Failure] = []
 

@@ -6,16 +6,14 @@ import os
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
 
-from colabel.data.images import FileImages
+from colabel.data.images import FileImages, identify
+from colabel.data.pixels import check_size, orientation_of, turn
 from colabel.data.records import ImageSource
 from colabel.data.transforms import squash_pixels
 
 SPARE = 4
 """A JPEG is decoded at reduced resolution where that leaves this many times the size asked for."""
-
-_ORIENTATION_TAG = 0x0112
 
 
 def load_squashed(images: ImageSource, index: int, size: int) -> npt.NDArray[np.uint8]:
@@ -44,18 +42,18 @@ def _plain_jpeg(images: FileImages, index: int, size: int) -> npt.NDArray[np.uin
     if not os.path.isfile(path):
         return None
     try:
-        with Image.open(path, formats=["JPEG"]) as image:
-            width, height = image.size
-            plain = image.format == "JPEG" and image.mode in ("RGB", "L")
-            if not plain or width * height > images.max_pixels:
+        with open(path, "rb") as file, identify(file, ["JPEG"]) as image:
+            check_size(image.size, images.options)
+            if image.format != "JPEG" or image.mode not in ("RGB", "L"):
                 return None
             image.draft(image.mode, (SPARE * size, SPARE * size))
             pixels = np.array(image)
             # middle grey stands where JPEG data is missing
             if ((pixels[-1] == 127) | (pixels[-1] == 128)).all():
                 return None
-            if image.mode == "RGB" and image.getexif().get(_ORIENTATION_TAG, 1) == 1:
+            orientation = orientation_of(image)
+            if image.mode == "RGB" and orientation == 1:
                 return pixels
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+            return np.array(turn(image.convert("RGB"), orientation))
     except Exception:  # whatever is wrong with the file, images.open finds it and says it better
         return None

@@ -6,99 +6,84 @@ import os
 import stat
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, final
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from colabel.data.completeness import describe_missing_pixels
+from colabel.data.dicom import is_dicom, read_dicom
+from colabel.data.limits import MAX_BYTES, MAX_PIXELS
 from colabel.data.paths import find_files
+from colabel.data.pixels import (
+    Alpha,
+    Decoded,
+    Journal,
+    PixelError,
+    PixelOptions,
+    check_size,
+    orientation_of,
+    to_rgb,
+    turn,
+)
+from colabel.data.png16 import is_deep, read_deep
+from colabel.data.records import Records
+from colabel.data.tiff import note_layout, pillow_reads, read_layout, read_tiff
 from colabel.errors import DataError, ImageError
 
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
-"""Formats that are decoded, recognised by content; JPEG includes the MPO files of some cameras."""
+FORMATS: tuple[str, ...] = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
+"""Formats that Pillow decodes, recognised by content; JPEG includes the MPO files of some cameras,
+and AVIF is one of them where Pillow was built with it. DICOM is read besides."""
 
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pnm"}
+    | {".avif", ".dcm", ".dicom"}
 )
 """Endings of image files, in lower case."""
 
-MAX_PIXELS = 89_478_485
-"""Largest image that is decoded: where Pillow starts to warn of a decompression bomb."""
+if features.check("avif"):
+    FORMATS = (*FORMATS, "AVIF")
 
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+_MOVING = ("GIF", "PNG", "WEBP", "AVIF")
 
 
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 (upright) where there is none or it cannot be read."""
-    try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except (SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error):
-        # the pixels are good; a broken comment about them is no reason to refuse the image
-        return 1
+def identify(file: BinaryIO, formats: Sequence[str] = FORMATS) -> ImageFile.ImageFile:
+    """Return an image whose header is read and whose pixels are not.
 
+    This is what ``PIL.Image.open`` does, without its limit on pixels: that is a number of the
+    whole process, and warns where a program may have turned warnings into errors. The caller has
+    to apply :func:`colabel.data.pixels.check_size`.
 
-def _flatten(image: Image.Image) -> Image.Image:
-    """Return an image with transparency as RGB over white."""
-    layers = image.convert("RGBA")
-    canvas = Image.new("RGBA", layers.size, (255, 255, 255, 255))
-    canvas.alpha_composite(layers)
-    return canvas.convert("RGB")
-
-
-def _scale_16_bit(image: Image.Image) -> Image.Image:
-    """Return an integer image as RGB, 0..65535 becoming 0..255."""
-    values = np.asarray(image).astype(np.int64)
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 65535:
-        raise ValueError(
-            f"its pixels run from {low} to {high}, expected 0 to 65535; "
-            "convert the file to 8 or 16 bits"
-        )
-    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.has_transparency_data:
-        return _flatten(image)
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        return _scale_16_bit(image)
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers; convert it to 8 or 16 bits")
-    return image.convert("RGB")
-
-
-def to_upright_rgb(image: Image.Image) -> Image.Image:
-    """Return an open image upright and as RGB, as :func:`decode` does.
+    Args:
+        file: the encoded image, seekable.
+        formats: those to try, in Pillow's words.
 
     Raises:
-        ValueError: if its pixels cannot be brought to 8 bits without guessing their range.
+        UnidentifiedImageError: if it is none of these.
     """
-    upright = _UPRIGHT.get(_orientation(image))
-    pixels = _to_rgb(image)
-    return pixels if upright is None else pixels.transpose(upright)
+    file.seek(0)
+    prefix = file.read(16)
+    for name in formats:
+        if name not in Image.OPEN:
+            Image.init()
+        factory, accept = Image.OPEN[name]
+        if accept is not None and accept(prefix) is not True:
+            continue
+        try:
+            file.seek(0)
+            return factory(file, "")
+        except (SyntaxError, IndexError, TypeError, struct.error):
+            continue
+    raise UnidentifiedImageError("of no known format")
 
 
-def decode(file: BinaryIO, name: str, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def decode(file: BinaryIO, name: str, options: PixelOptions | None = None) -> Decoded:
     """Return the image in a binary stream upright, as RGB, fully decoded.
 
-    The EXIF orientation is applied. Transparency is laid over white: what is drawn on a
-    transparent page is mostly dark, and would vanish over black. 16-bit grey values are scaled
-    by the full range, 65535 becoming 255, never by what one image happens to hold. CMYK and the
-    other colour spaces go through Pillow's plain conversion; colour profiles are not applied.
-    Of several frames or pages the first is taken.
+    What is done to each kind of pixels stands in ``docs/data.md``; whatever is lost or guessed is
+    named in ``changes``.
 
     An image with less data than its header claims is refused, also where the decoder would
     fill up with grey (JPEG) or black (PNG). A header that claims less than the data holds
@@ -107,42 +92,123 @@ def decode(file: BinaryIO, name: str, *, max_pixels: int = MAX_PIXELS) -> Image.
     Args:
         file: the encoded image, seekable.
         name: what to call it in messages.
-        max_pixels: width times height above which nothing is decoded. Pillow has a limit of
-            its own at 178,956,970 pixels.
+        options: default: those of :class:`PixelOptions`.
 
     Raises:
         ImageError: if the image cannot be decoded or is too large; names it, with the reason.
     """
     try:
-        with Image.open(file, formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                raise ImageError(
-                    f"{name}: {width} x {height} pixels are more than the limit of {max_pixels}; "
-                    "shrink the image, or raise max_pixels if you trust it."
-                )
-            image.load()
-            missing = describe_missing_pixels(file, image)
-            if missing is not None:
-                raise ImageError(f"{name}: {missing}; replace or remove the file.")
-            pixels = to_upright_rgb(image)
-            return pixels.copy() if pixels is image else pixels
-    except ImageError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(
-            f"{name}: {error} Its header claims more pixels than are decoded; shrink the image."
-        ) from error
+        return _decode(file, options or PixelOptions())
+    except PixelError as error:
+        raise ImageError(f"{name}: {error}.") from error
     except UnidentifiedImageError as error:
-        raise ImageError(
-            f"{name}: not an image of a known format (expected one of {', '.join(FORMATS)}); "
-            "convert or remove the file."
-        ) from error
+        raise ImageError(f"{name}: {_unknown(file)}") from error
     except Exception as error:  # decoders fail on hostile bytes in every way there is
         raise ImageError(
             f"{name}: cannot be decoded ({error or type(error).__name__}); "
             "replace or remove the file."
         ) from error
+
+
+def _decode(file: BinaryIO, options: PixelOptions) -> Decoded:
+    journal = Journal()
+    if is_dicom(file):
+        image, stored = read_dicom(file, options, journal)
+        return Decoded(image, stored, "DICOM", False, frozenset(journal.changes), journal.peak)
+    layout = read_layout(file)
+    if layout is None:
+        _check_bytes(file)
+    elif not pillow_reads(layout, options):
+        check_size(layout.size, options)
+        pixels, stored = read_tiff(file, layout, options, journal)
+        return Decoded(
+            turn(pixels, layout.orientation),
+            stored,
+            "TIFF",
+            layout.orientation != 1,
+            frozenset(journal.changes),
+            journal.peak,
+        )
+    with identify(file) as image:
+        check_size(image.size, options)
+        stored, kind = image.mode, str(image.format)
+        early = orientation_of(image) if kind == "TIFF" else 1  # loading a TIFF turns it
+        if kind in _MOVING and getattr(image, "is_animated", False):
+            journal.changes.add("pages")
+        if layout is not None:
+            note_layout(layout, journal)
+        if is_deep(image):
+            pixels = read_deep(image, lambda: identify(file, ("PNG",)), options, journal)
+        else:
+            image.load()
+            white_is_zero = layout is not None and layout.white_is_zero
+            pixels = to_rgb(image, options, journal, inverted=white_is_zero)
+        missing = describe_missing_pixels(file, image)
+        if missing is not None:
+            raise PixelError(f"{missing}; replace or remove the file")
+        if _has_other_profile(image):
+            journal.changes.add("profile")
+        upright = turn(pixels.copy() if pixels is image else pixels, orientation_of(image))
+        turned = orientation_of(image) != 1 or early != 1
+    changes = frozenset(journal.changes)
+    return Decoded(upright, stored, kind, turned, changes, journal.peak)
+
+
+def _check_bytes(file: BinaryIO) -> None:
+    """Refuse a file that is too large for the decoders that read it whole."""
+    if file.seek(0, os.SEEK_END) > MAX_BYTES:
+        raise PixelError(
+            f"the file is larger than {MAX_BYTES >> 30} GiB; save the image in another format"
+        )
+
+
+def _has_other_profile(image: Image.Image) -> bool:
+    """Tell whether an image has a colour profile that is not one of sRGB."""
+    profile = image.info.get("icc_profile")
+    if not isinstance(profile, bytes):
+        return False
+    return b"sRGB" not in profile and "sRGB".encode("utf-16-be") not in profile
+
+
+def _unknown(file: BinaryIO) -> str:
+    """Say of a file that no decoder takes what it is."""
+    file.seek(4)
+    if file.read(4) == b"ftyp" and file.read(4) in _HEIC:
+        return (
+            "a HEIC photo, which is not read; save it as JPEG, such as with: "
+            "heif-convert PHOTO.heic PHOTO.jpg"
+        )
+    return (
+        f"not an image of a known format (expected one of {', '.join(FORMATS)}, DICOM); "
+        "convert or remove the file."
+    )
+
+
+def open_image(
+    path: Path | str,
+    *,
+    scale: float | None = None,
+    alpha: Alpha = "white",
+    bands: Sequence[int] | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Image.Image:
+    """Return an image file upright and as RGB: what a model sees of it, before it is resized.
+
+    Args:
+        path: of the file.
+        scale: value of 16-bit or floating-point pixels that becomes 255; default: the full range
+            of 16 bits.
+        alpha: ``"white"`` lays transparent pixels over white, ``"ignore"`` takes the colours as
+            they are.
+        bands: channels of an image of more than three that become red, green and blue, from 1 on.
+        max_pixels: width times height above which nothing is decoded.
+
+    Raises:
+        ImageError: if the file is missing or cannot be decoded; names it, with the reason.
+        ConfigError: if an option is out of range.
+    """
+    chosen = None if bands is None else tuple(bands)
+    return FileImages([path], options=PixelOptions(scale, alpha, chosen, max_pixels)).open(0)
 
 
 @final
@@ -152,7 +218,7 @@ class FileImages:
     Args:
         paths: one path per image.
         root: folder the paths are relative to, for relative ones; ``None`` for the current one.
-        max_pixels: see :func:`decode`.
+        options: how pixels are read; default: those of :class:`PixelOptions`.
     """
 
     def __init__(
@@ -160,12 +226,12 @@ class FileImages:
         paths: Sequence[Path | str],
         root: Path | None = None,
         *,
-        max_pixels: int = MAX_PIXELS,
+        options: PixelOptions | None = None,
     ) -> None:
         base = "" if root is None else str(root)
         # plain strings: a hundred thousand Path objects cost memory in every worker
         self._paths = tuple(os.path.join(base, path) for path in paths)
-        self.max_pixels = max_pixels
+        self.options = options or PixelOptions()
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -177,11 +243,22 @@ class FileImages:
 
     def select(self, indices: Sequence[int]) -> FileImages:
         """Return these images, in this order."""
-        chosen = [self._paths[int(index)] for index in indices]
-        return FileImages(chosen, max_pixels=self.max_pixels)
+        return FileImages([self._paths[int(index)] for index in indices], options=self.options)
+
+    def with_options(self, options: PixelOptions) -> FileImages:
+        """Return the same images, read with other options."""
+        return FileImages(self._paths, options=options)
 
     def open(self, index: int) -> Image.Image:
         """Return image ``index`` as :func:`decode` does.
+
+        Raises:
+            ImageError: if the file is missing, no plain file, or cannot be decoded.
+        """
+        return self.read(index).image
+
+    def read(self, index: int) -> Decoded:
+        """Return image ``index`` with what was done to it.
 
         Raises:
             ImageError: if the file is missing, no plain file, or cannot be decoded.
@@ -191,13 +268,21 @@ class FileImages:
             if not stat.S_ISREG(os.stat(path).st_mode):
                 raise ImageError(f"{path}: not a plain file; expected an image.")
             with open(path, "rb") as file:
-                return decode(file, path, max_pixels=self.max_pixels)
+                return decode(file, path, self.options)
         except FileNotFoundError as error:
             raise ImageError(
                 f"{path}: no such file; check the path in the labels, or restore the image."
             ) from error
         except OSError as error:
             raise ImageError(f"{path}: cannot be read ({error.strerror}).") from error
+
+
+def read_with(records: Records, options: PixelOptions) -> Records:
+    """Return records whose image files are read with these options."""
+    images = records.images
+    if not isinstance(images, FileImages):
+        return records
+    return replace(records, images=images.with_options(options))
 
 
 def find_images(

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from colabel.data.pixels import PixelOptions
 from colabel.errors import RunError
 from colabel.files import replace_file
 from colabel.runs.folder import DESCRIPTION, WEIGHTS
@@ -85,6 +86,7 @@ class Description(Settings):
         head: settings of the head.
         encoder: the backbone.
         image_size: side of the square that images are resized to.
+        pixels: how image files are read.
         thresholds: probability from which each label counts as predicted.
         calibration: how probabilities were corrected; ``None``: they were not.
         data: where the training images came from, how many, and their fingerprint.
@@ -98,6 +100,7 @@ class Description(Settings):
     head: HeadSettings
     encoder: DescribedEncoder
     image_size: int = Field(ge=1, le=4096)
+    pixels: PixelOptions = PixelOptions()
     thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...]
     calibration: None = None
     data: dict[str, Any]

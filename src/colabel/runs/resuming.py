@@ -16,7 +16,8 @@ from colabel.settings.flat import differences
 
 FREE_TO_CHANGE = (
     "data.source", "data.options.images", "data.options.splits", "data.verify", "data.cache_mb",
-    "encoder.weights", "training.workers", "training.save_minutes", "description", "published",
+    "data.max_pixels", "encoder.weights", "training.workers", "training.save_minutes",
+    "description", "published",
 )  # fmt: skip
 """Settings, or groups of them, that may differ when a run is resumed: they do not change the
 result. Images are compared by their fingerprint, and weights are part of the saved state."""

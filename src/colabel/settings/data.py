@@ -29,6 +29,15 @@ class Data(Settings):
     """Share of train that is held out where the data has no validation split."""
     image_size: int = Field(224, ge=16)
     """Side of the square the images are resized to, in pixels."""
+    scale: float | None = Field(None, gt=0)
+    """Value of 16-bit or floating-point pixels that becomes 255 (white); default: the full range
+    of 16 bits."""
+    alpha: Literal["white", "ignore"] = "white"
+    """Lay transparent pixels over white, or ``ignore`` the transparency and take the colours."""
+    bands: tuple[int, ...] | None = None
+    """Channels of an image of more than three that become red, green and blue, from 1 on."""
+    max_pixels: int | None = Field(None, ge=1)
+    """Width times height above which no image is decoded; default: 89,478,485."""
     shared_groups: Literal["stop", "allow"] = "stop"
     """What a group does, such as a patient, whose images are in more than one split."""
     on_corrupt: Literal["stop", "skip"] = "stop"

@@ -10,12 +10,15 @@ from colabel.config.paths import absolute_source
 from colabel.data import Records
 
 
-def open_for_check(source: str, options: Iterable[str] = ()) -> dict[str, Records]:
+def open_for_check(
+    source: str, options: Iterable[str] = (), changes: Iterable[str] = ()
+) -> dict[str, Records]:
     """Read every split of a source, also where training would stop.
 
     Args:
         source: as for :func:`train`.
         options: of the reader, ``name=value``.
+        changes: ``data.key=value``, as for :func:`train`.
 
     Returns:
         Records by split name.
@@ -23,6 +26,6 @@ def open_for_check(source: str, options: Iterable[str] = ()) -> dict[str, Record
     Raises:
         ColabelError: if the source cannot be read at all.
     """
-    changes = [f"data.options.{option}" for option in options]
-    config = load_config("shapes-kmcl", changes, data__source=absolute_source(source))
+    every = [*changes, *(f"data.options.{option}" for option in options)]
+    config = load_config("shapes-kmcl", every, data__source=absolute_source(source))
     return open_source(config.data)

@@ -15,6 +15,7 @@ from colabel.config import Config
 from colabel.config.paths import with_absolute_paths
 from colabel.data import Records
 from colabel.data.dataset import EvaluationImages
+from colabel.data.images import read_with
 from colabel.data.loader import evaluation_loader
 from colabel.errors import DataError, nearest
 from colabel.metrics import Report
@@ -48,6 +49,7 @@ def evaluate(
     cpu: bool = False,
     workers: int | None = None,
     on_corrupt: Literal["stop", "skip"] | None = None,
+    max_pixels: int | None = None,
 ) -> Evaluated:
     """Measure a run's model on a split, and write predictions and metrics into the run.
 
@@ -58,6 +60,7 @@ def evaluate(
         cpu: do not use an accelerator.
         workers: processes that read images; default: the run's setting.
         on_corrupt: what an image that cannot be decoded does; default: the run's setting.
+        max_pixels: width times height above which no image is decoded; default: the run's setting.
 
     Returns:
         The metrics and where they are: ``metrics-<split>.json``, with the name of the data added
@@ -68,7 +71,7 @@ def evaluate(
         DataError: if the split does not exist or has labels that the model does not know.
     """
     folder = Path(folder)
-    predictor = load_predictor(folder)
+    predictor = load_predictor(folder, max_pixels=max_pixels)
     description = predictor.description
     trained = read_settings(folder)
     config = with_absolute_paths(trained, data)
@@ -78,6 +81,7 @@ def evaluate(
         if data is None:
             raise DataError(f"{error} If the data has moved, say where to with --data.") from error
         raise
+    records = read_with(records, description.pixels)
     records = with_classes(records, description.classes, config.data.source)
     accelerator = make_accelerator(mixed_precision=config.training.precision, cpu=cpu)
     records = decodable(records, split, config, accelerator, None, on_corrupt=on_corrupt)

@@ -7,7 +7,7 @@ import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from PIL import Image
 
 from colabel.build.model import build_classifier
 from colabel.data.decode import load_squashed
-from colabel.data.images import IMAGE_SUFFIXES, FileImages, to_upright_rgb
+from colabel.data.images import IMAGE_SUFFIXES, FileImages
+from colabel.data.pixels import to_upright_rgb
 from colabel.data.transforms import squash_pixels
 from colabel.errors import ConfigError, DataError, ImageError, RunError
 from colabel.models import Classifier
@@ -129,12 +130,12 @@ class Predictor:
 
     def _read(self, picture: Picture) -> npt.NDArray[np.uint8]:
         """Decode and squash one picture."""
-        size = self.description.image_size
+        size, options = self.description.image_size, self.description.pixels
         if isinstance(picture, (str, PathLike)):
-            return load_squashed(FileImages([fspath(picture)]), 0, size)
+            return load_squashed(FileImages([fspath(picture)], options=options), 0, size)
         if isinstance(picture, Image.Image):
             try:
-                picture = np.array(to_upright_rgb(picture))
+                picture = np.array(to_upright_rgb(picture, options))
             except (OSError, ValueError) as error:
                 raise ImageError(f"the image cannot be used: {error}.") from error
         empty = 0 in picture.shape
@@ -260,18 +261,24 @@ def _name(number: int, picture: Picture) -> str:
     return fspath(picture) if isinstance(picture, (str, PathLike)) else str(number)
 
 
-def load_predictor(folder: Path, device: str | torch.device = "cpu") -> Predictor:
+def load_predictor(
+    folder: Path, device: str | torch.device = "cpu", *, max_pixels: int | None = None
+) -> Predictor:
     """Return the model of a run, ready to be used.
 
     Args:
         folder: of the run.
         device: where it is to run.
+        max_pixels: width times height above which no image is decoded; default: as in training.
 
     Raises:
         RunError: if the folder holds no usable model.
         ConfigError: if there is no such device.
     """
     description = load_description(folder)
+    if max_pixels is not None:
+        pixels = replace(description.pixels, max_pixels=max_pixels)
+        description = description.model_copy(update={"pixels": pixels})
     model = build_described(description)
     load_weights(folder, model)
     try:
@@ -284,12 +291,13 @@ def load_predictor(folder: Path, device: str | torch.device = "cpu") -> Predicto
         ) from error
 
 
-def load(folder: Path | str, *, device: str = "cpu") -> Predictor:
+def load(folder: Path | str, *, device: str = "cpu", max_pixels: int | None = None) -> Predictor:
     """Load the model of a run, to be used without the data it was trained on.
 
     Args:
         folder: of the run.
         device: where it is to run: "cpu", "cuda", ...
+        max_pixels: width times height above which no image is decoded; default: as in training.
 
     Returns:
         A predictor: ``predictor.predict(images)``.
@@ -297,4 +305,4 @@ def load(folder: Path | str, *, device: str = "cpu") -> Predictor:
     Raises:
         RunError: if the folder holds no usable model.
     """
-    return load_predictor(Path(folder), device)
+    return load_predictor(Path(folder), device, max_pixels=max_pixels)

@@ -19,6 +19,7 @@ from colabel import runs
 from colabel.build.batches import Batches
 from colabel.build.division import open_training_data
 from colabel.build.records import decodable
+from colabel.build.source import pixel_options
 from colabel.build.stages import build_model, build_stages
 from colabel.config import Config, change_config, load_config
 from colabel.config.paths import with_absolute_paths
@@ -264,6 +265,7 @@ def _describe(config: Config, records: Records, record: Mapping[str, Any]) -> De
             freeze_batch_norm=encoder.freeze_batch_norm,
         ),
         image_size=config.data.image_size,
+        pixels=pixel_options(config.data),
         thresholds=(config.evaluation.threshold,) * len(records.classes),
         data={
             "source": config.data.source,

@@ -1,14 +1,17 @@
 import json
+import re
 import threading
 import time
 
 import numpy as np
 import pytest
 from PIL import Image
+from pixel_files import BLACK_IS_ZERO, COLOUR_ALPHA, RGB, png, tiff
 
-from colabel.data.check import check_records, verify_images
+from colabel.data.check import check_records, describe_changes, verify_images
 from colabel.data.check.scan import for_each, look_alikes, same_bytes, standardised
-from colabel.data.images import FileImages
+from colabel.data.images import FileImages, read_with
+from colabel.data.pixels import PixelOptions
 from colabel.data.readers.shapes import read_shapes
 from colabel.data.records import Records
 from colabel.errors import DataError
@@ -195,7 +198,9 @@ def test_verify_images_names_missing_and_corrupt_files(tmp_path):
     (tmp_path / "65.png").unlink()
     steps = []
     records = table(tmp_path, [f"{index}.png" for index in range(70)])
-    found = verify_images(records, workers=3, progress=lambda *step: steps.append(step))
+    verified = verify_images(records, workers=3, progress=lambda *step: steps.append(step))
+    found = verified.failures
+    assert verified.changes == ()
     assert [index for index, _ in found] == [40, 65]
     assert all(str(tmp_path / f"{index}.png") in message for index, message in found)
     assert steps == sorted(steps)
@@ -428,6 +433,59 @@ def test_messy_images_are_described_as_stored(tmp_path):
     # the lying image counts as it is used
     assert report.pictures.widths == (20, 48, 120)
     assert report.pictures.heights[2] == 60
+
+
+def test_images_are_nearly_black_whatever_shines_in_them(tmp_path):
+    for seed in range(3):
+        field = 300 + np.asarray(picture(seed).convert("L")).astype(np.uint16) * 6
+        field[5, 5] = 11_500  # one pixel of two thousand
+        Image.fromarray(field).save(tmp_path / f"{seed}.png")
+    records = table(tmp_path, [f"{seed}.png" for seed in range(3)])
+    dark = only(check_records({"train": records}), "nearly black")
+    assert (dark.severity, dark.count) == ("warning", 3)
+    scale = float(re.search(r"data\.scale=(\d+)", dark.remedy)[1])
+    assert 1500 < scale < 300 + 255 * 6 + 1  # what all but the roof stay below
+    brighter = read_with(records, PixelOptions(scale=scale))
+    assert problems(check_records({"train": brighter}), "nearly black") == []
+
+
+def test_dark_images_of_eight_bits_have_no_scale(tmp_path):
+    Image.fromarray(np.asarray(picture(0)) // 12).save(tmp_path / "dim.png")
+    dark = only(check_records({"train": table(tmp_path, ["dim.png"])}), "nearly black")
+    assert dark.remedy.startswith("Export them")
+
+
+CHANGED = {
+    "stains": (png(np.full((9, 9, 4), 31, np.uint8), COLOUR_ALPHA), "warning", "half-transparent"),
+    "hidden": (png(np.zeros((9, 9, 4), np.uint8), COLOUR_ALPHA), "warning", "wholly transparent"),
+    "icon": (
+        png(np.array([[[9, 9, 9, 255]] * 8, [[9, 9, 9, 0]] * 8], np.uint8), COLOUR_ALPHA),
+        "note", "with transparency, laid over white",
+    ),
+    "stack": (
+        tiff(np.full((9, 9), 99, np.uint8), BLACK_IS_ZERO, following=0),
+        "warning", "several pages or frames",
+    ),
+    "more": (
+        tiff(np.full((9, 9, 4), 99, np.uint8), RGB, extra=[0]), "warning", "more channels than",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CHANGED)
+def test_what_is_lost_in_reading_is_reported_and_noted(tmp_path, kind):
+    content, severity, words = CHANGED[kind]
+    for name in ("b", "c"):
+        (tmp_path / name).write_bytes(content)
+    picture(1).save(tmp_path / "a.png")
+    records = table(tmp_path, ["a.png", "b", "c"])
+    problem = only(check_records({"train": records}), words)
+    assert (problem.severity, problem.count) == (severity, 2)
+    assert [example.split(": ")[1] for example in problem.examples] == ["b", "c"]
+    notes = describe_changes(records, verify_images(records).changes)
+    (note,) = (note for note in notes if words in note)
+    assert note.startswith("2 of 3 images ")
+    assert f"first: {tmp_path / 'b'}" in note
 
 
 def test_without_decoding_no_image_is_opened():

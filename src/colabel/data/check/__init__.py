@@ -2,7 +2,7 @@
 
 from colabel.data.check.problems import Problem, Severity
 from colabel.data.check.report import CheckReport, ImageSummary, SplitSummary, check_records
-from colabel.data.check.scan import verify_images
+from colabel.data.check.scan import Verified, describe_changes, verify_images
 
 __all__ = [
     "CheckReport",
@@ -10,6 +10,8 @@ __all__ = [
     "Problem",
     "Severity",
     "SplitSummary",
+    "Verified",
     "check_records",
+    "describe_changes",
     "verify_images",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from colabel.data.changes import CHANGES
 from colabel.data.check.scan import MOST_PAIRS, Failure, Picture
 from colabel.data.records import Records
 
@@ -237,22 +238,20 @@ def picture_problems(
             "Look at them; remove them if they are failed exports.",
             blank,
         )
-    dark = [
-        f"{name}: grey values {picture.darkest} to {picture.brightest} of 255, stored as "
-        f"{picture.mode}"
-        for name, picture in named
-        if picture.darkest < picture.brightest < 32
-    ]
-    if dark:
-        yield problem(
-            "warning",
-            f"{counted(len(dark), 'image')} nearly black.",
-            "Contrast is lost before the model sees it. Scanners often store 12 bits in files "
-            "made for 16, which uses a sixteenth of the range.",
-            "Export again with the display window applied, or stretch the grey values to the "
-            "full range.",
-            dark,
-        )
+    for key, change in CHANGES.items():
+        changed = [(name, picture) for name, picture in named if key in picture.changes]
+        if changed:
+            yield problem(
+                change.severity,
+                f"{counted(len(changed), 'image')} {change.what}.",
+                change.cost,
+                _brighter(changed) if key == "dark" else change.remedy,
+                [
+                    f"{name}: grey values {picture.darkest} to {picture.brightest} of 255, "
+                    f"stored as {picture.mode}"
+                    for name, picture in changed
+                ],
+            )
     narrow = [
         f"{name}: {picture.width} x {picture.height}"
         for name, picture in named
@@ -300,6 +299,18 @@ def picture_problems(
             "Check that both kinds occur with and without each label.",
             [name for name, picture in named if (picture.mode in _GREY) == (rare == "grey")],
         )
+
+
+def _brighter(dark: Sequence[tuple[str, Picture]]) -> str:
+    """Say what to do about images that are nearly black, by how high their values reach."""
+    peaks = [picture.peak for _, picture in dark if picture.peak is not None]
+    export = "export them with the display window applied, or stretched to the full range."
+    if not peaks:
+        return export.capitalize()
+    return (
+        f"All but one in a thousand of their values stay below {max(peaks):,.5g}: try "
+        f"--set data.scale={max(peaks):.5g}, or {export}"
+    )
 
 
 _GREY = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"})

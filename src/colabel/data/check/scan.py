@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from colabel.data.changes import CHANGES
 from colabel.data.images import FileImages
+from colabel.data.pixels import Decoded
 from colabel.data.records import Records
 from colabel.errors import ImageError
 
@@ -32,13 +34,19 @@ Measured: copies saved as JPEG of quality 30, halved or squashed stay above 0.99
 on), different radiographs of one patient below 0.988, unrelated photographs below 0.985.
 """
 
+DARK = 32
+"""An image with at most one pixel in a hundred of this grey value or above is nearly black."""
+
 MOST_PAIRS = 10_000
 """Where the search for look-alikes ends."""
 
 _CHUNK = 32
 _BLOCK = 2048
 _TAIL = 4096
-_ORIENTATION_TAG = 0x0112
+_SAMPLED_SIDE = (
+    256  # rows and columns that are looked at for darkness: all would cost as much time
+)
+_NEAREST = Image.Resampling.NEAREST
 
 Result = TypeVar("Result")
 Key = TypeVar("Key", bound=Hashable)
@@ -72,6 +80,9 @@ class Picture:
         darkest: smallest grey value, 0 to 255.
         brightest: largest grey value, 0 to 255.
         miniature: 256 grey values, the image shrunk to 16 x 16.
+        changes: what was lost or guessed when it was read: keys of
+            :data:`colabel.data.changes.CHANGES`.
+        peak: see :class:`colabel.data.pixels.Decoded`.
     """
 
     width: int
@@ -82,6 +93,8 @@ class Picture:
     darkest: int
     brightest: int
     miniature: npt.NDArray[np.uint8]
+    changes: frozenset[str] = frozenset()
+    peak: float | None = None
 
 
 def for_each(
@@ -126,28 +139,43 @@ def for_each(
 def look(records: Records, index: int) -> Picture | Failure:
     """Decode one image completely and describe it."""
     try:
-        image = records.images.open(index)
+        decoded = _read(records, index)
     except ImageError as error:
         name = records.images.locate(index)
         absent = isinstance(records.images, FileImages) and not os.path.exists(name)
         return Failure(index, str(error).removeprefix(f"{name}: "), absent)
-    stored: tuple[str, str | None, bool] = (image.mode, None, False)
-    if isinstance(records.images, FileImages):
-        stored = _stored_form(records.images.locate(index))
-    grey = image.convert("L")
-    values = np.asarray(grey)
+    grey = decoded.image.convert("L")
+    tones = np.flatnonzero(grey.histogram())
     small = np.asarray(grey.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)).ravel()
-    darkest, brightest = int(values.min()), int(values.max())
-    return Picture(image.width, image.height, *stored, darkest, brightest, small)
+    return Picture(
+        *decoded.image.size,
+        mode=decoded.mode,
+        format=decoded.format,
+        turned=decoded.turned,
+        darkest=int(tones[0]),
+        brightest=int(tones[-1]),
+        miniature=small,
+        changes=decoded.changes | _darkness(decoded.image),
+        peak=decoded.peak,
+    )
 
 
-def _stored_form(path: str) -> tuple[str, str, bool]:
-    """Return mode, format and whether an orientation is noted, from the header of a good file."""
-    with Image.open(path) as image:
-        # a PNG without EXIF would be decoded once more to look for it at its end
-        noted = image.format in ("JPEG", "MPO", "TIFF") or "exif" in image.info
-        orientation = image.getexif().get(_ORIENTATION_TAG, 1) if noted else 1
-        return image.mode, str(image.format), orientation in range(2, 9)
+def _read(records: Records, index: int) -> Decoded:
+    """Decode one image; of one without a file is known what it is now."""
+    if isinstance(records.images, FileImages):
+        return records.images.read(index)
+    image = records.images.open(index)
+    return Decoded(image, image.mode)
+
+
+def _darkness(image: Image.Image) -> frozenset[str]:
+    """Tell whether an image of more than one tone is nearly black, whatever shines in it."""
+    side = _SAMPLED_SIDE
+    sample = image.resize((min(image.width, side), min(image.height, side)), _NEAREST)
+    counts = np.array(sample.convert("L").histogram())
+    if np.count_nonzero(counts) < 2 or counts[DARK:].sum() > counts.sum() / 100:
+        return frozenset()
+    return frozenset({"dark"})
 
 
 def stat_files(records: Records, index: int) -> int | Failure:
@@ -162,29 +190,67 @@ def stat_files(records: Records, index: int) -> int | Failure:
     return size if size else Failure(index, "the file is empty (0 bytes)", False)
 
 
+@dataclass(frozen=True)
+class Verified:
+    """What came of decoding every image once.
+
+    Args:
+        failures: position and reason of each image that is missing or corrupt; the reason names
+            the image.
+        changes: position and key of :data:`colabel.data.changes.CHANGES` for everything that was
+            lost or guessed in the others.
+    """
+
+    failures: tuple[tuple[int, str], ...] = ()
+    changes: tuple[tuple[int, str], ...] = ()
+
+
 def verify_images(
     records: Records, *, workers: int | None = None, progress: Progress | None = None
-) -> list[tuple[int, str]]:
-    """Decode every image and say which cannot be used.
+) -> Verified:
+    """Decode every image and say which cannot be used, and what was done to the others.
 
     Args:
         records: the images.
         workers: threads; ``None`` for one per processor, at most 8.
         progress: called with the number of images done and of all.
-
-    Returns:
-        Position and reason of each image that is missing or corrupt; the reason names the image.
     """
 
-    def attempt(index: int) -> tuple[int, str] | None:
+    def attempt(index: int) -> str | frozenset[str]:
         try:
-            records.images.open(index)
+            decoded = _read(records, index)
         except ImageError as error:
-            return index, str(error)
-        return None
+            return str(error)
+        return decoded.changes | _darkness(decoded.image)
 
-    found = for_each(len(records), attempt, workers=workers, progress=progress)
-    return [failure for failure in found if failure is not None]
+    answers = for_each(len(records), attempt, workers=workers, progress=progress)
+    failures: list[tuple[int, str]] = []
+    changes: list[tuple[int, str]] = []
+    for index, answer in enumerate(answers):
+        if isinstance(answer, str):
+            failures.append((index, answer))
+        else:
+            changes += ((index, key) for key in sorted(answer))
+    return Verified(tuple(failures), tuple(changes))
+
+
+def describe_changes(records: Records, changes: Sequence[tuple[int, str]]) -> tuple[str, ...]:
+    """Return a sentence for each kind of change: how many images, the first, and what to do.
+
+    Args:
+        records: the images.
+        changes: positions and kinds, in the order of the images.
+    """
+    positions: defaultdict[str, list[int]] = defaultdict(list)
+    for index, key in changes:
+        positions[key].append(index)
+    return tuple(
+        f"{len(positions[key])} of {len(records)} images {change.what}; first: "
+        f"{records.images.locate(positions[key][0])}"
+        + (f". {change.remedy}" if change.severity == "warning" else "")
+        for key, change in CHANGES.items()
+        if key in positions
+    )
 
 
 def same_bytes(sizes: Sequence[int], paths: Sequence[str]) -> list[list[int]]:

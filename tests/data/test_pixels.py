@@ -1,0 +1,429 @@
+"""Stored values against the RGB that their owner means, computed by hand."""
+
+import io
+import struct
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from pixel_files import (
+    ASSOCIATED,
+    BLACK_IS_ZERO,
+    CIE_LAB,
+    CMYK,
+    COLOUR,
+    COLOUR_ALPHA,
+    GREY,
+    GREY_ALPHA,
+    PALETTE,
+    RGB,
+    UNASSOCIATED,
+    UNSPECIFIED,
+    WHITE_IS_ZERO,
+    png,
+    tiff,
+)
+
+from colabel.data.images import decode
+from colabel.data.pixels import PixelOptions, to_upright_rgb
+from colabel.errors import ConfigError, ImageError
+
+U8, U16 = np.uint8, np.uint16
+
+
+def read(content, **options):
+    return decode(io.BytesIO(content), "one.img", PixelOptions(**options))
+
+
+def rows(decoded):
+    """Return the pixels of the first row; a grey one as one number."""
+    return [p[0] if len(set(p)) == 1 else tuple(p) for p in np.asarray(decoded.image)[0].tolist()]
+
+
+def encoded(image, kind, **options):
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+GREY8 = np.array([[0, 10, 100, 255]], U8)
+GREY16 = np.array([[0, 10 * 257, 25_765, 65_535]], U16)  # 25,765 / 257 = 100.25
+BLUE = np.array([[[10, 20, 30], [40, 50, 60]]], U8)
+BLUE16 = BLUE.astype(U16) * 257 + np.array([0, 100, 200], U16)  # 100 / 257 rounds down, 200 up
+
+
+# Each row: stored values; what they look like; what reading loses.
+GRID = {
+    "PNG grey 8": (png(GREY8, GREY), [0, 10, 100, 255], set()),
+    "PNG grey 8, tRNS": (png(GREY8, GREY, clear=[10]), [0, 255, 100, 255], {"transparency"}),
+    "PNG grey 16": (png(GREY16, GREY), [0, 10, 100, 255], {"16 bits"}),
+    "PNG grey 16, tRNS nowhere": (png(GREY16, GREY, clear=[5]), [0, 10, 100, 255], {"16 bits"}),
+    "PNG grey 16, tRNS": (
+        png(GREY16, GREY, clear=[2570]), [0, 255, 100, 255], {"16 bits", "transparency"},
+    ),
+    "PNG LA 8": (  # 100 at 51/255 over white: (100 * 51 + 255 * 204) / 255
+        png(np.array([[[100, 255], [100, 51], [9, 0]]], U8), GREY_ALPHA),
+        [100, 224, 255], {"transparency"},
+    ),
+    "PNG LA 16": (
+        png(np.array([[[25_700, 65_535], [25_700, 13_107], [9, 0]]], U16), GREY_ALPHA),
+        [100, 224, 255], {"16 bits", "transparency"},
+    ),
+    "PNG LA 8, opaque": (png(np.array([[[100, 255]]], U8), GREY_ALPHA), [100], set()),
+    "PNG RGB 8": (png(BLUE, COLOUR), [(10, 20, 30), (40, 50, 60)], set()),
+    "PNG RGB 8, tRNS": (
+        png(BLUE, COLOUR, clear=[40, 50, 60]), [(10, 20, 30), 255], {"transparency"},
+    ),
+    "PNG RGB 16": (png(BLUE16, COLOUR), [(10, 20, 31), (40, 50, 61)], {"16 bits"}),
+    "PNG RGB 16, tRNS": (  # 256 is transparent and 0 is not, though their lower bytes are equal
+        png(np.array([[[0, 0, 0], [256, 0, 0], [65_535, 0, 0]]], U16), COLOUR, clear=[256, 0, 0]),
+        [0, 255, (255, 0, 0)], {"16 bits", "transparency"},
+    ),
+    "PNG RGBA 8": (
+        png(np.array([[[100, 50, 0, 51], [1, 2, 3, 255]]], U8), COLOUR_ALPHA),
+        [(224, 214, 204), (1, 2, 3)], {"transparency"},
+    ),
+    "PNG RGBA 16": (
+        png(np.array([[[25_700, 12_850, 0, 13_107], [257, 514, 771, 65_535]]], U16), COLOUR_ALPHA),
+        [(224, 214, 204), (1, 2, 3)], {"16 bits", "transparency"},
+    ),
+    "PNG palette": (
+        png(np.array([[1, 0]], U8), PALETTE, palette=[9, 8, 7, 200, 100, 0]),
+        [(200, 100, 0), (9, 8, 7)], set(),
+    ),
+    "PNG palette, tRNS": (
+        png(np.array([[1, 0]], U8), PALETTE, palette=[9, 8, 7, 200, 100, 0], clear=[0]),
+        [(200, 100, 0), 255], {"transparency"},
+    ),
+    "TIFF black is 0, 1 bit": (tiff([[True, False]], BLACK_IS_ZERO), [255, 0], set()),
+    "TIFF white is 0, 1 bit": (tiff([[True, False]], WHITE_IS_ZERO), [0, 255], set()),
+    "TIFF black is 0, 8 bits": (tiff(GREY8, BLACK_IS_ZERO), [0, 10, 100, 255], set()),
+    "TIFF white is 0, 8 bits": (tiff(GREY8, WHITE_IS_ZERO), [255, 245, 155, 0], set()),
+    "TIFF black is 0, 16 bits": (tiff(GREY16, BLACK_IS_ZERO), [0, 10, 100, 255], {"16 bits"}),
+    "TIFF black is 0, 16 bits, Motorola": (
+        tiff(GREY16, BLACK_IS_ZERO, order=">"), [0, 10, 100, 255], {"16 bits"},
+    ),
+    "TIFF white is 0, 16 bits": (tiff(GREY16, WHITE_IS_ZERO), [255, 245, 155, 0], {"16 bits"}),
+    "TIFF int16": (tiff(np.array([[0, 25_765]], np.int16), BLACK_IS_ZERO), [0, 100], {"16 bits"}),
+    "TIFF int32": (tiff(np.array([[0, 25_765]], np.int32), BLACK_IS_ZERO), [0, 100], {"16 bits"}),
+    "TIFF RGB 8": (tiff(BLUE, RGB), [(10, 20, 30), (40, 50, 60)], set()),
+    "TIFF RGB 8, planes": (tiff(BLUE, RGB, separate=True), [(10, 20, 30), (40, 50, 60)], set()),
+    "TIFF RGB 16": (tiff(BLUE16, RGB), [(10, 20, 30), (40, 50, 61)], {"16 bits"}),  # upper bytes
+    "TIFF RGB 8 and 1 more": (
+        tiff(np.array([[[10, 20, 30, 99]]], U8), RGB, extra=[UNSPECIFIED]),
+        [(10, 20, 30)], {"more channels"},
+    ),
+    "TIFF RGBA 8": (
+        tiff(np.array([[[100, 50, 0, 51], [1, 2, 3, 255]]], U8), RGB, extra=[UNASSOCIATED]),
+        [(224, 214, 204), (1, 2, 3)], {"transparency"},
+    ),
+    "TIFF RGBA 8, premultiplied": (  # 20 at 51/255 is 100 below
+        tiff(np.array([[[20, 10, 0, 51], [1, 2, 3, 255]]], U8), RGB, extra=[ASSOCIATED]),
+        [(224, 214, 204), (1, 2, 3)], {"transparency"},
+    ),
+    "TIFF CMYK 8": (  # 255 - ink, less what black takes
+        tiff(np.array([[[0, 255, 0, 0], [0, 0, 0, 255]]], U8), CMYK),
+        [(255, 0, 255), 0], {"cmyk"},
+    ),
+    "TIFF of two pages": (tiff(GREY8, BLACK_IS_ZERO, following=0), [0, 10, 100, 255], {"pages"}),
+    "TIFF and a preview": (tiff(GREY8, BLACK_IS_ZERO, following=1), [0, 10, 100, 255], set()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", GRID)
+def test_stored_values_become_what_they_mean(kind):
+    content, expected, changes = GRID[kind]
+    decoded = read(content)
+    assert rows(decoded) == expected
+    assert decoded.changes == changes
+
+
+# The same for files that Pillow refuses or reads wrongly.
+BEYOND_PILLOW = {
+    "TIFF white is 0, 16 bits, Motorola": (
+        tiff(GREY16, WHITE_IS_ZERO, order=">"), {}, [255, 245, 155, 0], {"16 bits"},
+    ),
+    "TIFF RGB 16, planes": (
+        tiff(BLUE16, RGB, separate=True), {}, [(10, 20, 31), (40, 50, 61)], {"16 bits"},
+    ),
+    "TIFF RGB 16, scaled": (
+        tiff(np.array([[[0, 5000, 12_000]]], U16), RGB), {"scale": 10_000}, [(0, 128, 255)],
+        {"cut off"},
+    ),
+    "TIFF RGBA 16, scaled": (
+        tiff(np.array([[[0, 50, 100, 13_107]]], U16), RGB, extra=[UNASSOCIATED]),
+        {"scale": 100}, [(204, 230, 255)], {"fourth channel"},
+    ),
+    "TIFF RGBA 16, premultiplied, scaled": (
+        tiff(np.array([[[0, 10, 20, 13_107]]], U16), RGB, extra=[ASSOCIATED]),
+        {"scale": 100}, [(204, 230, 255)], {"fourth channel"},
+    ),
+    "TIFF float32, RGB": (
+        tiff(np.array([[[0, 0.5, 1]]], np.float32), RGB), {"scale": 1}, [(0, 128, 255)], set(),
+    ),
+    "TIFF float64": (
+        tiff(np.array([[0, 0.5, 1]]), BLACK_IS_ZERO), {"scale": 1}, [0, 128, 255], set(),
+    ),
+    "TIFF float16": (
+        tiff(np.array([[0, 0.5, 1]], np.float16), BLACK_IS_ZERO), {"scale": 1}, [0, 128, 255],
+        set(),
+    ),
+    "TIFF uint32 above 2 ** 31": (
+        tiff(np.array([[0, 2**31, 2**32 - 1]], np.uint32), BLACK_IS_ZERO), {"scale": 2**32 - 1},
+        [0, 128, 255], set(),
+    ),
+    "TIFF int8": (tiff(np.array([[0, 10, 127]], np.int8), BLACK_IS_ZERO), {}, [0, 10, 127], set()),
+    "TIFF 13 bands": (
+        tiff(np.arange(0, 13_000, 1000, U16).reshape(1, 1, 13), BLACK_IS_ZERO, extra=[0] * 12),
+        {"bands": (4, 3, 2), "scale": 10_000}, [(77, 51, 26)], set(),
+    ),
+    "TIFF 13 bands, planes": (
+        tiff(np.arange(0, 13_000, 1000, U16).reshape(1, 1, 13), BLACK_IS_ZERO, extra=[0] * 12,
+             separate=True),
+        {"bands": (4, 3, 2), "scale": 10_000}, [(77, 51, 26)], set(),
+    ),
+    "TIFF 4 bands, one as grey": (
+        tiff(np.array([[[1, 2, 3, 4]]], U8), BLACK_IS_ZERO, extra=[0] * 3), {"bands": (4,)},
+        [4], set(),
+    ),
+    "TIFF RGB and 4 more": (
+        tiff(np.array([[[1, 2, 3, 4, 5, 6, 7]]], U8), RGB, extra=[0] * 4), {}, [(1, 2, 3)],
+        {"more channels"},
+    ),
+    "TIFF turned": (
+        tiff(np.array([[0.0, 1.0]]), BLACK_IS_ZERO, orientation=2), {"scale": 1}, [255, 0], set(),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BEYOND_PILLOW)
+def test_tiffs_beyond_pillow(kind):
+    pytest.importorskip("tifffile")
+    content, options, expected, changes = BEYOND_PILLOW[kind]
+    decoded = read(content, **options)
+    assert rows(decoded) == expected
+    assert decoded.changes == changes
+    assert decoded.turned == (kind == "TIFF turned")
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 13])
+def test_channels_without_a_meaning_have_to_be_named(count):
+    content = tiff(np.zeros((1, 1, count), U8), BLACK_IS_ZERO, extra=[UNSPECIFIED] * (count - 1))
+    with pytest.raises(ImageError, match=rf"it has {count} channels, .*data\.bands=\["):
+        read(content)
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    with pytest.raises(ImageError, match=r"pip install 'colabel\[formats\]'"):
+        read(tiff(BLUE16, RGB, separate=True))
+
+
+def test_a_channel_that_is_not_there_is_refused():
+    pytest.importorskip("tifffile")
+    content = tiff(np.zeros((1, 1, 4), U8), BLACK_IS_ZERO, extra=[UNSPECIFIED] * 3)
+    with pytest.raises(ImageError, match=r"4 channels, and data.bands asks for number 5"):
+        read(content, bands=(5, 1, 1))
+
+
+def test_a_tiff_with_less_data_than_it_claims_is_refused():
+    pytest.importorskip("tifffile")
+    content = tiff(np.ones((40, 40, 13), U16), BLACK_IS_ZERO, extra=[UNSPECIFIED] * 12)
+    with pytest.raises(ImageError, match=r"one\.img"):
+        read(content[: len(content) // 2], bands=(1, 2, 3))
+
+
+def test_the_limit_holds_for_every_kind_of_tiff():
+    for content in (tiff(GREY8, BLACK_IS_ZERO), tiff(BLUE16, RGB, separate=True)):
+        with pytest.raises(ImageError, match="limit of 1;"):
+            read(content, max_pixels=1)
+
+
+# ---------------------------------------------------------------- scale
+
+
+def test_scale_is_the_value_that_becomes_white():
+    reflectance = np.array([[0, 20, 5000, 10_000, 15_000]], U16)  # 20 * 255 / 10,000 = 0.51
+    for content in (png(reflectance, GREY), tiff(reflectance, BLACK_IS_ZERO)):
+        decoded = read(content, scale=10_000)
+        assert rows(decoded) == [0, 1, 128, 255, 255]
+        assert decoded.changes == {"cut off"}  # one of five is more than one in a hundred
+    roof = np.full((20, 20), 300, U16)
+    roof[0, 0] = 15_000
+    assert read(png(roof, GREY), scale=10_000).changes == frozenset()
+
+
+def test_scale_leaves_eight_bits_alone():
+    assert rows(read(png(GREY8, GREY), scale=10)) == [0, 10, 100, 255]
+
+
+def test_scale_uses_all_sixteen_bits_of_a_colour_png():
+    twelve_bits = np.array([[[0, 2048, 4095]]], U16)
+    assert rows(read(png(twelve_bits, COLOUR), scale=4095)) == [(0, 128, 255)]
+    with_alpha = np.array([[[0, 2048, 4095, 65_535]]], U16)
+    assert rows(read(png(with_alpha, COLOUR_ALPHA), scale=4095)) == [(0, 128, 255)]
+
+
+def test_negative_values_become_black_once_white_is_named():
+    content = tiff(np.array([[-5, 100]], np.int32), BLACK_IS_ZERO)
+    with pytest.raises(ImageError, match=r"run from -5 to 100.*data\.scale"):
+        read(content)
+    assert rows(read(content, scale=100)) == [0, 255]
+
+
+def test_negative_bytes_are_not_taken_for_bright_ones():
+    with pytest.raises(ImageError, match=r"run from -5 to 100|tifffile"):
+        read(tiff(np.array([[-5, 100]], np.int8), BLACK_IS_ZERO))
+
+
+def test_floats_need_a_scale_and_what_is_no_number_is_black():
+    content = tiff(np.array([[0, 0.25, 1, np.nan, np.inf]], np.float32), BLACK_IS_ZERO)
+    with pytest.raises(ImageError, match=r"floating-point.*--set data\.scale="):
+        read(content)
+    decoded = read(content, scale=1)
+    assert rows(decoded) == [0, 64, 255, 0, 0]
+    assert decoded.changes == {"not numbers"}
+
+
+def test_the_peak_leaves_one_in_a_thousand_out():
+    values = np.arange(10_000, dtype=U16).reshape(100, 100)
+    assert read(png(values, GREY)).peak == pytest.approx(9989, abs=1)
+    assert read(png(GREY8, GREY)).peak is None
+
+
+# ---------------------------------------------------------------- transparency
+
+
+def test_a_fourth_channel_that_is_data_is_suspected_and_can_be_left_alone():
+    stains = np.random.default_rng(0).integers(1, 32, (8, 8, 4), dtype=U8)
+    decoded = read(png(stains, COLOUR_ALPHA))
+    assert decoded.changes == {"fourth channel"}
+    assert np.asarray(decoded.image).min() > 200  # faded
+    left = read(png(stains, COLOUR_ALPHA), alpha="ignore")
+    assert (np.asarray(left.image) == stains[..., :3]).all()
+    assert left.changes == frozenset()
+    chosen = read(png(stains, COLOUR_ALPHA), bands=(4, 2, 1))
+    assert (np.asarray(chosen.image) == stains[..., [3, 1, 0]]).all()
+
+
+def test_what_is_wholly_transparent_keeps_its_colours_and_is_named():
+    pixels = np.array([[[1, 2, 3, 0], [4, 5, 6, 0]]], U8)
+    decoded = read(png(pixels, COLOUR_ALPHA))
+    assert rows(decoded) == [(1, 2, 3), (4, 5, 6)]
+    assert decoded.changes == {"invisible"}
+
+
+def test_ignored_transparency_of_sixteen_bits():
+    assert rows(read(png(GREY16, GREY, clear=[2570]), alpha="ignore")) == [0, 10, 100, 255]
+
+
+# ---------------------------------------------------------------- other formats
+
+
+def test_an_inverted_cmyk_jpeg_comes_out_upright():
+    # Pillow writes CMYK JPEG as Adobe does, with the values inverted and a marker that says so
+    magenta = Image.new("CMYK", (16, 16), (0, 255, 0, 0))
+    decoded = read(encoded(magenta, "JPEG", quality=100))
+    assert np.abs(np.asarray(decoded.image)[8, 8].astype(int) - (255, 0, 255)).max() <= 3
+    assert decoded.changes == {"cmyk"}
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_the_first_of_several_frames_is_taken_and_said(kind):
+    first, second = (Image.new("RGB", (16, 16), (value,) * 3) for value in (200, 30))
+    moving = encoded(first, kind, save_all=True, append_images=[second])
+    decoded = read(moving)
+    assert "pages" in decoded.changes
+    assert np.abs(np.asarray(decoded.image).astype(int) - 200).max() <= 4
+    assert "pages" not in read(encoded(first, kind)).changes
+
+
+def test_a_profile_other_than_srgb_is_said():
+    from PIL import ImageCms
+
+    image = Image.new("RGB", (4, 4), (10, 20, 30))
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert read(encoded(image, "PNG", icc_profile=srgb)).changes == frozenset()
+    other = srgb.replace("sRGB".encode("utf-16-be"), "XRGB".encode("utf-16-be"))
+    other = other.replace(b"sRGB", b"XRGB")
+    assert read(encoded(image, "PNG", icc_profile=other)).changes == {"profile"}
+
+
+def test_avif_is_read_where_pillow_can():
+    from PIL import features
+
+    if not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    decoded = read(encoded(Image.new("RGB", (16, 16), (200, 100, 50)), "AVIF", quality=100))
+    assert np.abs(np.asarray(decoded.image).astype(int) - (200, 100, 50)).max() <= 3
+    assert decoded.format == "AVIF"
+
+
+def test_a_photo_of_a_phone_is_refused_with_what_to_do():
+    heic = struct.pack(">I", 24) + b"ftypheic" + bytes(64)
+    with pytest.raises(ImageError, match=r"HEIC photo.*save it as JPEG"):
+        read(heic)
+
+
+# ---------------------------------------------------------------- Pillow images
+
+MODES = {
+    "1": (1, 255),
+    "L": (7, 7),
+    "LA": ((100, 51), 224),
+    "La": ((20, 51), 224),
+    "P": (3, 3),
+    "PA": ((3, 255), 3),
+    "RGB": ((1, 2, 3), (1, 2, 3)),
+    "RGBA": ((100, 50, 0, 51), (224, 214, 204)),
+    "RGBa": ((20, 10, 0, 51), (224, 214, 204)),
+    "RGBX": ((1, 2, 3, 99), (1, 2, 3)),
+    "CMYK": ((0, 255, 0, 0), (255, 0, 255)),
+    "YCbCr": ((100, 128, 128), 100),
+    "HSV": ((0, 255, 255), (255, 0, 0)),
+    "I;16": (25_765, 100),
+    "I;16B": (25_765, 100),
+    "I;16L": (25_765, 100),
+    "I": (25_765, 100),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_of_pillow(mode):
+    stored, expected = MODES[mode]
+    image = Image.new(mode, (2, 1))
+    if mode in ("P", "PA"):
+        image.putpalette([entry for value in range(256) for entry in (value,) * 3])
+    for x in range(2):
+        image.putpixel((x, 0), stored)
+    shown = to_upright_rgb(image)
+    pixel = np.asarray(shown)[0, 0].tolist()
+    assert shown.mode == "RGB"
+    assert (pixel[0] if len(set(pixel)) == 1 else tuple(pixel)) == expected
+
+
+def test_cie_lab_is_converted_and_not_taken_for_rgb():
+    # L* = 100 * 138 / 255 = 54.1 and a* = 81, b* = 70 are pure red in sRGB (53.2, 80.1, 67.2)
+    lab = np.array([[[255, 0, 0], [0, 0, 0], [138, 81, 70]]], np.int16).astype(U8)
+    white, black, red = np.asarray(read(tiff(lab, CIE_LAB)).image)[0].astype(int)
+    assert np.abs(white - 255).max() <= 2
+    assert np.abs(black).max() <= 2
+    assert np.abs(red - (255, 0, 0)).max() <= 12
+
+
+@pytest.mark.parametrize("value", [0, 9, 65_535, float("inf"), float("nan"), (6, 6), "turned"])
+def test_an_orientation_that_makes_no_sense_is_none(value):
+    image = Image.new("RGB", (3, 2))
+    image.getexif()[0x0112] = value
+    assert to_upright_rgb(image).size == (3, 2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"scale": 0}, {"scale": float("inf")}, {"alpha": "black"}, {"bands": (1, 2)},
+     {"bands": (0, 1, 2)}, {"max_pixels": 0}],
+)  # fmt: skip
+def test_options_without_a_meaning_are_refused(options):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        PixelOptions(**options)
