@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -135,9 +135,20 @@ def _checked(
             raise ConfigError(
                 f"{key}.{option}: {source} has no such option; {nearest(option, known)}"
             )
+        if isinstance(value, str) and _is_list(kinds[option]):
+            value = tuple(name.strip() for name in value.split(",") if name.strip())
+        elif isinstance(value, (int, float)) and kinds[option] in (str | None,):
+            value = str(value)
+        elif option == "split_values" and isinstance(value, Mapping):
+            value = {str(word): split for word, split in value.items()}
         try:
             answer[option] = TypeAdapter(kinds[option]).validate_python(value)
         except ValidationError as error:
             reason = error.errors()[0]["msg"].lower()
             raise ConfigError(f"{key}.{option}: {reason}, got {value!r}.") from error
     return answer
+
+
+def _is_list(kind: Any) -> bool:
+    """Tell whether an option holds several words, which may be given with commas between."""
+    return any(get_origin(part) is tuple for part in (kind, *get_args(kind)))

@@ -108,10 +108,33 @@ def load_config(recipe: str | Path, changes: Iterable[str] = (), **replaced: Any
         key, equals, text = change.partition("=")
         if not equals or not key:
             raise ConfigError(f"expected key.path=value, got {change!r}.")
-        _put(values, key, _parse(text, f"the value of {change!r}"))
+        if key.startswith("data.options."):
+            _put(values, key, _plain_or_yaml(key, text))
+        else:
+            _put(values, key, _parse(text, f"the value of {change!r}"))
     for key, value in replaced.items():
         _put(values, key.replace("__", "."), value)
     return check_config(values)
+
+
+def _plain_or_yaml(key: str, text: str) -> Any:
+    """Return the value of a reader's option, which may hold characters that YAML takes for signs.
+
+    A delimiter is the text itself (``#``, ``|``, a blank), and so is whatever is no YAML or would
+    be a mapping without braces (``Unnamed: 0``).
+    """
+    quoted = len(text) > 2 and text[0] == text[-1] and text[0] in "'\""
+    if key == "data.options.delimiter" and not quoted and text != "null":
+        return text
+    try:
+        value = _parse(text, key)
+    except ConfigError:
+        return text
+    if (value is None and text.strip() not in ("null", "~")) or (
+        isinstance(value, dict) and not text.lstrip().startswith("{")
+    ):
+        return text
+    return value
 
 
 class _Loader(yaml.SafeLoader):

@@ -65,7 +65,7 @@ def test_the_delimiter_is_found(tmp_path, delimiter):
 def test_two_possible_delimiters_are_not_guessed(tmp_path):
     text = 'path,labels\na.jpg,"dog;cat, small"\nb.jpg,dog\n'
     with pytest.raises(
-        DataError, match=r"';' \(.*line 2\) and ',' \(.*line 2\).*option delimiter"
+        DataError, match=r"';' \(.*line 2: .*\) and ',' \(.*line 2: .*option delimiter"
     ):
         read(tmp_path, text)
     assert read(tmp_path, text, delimiter=";").classes == ("cat, small", "dog")
@@ -97,8 +97,8 @@ def test_the_column_of_paths_is_found_by_its_cells(tmp_path):
 
 
 def test_a_missing_column_of_paths_names_the_columns(tmp_path):
-    with pytest.raises(DataError, match=r"no column with the paths.*got: picture, cat\."):
-        read(tmp_path, "picture,cat\na,1\n")
+    with pytest.raises(DataError, match=r"no column with the paths.*got: scene, cat\."):
+        read(tmp_path, "scene,cat\na,1\n")
 
 
 def test_a_named_column_that_is_missing_gets_the_nearest(tmp_path):
@@ -130,9 +130,9 @@ def test_chosen_label_columns_and_ignored_ones(tmp_path):
 
 def test_text_in_a_label_column_is_refused_with_the_row(tmp_path):
     with pytest.raises(DataError) as caught:
-        read(tmp_path, "path,sex,cat\na.jpg,,1\n\nb.jpg,M,0\n")
+        read(tmp_path, "path,stage,cat\na.jpg,,1\n\nb.jpg,M,0\n")
     message = str(caught.value)
-    assert "labels.csv, line 4: the column 'sex' holds 'M'" in message
+    assert "labels.csv, line 4: the column 'stage' holds 'M'" in message
     assert "Columns that do hold such values: cat." in message
     assert "option ignore" in message
 
@@ -308,7 +308,7 @@ def test_rows_without_a_split_are_left_out_and_noted(tmp_path):
     text = SPLIT.replace("valid", "")
     parts = read_table_splits(table(tmp_path, text), LABELS_ONLY)
     assert list(parts) == ["train", "test"]
-    assert "1 of 4 images without a split left out" in parts["train"].notes
+    assert "1 of 4 images without a split left out: b.jpg" in parts["train"].notes
     with pytest.raises(DataError, match="no images in the split 'val'"):
         read(tmp_path, text, "val")
     with pytest.raises(DataError, match="no image has a split"):
