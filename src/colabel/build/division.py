@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from colabel.build.source import open_source
-from colabel.data import (
-    Records,
-)
-from colabel.data.split import divide, hold_out, read_split_table, stratified_split
+from colabel.data import Records
+from colabel.data.copies import groups_with_copies
+from colabel.data.split import SPLITS, divide, hold_out, read_split_table, stratified_split
 from colabel.errors import DataError, nearest
 from colabel.settings.data import Data
 
@@ -21,8 +21,8 @@ def open_training_data(
     """Read what training needs, dividing what the source leaves undivided.
 
     A source without a validation split gives up a share of its training images; a table without
-    any split is divided in three. Both are stratified by label, keep groups together and depend on
-    the seed alone.
+    any split is divided in three. Both are stratified by label, keep groups and
+    identical files together and depend on the seed alone.
 
     Args:
         data: source, options and names of splits.
@@ -52,9 +52,11 @@ def open_training_data(
                 )
             division = [saved[one] for one in whole.ids]
         else:
+            groups, notes = groups_with_copies(whole)
             division = [
-                str(one) for one in stratified_split(whole.targets, groups=whole.groups, seed=seed)
+                str(one) for one in stratified_split(whole.targets, groups=groups, seed=seed)
             ]
+            whole = _noted(whole, *notes, _division_note(division))
         return divide(whole, division)
     if data.train not in opened:
         raise DataError(
@@ -63,7 +65,11 @@ def open_training_data(
         )
     train = opened[data.train]
     if data.validation is None or data.validation not in opened:
-        train, validation = hold_out(train, data.validation_fraction, seed=seed)
+        groups, notes = groups_with_copies(train)
+        fraction = data.validation_fraction
+        train, validation = hold_out(train, fraction, groups=groups, seed=seed)
+        note = f"{len(validation)} images of {data.train} held out for validation"
+        train, validation = (_noted(part, *notes, note) for part in (train, validation))
         return {"train": train, "val": validation}
     validation = opened[data.validation]
     if train.classes != validation.classes:
@@ -73,6 +79,16 @@ def open_training_data(
             "Give every split the same classes in the same order."
         )
     return {"train": train, "val": validation}
+
+
+def _noted(records: Records, *notes: str) -> Records:
+    return replace(records, notes=(*records.notes, *notes))
+
+
+def _division_note(division: Sequence[str]) -> str:
+    """Say how many images each split was given."""
+    counts = ", ".join(f"{division.count(split)} {split}" for split in SPLITS)
+    return f"no splits in the data, so its images were divided: {counts}"
 
 
 def _check_groups(data: Data, opened: Mapping[str, Records]) -> None:

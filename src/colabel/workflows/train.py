@@ -20,6 +20,7 @@ from colabel.build.batches import Batches
 from colabel.build.division import open_training_data
 from colabel.build.records import decodable
 from colabel.build.stages import build_model, build_stages
+from colabel.build.told import news
 from colabel.config import Config, load_config
 from colabel.config.paths import with_absolute_paths
 from colabel.data import Records
@@ -122,6 +123,10 @@ def _train(
     seed = config.training.seed
     division = folder / runs.SPLIT if resume else None
     records = open_training_data(config.data, seed=seed, split_file=division)
+    said: set[str] = set()
+    if main and display is not None:
+        for sentence in news(records, said):
+            display.note(sentence)
     model = build_model(config, len(records["train"].classes))
     stages = build_stages(model, config)
     left = len(records["train"]) % config.training.batch_size
@@ -139,6 +144,9 @@ def _train(
     )
     _check_labels(train_records, validation_records)  # again: some may have been left out
     seen = {"train": train_records, "val": validation_records}
+    if main and display is not None:
+        for sentence in news(seen, said):
+            display.note(sentence)
     if resume:
         check_data(folder, seen)
     # The same start everywhere; what is drawn while training (dropout) differs by process.

@@ -205,7 +205,7 @@ def _find_split(search: _Search, options: TableOptions) -> str | None:
         )
         return name
     folds = [name for name in named if compact(name) in known.FOLDS]
-    if not folds or _is_flags(search.rows, folds[0]) and not options.split_values:
+    if not folds or (_is_flags(search.rows, folds[0]) and not options.split_values):
         search.drop(folds, "numbers folds; name it in the option split to divide by it")
         return None
     return folds[0]

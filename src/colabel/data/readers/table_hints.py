@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from colabel.data.readers.rows import Rows
-from colabel.data.readers.table_names import compact
 from colabel.data.readers.table_names import FACTS as _FACTS
+from colabel.data.readers.table_names import compact
 
 _FEWEST = 10
 _ONCE = 1.2

@@ -10,8 +10,8 @@ from typing import final
 
 from colabel.errors import DataError
 
-_CONVENTIONAL = ";|\n\t,，；、"  # noqa: RUF001 (the commas of Chinese and Japanese tables)
-_THIN = ",，、"  # noqa: RUF001
+_CONVENTIONAL = ";|\n\t,，；、"
+_THIN = ",，、"
 _PART_OF_NAMES = frozenset("\"'()[]{}.\u200d\u2019")
 _ONLY_ASK = frozenset("-_:&!?%*=")
 _SAMPLE = 20_000
