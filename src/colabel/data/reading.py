@@ -44,8 +44,9 @@ class Reading:
         Example:
             >>> reading = Reading("a.csv", {"path": "image", "cat": "label"}, "1 or 0", None, "",
             ...                   rows=3, images=2, left_out={"without a split": 1})
-            >>> print("; ".join(reading.lines()))
-            image: path; label: cat; labels: 1 or 0; rows: 3, images: 2; left out: 1 without a split
+            >>> print("; ".join(reading.lines()))  # doctest: +NORMALIZE_WHITESPACE
+            image: path; label: cat; labels written as: 1 or 0; rows: 3, images: 2;
+            left out: 1 without a split
         """
         by_role: dict[str, list[str]] = {}
         for name, role in self.columns.items():
@@ -54,7 +55,7 @@ class Reading:
         if self.dialect:
             lines.insert(0, f"file: {self.dialect}")
         apart = "" if self.separator is None else f", separated by {self.separator!r}"
-        lines.append(f"labels: {self.form}{apart}")
+        lines.append(f"labels written as: {self.form}{apart}")
         first = f"; first {', '.join(self.ids)}" if self.ids else ""
         lines.append(f"rows: {self.rows:,}, images: {self.images:,}{first}")
         if self.left_out:

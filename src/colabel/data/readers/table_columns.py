@@ -17,6 +17,7 @@ from colabel.data.readers.table_values import is_values
 from colabel.errors import DataError, nearest
 
 _FEW_SITES = 20
+_SUFFIXES = tuple(sorted(IMAGE_SUFFIXES))
 _ADDRESS = ("http://", "https://", "s3://", "gs://", "ftp://")
 
 
@@ -113,6 +114,7 @@ def find_roles(rows: Rows, options: TableOptions) -> Roles:
         DataError: if a given column is missing, there are no images or no labels, or a column
             may be a label or not; names the options that decide.
     """
+    _refuse_missing_header(rows)
     search = _Search(rows, options)
     image = options.image or search.take(_find_image(search))
     if image is None:
@@ -154,6 +156,15 @@ def find_roles(rows: Rows, options: TableOptions) -> Roles:
     )
 
 
+def _refuse_missing_header(rows: Rows) -> None:
+    name = next((name for name in rows.columns if name.lower().endswith(_SUFFIXES)), None)
+    if name is not None:
+        raise DataError(
+            f"{rows.path}: the header holds {name!r}, which is an image and no name of a column. "
+            "Put a line with names above the first image, such as path,labels or path,cat,dog."
+        )
+
+
 def _find_image(search: _Search) -> str | None:
     named = [name for name in search.named(known.IMAGE) if not _is_flags(search.rows, name)]
     ends = [name for name in named if _share_of_paths(search.rows.columns[name]) > 0.5]
@@ -170,8 +181,7 @@ def _is_flags(rows: Rows, name: str) -> bool:
 
 def _share_of_paths(cells: list[str]) -> float:
     """Return the share of cells that end like an image file."""
-    suffixes = tuple(IMAGE_SUFFIXES)
-    return sum(cell.lower().endswith(suffixes) for cell in cells) / len(cells)
+    return sum(cell.lower().endswith(_SUFFIXES) for cell in cells) / len(cells)
 
 
 def _refuse_addresses(rows: Rows, image: str) -> None:

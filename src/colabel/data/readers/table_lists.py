@@ -317,7 +317,9 @@ def _empty_notes(
     found += [f"{word!r} (within lists)" for word in words]
     if not found:
         return ()
-    return (f"read as no label: {', '.join(found)}; to keep such a word, name it in keep_labels",)
+    keep = any(word.isalpha() for word in (*counts, *words))
+    hint = "; to keep such a word as a class, name it in keep_labels" if keep else ""
+    return (f"read as no label: {', '.join(found)}{hint}",)
 
 
 def _spelling_notes(spellings: dict[str, set[str]]) -> tuple[str, ...]:
