@@ -74,8 +74,8 @@ def _utf_16_without_mark(data: bytes) -> str | None:
 def _is_western(data: bytes) -> bool:
     """Tell whether the bytes beyond ASCII make sense as the letters of a Western language.
 
-    They do if they are letters or signs of cp1252, no more than two in a row, no sign stands
-    between two letters, and no capital follows a small letter. Text of another script, of a Mac
+    They do if they are letters or signs of cp1252, no more than two in a row and two only beside
+    another letter, no sign stands between two letters, and no capital follows a small letter. Text of another script, of a Mac
     or of DOS breaks one of these rules at once.
     """
     for run in _HIGH_RUN.finditer(data):
@@ -88,6 +88,8 @@ def _is_western(data: bytes) -> bool:
         after = data[end : end + 1]
         sign = run.group()[0] in _LATIN_SIGNS and run.group()[0] not in _JOINING
         if sign and end - start == 1 and before.isalpha() and after.isalpha():
+            return False
+        if end - start == 2 and not (before.isalpha() or after.isalpha()):
             return False
         if before.islower() and run.group()[:1].decode("cp1252").isupper():
             return False

@@ -162,6 +162,17 @@ def _ragged(
     )
 
 
+def _refuse_quoted_lines(path: Path, names: Sequence[str], body: Sequence[Sequence[str]]) -> None:
+    """Refuse a table of one column in which every cell is a line of another table."""
+    for separator in (",", ";", "\t"):
+        number = names[0].count(separator)
+        if len(names) == 1 and number and all(row[0].count(separator) == number for row in body):
+            raise DataError(
+                f"{path}: the quotes stand around whole lines and not around cells; the first is "
+                f"{shorten(names[0])!r}. Remove them, or set the option quote=none."
+            )
+
+
 def read_text(path: Path, options: RowOptions) -> Rows:
     """Return the rows of a text file; see :func:`read_rows`."""
     data = read_bytes(path, MAX_BYTES)
@@ -207,6 +218,7 @@ def _read(
         comment = (text.skipped, [cell.strip() for cell in last])
     header = find_header(path, first[:1000], options, comment=comment)
     columns = Columns(header.names)
+    _refuse_quoted_lines(path, header.names, [cells for _, cells in first[header.first :]])
     lines = array("q")
     block = [(line, row) for line, row in first[header.first :]]
     del first
