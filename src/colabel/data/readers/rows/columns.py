@@ -47,8 +47,8 @@ class Columns:
             if not name:
                 if not any(cells):
                     padding += 1
-                elif _are_row_numbers(cells):
-                    notes.append(f"column {number} without a name left out: it counts the rows")
+                elif number == 1 and _are_row_numbers(cells):
+                    notes.append("column 1 without a name left out: it counts the rows")
                 else:
                     filled = next(cell for cell in cells if cell)
                     raise DataError(

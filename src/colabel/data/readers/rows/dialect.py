@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, final
 
 from colabel.data.readers.rows.header import is_image_name
-from colabel.data.readers.rows.model import RowOptions
+from colabel.data.readers.rows.model import RowOptions, named
 from colabel.errors import DataError
 
 _USUAL = (",", ";", "\t", "|")
 _UNUSUAL = ("\x01", "\x1f", "^", "~", ":", " ")
 _SPACES = re.compile(r"[ \t]+")
-_NAMES = {"\t": "a tab", " ": "a space"}
 _FLAGS = frozenset({"0", "1", "-1"})
 _ROWS = 2000
 
@@ -71,11 +70,6 @@ class _Fit:
     @property
     def rank(self) -> tuple[bool, bool, float]:
         return (not self.broken, self.images, self.share)
-
-
-def named(separator: str) -> str:
-    """Return a separator as it is called in a message."""
-    return _NAMES.get(separator, repr(separator))
 
 
 def _first_rows(writing: Writing, lines: list[str], *, cut: bool) -> tuple[list[list[str]], bool]:

@@ -22,7 +22,7 @@ _CANDIDATES = ("cp1252", "cp1250", "cp1251", "gb18030", "shift_jis", "euc_kr", "
 _HIGH = re.compile(rb"[\x80-\xff]")
 _HIGH_RUN = re.compile(rb"[\x80-\xff]+")
 _LATIN_LETTERS = frozenset(
-    bytes(byte for byte in range(0xC0, 0x100) if byte not in b"\xd0\xd7\xdd\xde\xf0\xf7\xfd\xfe")
+    bytes(byte for byte in range(0xC0, 0xFF) if byte not in b"\xd0\xd7\xdd\xde\xf0\xf7\xfd\xfe")
     + b"\x8c\x9c\xaa\xba"
 )
 _LATIN_SIGNS = frozenset(
@@ -75,8 +75,8 @@ def _is_western(data: bytes) -> bool:
     """Tell whether the bytes beyond ASCII make sense as the letters of a Western language.
 
     They do if they are letters or signs of cp1252, no more than two in a row and two only beside
-    another letter, no sign stands between two letters, and no capital follows a small letter. Text of another script, of a Mac
-    or of DOS breaks one of these rules at once.
+    another letter, no sign stands between two letters, and no capital follows a small letter.
+    Text of another script, of a Mac or of DOS breaks one of these rules at once.
     """
     for run in _HIGH_RUN.finditer(data):
         start, end = run.span()
@@ -162,7 +162,7 @@ def find_encoding(path: Path, data: bytes, given: str | None = None) -> Decoding
     if given is not None:
         try:
             name = codecs.lookup(given).name
-            b"".decode(given)
+            "a".encode(given)  # refuses rot13 and the like, which are no encodings of text
         except (LookupError, ValueError, UnicodeError):
             raise DataError(
                 f"encoding: Python knows no text encoding {given!r}; expected for instance utf-8, "

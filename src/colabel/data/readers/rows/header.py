@@ -181,5 +181,5 @@ def find_header(
             "numbered. If it is the header, set header=first."
         )
     titles = [shorten(" ".join(filter(None, cells))) for _, cells in rows[:position]]
-    notes = [f"{len(titles)} lines above the header left out: {'; '.join(titles)}"] * bool(titles)
+    notes = [f"left out above the header: {'; '.join(titles)}"] * bool(titles)
     return Header(list(cells), position + 1, line, tuple(notes))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, final
 
 from colabel.data.readers.rows.encoding import find_encoding
-from colabel.data.readers.rows.header import shorten
+from colabel.data.readers.rows.header import is_image_name, shorten
 from colabel.data.readers.rows.model import LIST_DELIMITER, RowOptions, Rows
 from colabel.data.readers.rows.text import read_bytes
 from colabel.errors import DataError
@@ -102,9 +103,7 @@ class _Parser:
             sign = self.skip_space()
             if array and sign == "]" and first:
                 break
-            if not sign:
-                if array:
-                    raise self.error("the array is not closed: the file is cut off")
+            if not sign and not array:
                 return
             line = self.line
             yield line, self.value()
@@ -112,9 +111,11 @@ class _Parser:
             sign = self.skip_space()
             if array and sign == "]":
                 break
-            if array and sign != ",":
+            if array and sign and sign != ",":
                 raise self.error(f"{sign!r} where a comma or the end of the array must be")
-            if sign == "," and array:
+            if array and not sign:
+                raise self.error("the array is not closed: the file is cut off")
+            if array:
                 self.advance(self.position + 1)
         self.advance(self.position + 1)
         if self.skip_space():
@@ -134,6 +135,47 @@ def _cell(value: object) -> str | None:
     return None
 
 
+def _is_nested(value: object) -> bool:
+    return _cell(value) is None
+
+
+def _counts(names: Iterable[str]) -> bool:
+    """Tell whether names are 0, 1, 2, ...: the rows of pandas."""
+    return all(name == str(number) for number, name in enumerate(names))
+
+
+def _of_object(table: dict[str, Any]) -> tuple[list[dict[str, Any]], str] | None:
+    """Return the records in one object and a note; ``None`` where it is a record or no table."""
+    values = list(table.values())
+    arrays = {
+        key: held
+        for key, held in table.items()
+        if isinstance(held, list) and held and all(isinstance(item, dict) for item in held)
+    }
+    if len(arrays) == 1 and sum(map(_is_nested, values)) == 1:
+        key, held = next(iter(arrays.items()))
+        left = ", ".join(other for other in table if other != key)
+        return held, f"the records stand under the key {key!r}" + f"; left out: {left}" * bool(
+            left
+        )
+    first = values[0] if values else None
+    if isinstance(first, dict) and first:
+        alike = all(isinstance(value, dict) and value.keys() == first.keys() for value in values)
+        if alike and _counts(first) and not _counts(table):
+            records = [{name: table[name][row] for name in table} for row in first]
+            return records, "the rows stand under the names of the columns, as pandas writes"
+        if alike and _counts(table) and not _counts(first):
+            return values, "the records stand under their numbers, as pandas writes"
+    if isinstance(first, list) and all(
+        isinstance(value, list) and len(value) == len(first) for value in values
+    ):
+        columns = [[_cell(item) for item in value] for value in values]
+        if any(all(cell and is_image_name(cell) for cell in column) for column in columns):
+            records = [dict(zip(table, row, strict=True)) for row in zip(*values, strict=True)]
+            return records, "the cells stand in one array per column"
+    return None
+
+
 def _records(parser: _Parser) -> tuple[Iterator[tuple[int, Any]], str, tuple[str, ...]]:
     """Return the records with the number of each, what is counted, and notes."""
     values = parser.values()
@@ -141,30 +183,16 @@ def _records(parser: _Parser) -> tuple[Iterator[tuple[int, Any]], str, tuple[str
     if first is None:
         return iter(()), "line", ()
     line, value = first
-    # an object alone may hold the array of records under one key
+    # an object alone may hold a table in one of several ways
     if isinstance(value, dict) and not parser.skip_space():
-        arrays = {
-            key: held
-            for key, held in value.items()
-            if isinstance(held, list) and held and all(isinstance(item, dict) for item in held)
-        }
-        nested = [key for key, held in value.items() if isinstance(held, (list, dict))]
-        if len(arrays) == 1 and len(nested) == 1:
-            key, held = next(iter(arrays.items()))
-            left = [other for other in value if other != key]
-            note = f"the records stand under the key {key!r}"
-            note += f"; left out: {', '.join(left)}" if left else ""
-            return iter(enumerate(held, start=1)), "record", (note,)
-        if nested:
+        held = _of_object(value)
+        if held is not None:
+            return iter(enumerate(held[0], start=1)), "record", (held[1],)
+        if any(map(_is_nested, value.values())):
             raise parser.error(
                 f"one object with the keys {shorten(', '.join(value))}, which is no table", line
             )
-
-    def all_values() -> Iterator[tuple[int, Any]]:
-        yield line, value
-        yield from values
-
-    return all_values(), "line", ()
+    return chain([(line, value)], values), "line", ()
 
 
 def read_json(path: Path, options: RowOptions) -> Rows:

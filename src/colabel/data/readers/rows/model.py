@@ -16,6 +16,14 @@ LIST_DELIMITER = "\x1f"
 """Joins the items of a cell that holds a list."""
 
 
+_SEPARATOR_NAMES = {"\t": "a tab", " ": "space"}
+
+
+def named(separator: str) -> str:
+    """Return a separator as it is called in a message."""
+    return _SEPARATOR_NAMES.get(separator, repr(separator))
+
+
 class Blobs(Protocol):
     """The bytes that one column of a table holds, read when asked for."""
 
@@ -47,6 +55,24 @@ class Dialect:
     escape: str | None
     encoding: str
     header: int | None
+
+    def __str__(self) -> str:
+        r"""Return all of it in words.
+
+        Example:
+            >>> print(Dialect(";", '"', None, "utf-8-sig", 1))
+            separated by ';', utf-8, header in line 1
+            >>> print(Dialect("\t", "'", None, "cp1252", None))
+            separated by a tab, quoted by ', cp1252, no header
+        """
+        words = [f"separated by {named(self.separator)}"]
+        if self.quote != '"':
+            words.append("no quotes" if self.quote is None else f"quoted by {self.quote}")
+        if self.escape is not None:
+            words.append(f"{self.escape} before a quote within a cell")
+        words.append(self.encoding.removesuffix("-sig"))
+        words.append("no header" if self.header is None else f"header in line {self.header}")
+        return ", ".join(words)
 
 
 @final

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final, final
 
 from colabel.data.readers.rows.columns import Columns
-from colabel.data.readers.rows.dialect import Writing, find_writing, named
+from colabel.data.readers.rows.dialect import Writing, find_writing
 from colabel.data.readers.rows.encoding import find_encoding
 from colabel.data.readers.rows.header import find_header, shorten
-from colabel.data.readers.rows.model import Dialect, RowOptions, Rows
+from colabel.data.readers.rows.model import Dialect, RowOptions, Rows, named
 from colabel.errors import DataError
 
 MAX_BYTES: Final = 2 << 30
@@ -70,8 +70,8 @@ class _Text:
                     self.comments, self.skipped = pending, number
                 break
         if self.comments:
-            shown = shorten(self.comments[0])
-            self.notes.append(f"{len(self.comments)} comments above the header left out: {shown}")
+            shown = "; ".join(map(shorten, self.comments))
+            self.notes.append(f"comments left out above the header: {shown}")
 
     def _is_separator_line(self, line: str) -> bool:
         """Take the line by which Excel is told the separator, if this is it."""
@@ -214,7 +214,7 @@ def _read(
         )
     comment = None
     if text.comments:
-        last = next(iter(writing.read([text.comments[-1].lstrip("# ")])), [])
+        last: list[str] = next(iter(writing.read([text.comments[-1].lstrip("# ")])), [])
         comment = (text.skipped, [cell.strip() for cell in last])
     header = find_header(path, first[:1000], options, comment=comment)
     columns = Columns(header.names)
@@ -232,7 +232,7 @@ def _read(
     regular = range(lines[0], lines[-1] + 1) if lines else range(0)
     told = [*decoded, *text.notes, *notes]
     if header.notes == ("the header stands in a comment",):
-        told = [note for note in told if "comments above" not in note]
+        told = [note for note in told if not note.startswith("comments left out")]
     return Rows(
         path,
         named_columns,

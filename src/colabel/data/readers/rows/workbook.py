@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import zipfile
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,9 @@ from colabel.errors import DataError, MissingExtraError, nearest
 MAX_BYTES: Final = 1 << 30
 """Largest workbook that is read, unpacked."""
 
+_ERROR = re.compile(rb'<c [^>]*t="e"')
+_NO_RESULT = re.compile(rb"(?:</f>|<f [^>]*/>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>")
+
 
 def _calamine() -> ModuleType:
     try:
@@ -24,7 +28,8 @@ def _calamine() -> ModuleType:
         if error.name != "python_calamine":
             raise
         raise MissingExtraError("python-calamine", extra="formats") from error
-    return python_calamine
+    module: ModuleType = python_calamine
+    return module
 
 
 def _text(value: object) -> str:
@@ -40,20 +45,38 @@ def _text(value: object) -> str:
     return str(value).strip()
 
 
-def _check_size(path: Path) -> None:
+def _check_contents(path: Path) -> list[str]:
+    """Refuse a workbook that is too large or whose formulas have no results; return notes.
+
+    The library reads an error, and a formula that no program has computed, as a blank cell.
+    """
     size = path.stat().st_size
+    errors = 0
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            size = max(size, sum(entry.file_size for entry in archive.infolist()))
+            entries = archive.infolist()
+            size = max(size, sum(entry.file_size for entry in entries))
+            for entry in entries if size <= MAX_BYTES else ():
+                if entry.filename.startswith("xl/worksheets/") and entry.filename.endswith(".xml"):
+                    text = archive.read(entry)
+                    errors += len(_ERROR.findall(text))
+                    if _NO_RESULT.search(text):
+                        raise DataError(
+                            f"{path}: it holds formulas without results, as programs write that "
+                            "do not compute them; open it in Excel or LibreOffice and save it."
+                        )
     if size > MAX_BYTES:
         raise DataError(
             f"{path}: {size} bytes when unpacked are more than the limit of {MAX_BYTES}; save the "
             "sheet as CSV."
         )
+    return [f"{errors} cells of the workbook hold an error such as #N/A, read as blank"] * (
+        errors > 0
+    )
 
 
 def _sheets(path: Path, workbook: Any, given: str | None) -> tuple[str, list[list[object]], int]:
-    """Return name, cells and number of the first row of the sheet to read."""
+    """Return name and cells of the sheet to read, and the number of sheets."""
     names: list[str] = list(workbook.sheet_names)
     if given is not None and given not in names:
         raise DataError(f"{path}: no sheet {given!r}; {nearest(given, names)}")
@@ -82,12 +105,14 @@ def _sheets(path: Path, workbook: Any, given: str | None) -> tuple[str, list[lis
     return name, cells, len(names)
 
 
-def _contents(path: Path, given: str | None) -> tuple[str, list[list[object]], int]:
+def _contents(path: Path, given: str | None) -> tuple[list[list[object]], list[str]]:
+    """Return the cells of the sheet to read, and notes."""
     calamine = _calamine()
     try:
-        _check_size(path)
+        notes = _check_contents(path)
         with calamine.CalamineWorkbook.from_path(str(path)) as workbook:
-            return _sheets(path, workbook, given)
+            name, cells, number = _sheets(path, workbook, given)
+            return cells, [*([f"the sheet {name!r} of {number}"] * (number > 1)), *notes]
     except DataError:
         raise
     except BaseException as error:
@@ -108,7 +133,7 @@ def _is_encrypted(path: Path) -> bool:
 
 def read_workbook(path: Path, options: RowOptions) -> Rows:
     """Return the rows of a sheet; see :func:`read_rows`."""
-    name, cells, number = _contents(path, options.sheet)
+    cells, notes = _contents(path, options.sheet)
     rows = [
         (line, row)
         for line, values in enumerate(cells, start=1)
@@ -119,6 +144,6 @@ def read_workbook(path: Path, options: RowOptions) -> Rows:
     header = find_header(path, rows[:1000], options, unit="row")
     columns = Columns(header.names)
     columns.add(row for _, row in rows[header.first :])
-    notes = [f"the sheet {name!r} of {number}"] * (number > 1) + list(header.notes)
+    notes += header.notes
     named = columns.finish(path, notes)
     return Rows(path, named, [line for line, _ in rows[header.first :]], "row", tuple(notes))
