@@ -22,6 +22,7 @@ from colabel.data import (
     read_voc2012,
 )
 from colabel.data.readers.shapes import read_shapes
+from colabel.data.readers.table_folders import TABLES, find_tables
 from colabel.errors import ConfigError, DataError, nearest
 from colabel.settings.data import Data
 
@@ -40,8 +41,6 @@ WITHOUT_VALIDATION = frozenset({"coco2014", "coco2017"})
 
 WITHOUT_TEST = frozenset({"voc2012"})
 """Readers whose test labels were never published."""
-
-TABLES = (".csv", ".tsv", ".parquet")
 
 
 def open_source(data: Data, names: tuple[str | None, ...] | None = None) -> dict[str, Records]:
@@ -77,7 +76,7 @@ def open_source(data: Data, names: tuple[str | None, ...] | None = None) -> dict
             and not (split == "test" and name in WITHOUT_TEST and names is None)
         }
     path = Path(data.source).expanduser()
-    if path.suffix.lower() in TABLES:
+    if path.suffix.lower() in TABLES or path.is_file() or _is_folder_of_tables(path, data):
         if data.train_options:
             raise ConfigError("data.train_options: a table is read at once; use data.options.")
         return read_table_splits(path, _table_options(data))
@@ -85,8 +84,13 @@ def open_source(data: Data, names: tuple[str | None, ...] | None = None) -> dict
     hint = f" {nearest(name, READERS)}" if colon else ""
     raise ConfigError(
         f"the data source {data.source!r} is not understood;{hint} expected a "
-        f"{', '.join(TABLES)} file of paths and labels, or one of: {known}."
+        "table of paths and labels (CSV, Parquet, JSON or a workbook), a folder with such a "
+        f"table in each of train, valid and test, or one of: {known}."
     )
+
+
+def _is_folder_of_tables(path: Path, data: Data) -> bool:
+    return path.is_dir() and ("tables" in data.options or bool(find_tables(path, None)))
 
 
 def _options_of(data: Data, reader: Callable[..., Any], split: str) -> dict[str, Any]:

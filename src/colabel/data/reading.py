@@ -25,6 +25,8 @@ class Reading:
         left_out: rows that are not used, counted by reason.
         examples: the first few rows left out, with their reason.
         ids: the first few images.
+        complete: whether a label that an image does not list is absent, so that a label that no
+            image lists is absent from all of them.
     """
 
     source: str
@@ -37,6 +39,7 @@ class Reading:
     left_out: Mapping[str, int] = field(default_factory=dict)
     examples: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
+    complete: bool = False
 
     def lines(self) -> list[str]:
         """Return the reading as sentences, one a line.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy.typing as npt
 from colabel.data.class_names import odd_name_notes
 from colabel.data.images import IMAGE_SUFFIXES, find_images
 from colabel.data.paths import contained, find_files
-from colabel.data.readers.rows import Rows, read_rows
+from colabel.data.readers.rows import Rows, embedded_images, read_rows
 from colabel.data.readers.table_columns import Roles, find_roles
+from colabel.data.readers.table_folders import Origin, find_tables, read_tables
 from colabel.data.readers.table_hints import folder_groups, group_hints
 from colabel.data.readers.table_lists import ListedLabels, read_lists
 from colabel.data.readers.table_merge import (
@@ -27,7 +29,7 @@ from colabel.data.readers.table_options import TableOptions
 from colabel.data.readers.table_splits import look_up_splits, read_split_column, read_split_flags
 from colabel.data.readers.table_values import read_values
 from colabel.data.reading import Reading
-from colabel.data.records import Records
+from colabel.data.records import ImageSource, Records
 from colabel.data.split import SPLITS, divide
 from colabel.errors import DataError, nearest
 
@@ -37,6 +39,7 @@ _OUTSIDE = (
 )
 _FIND_OUT = TableOptions()
 _NAMED = 5
+_LONGEST = 4096
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class _Labels:
         separator: what separates them, where something does.
         notes: what was decided.
         merge: which rows make up each image.
+        complete: whether what is not listed is absent.
     """
 
     targets: npt.NDArray[np.int8]
@@ -58,6 +62,7 @@ class _Labels:
     separator: str | None
     notes: tuple[str, ...]
     merge: Merge
+    complete: bool = False
 
 
 def _read_labels(rows: Rows, roles: Roles, names: Sequence[str], options: TableOptions) -> _Labels:
@@ -70,14 +75,14 @@ def _read_labels(rows: Rows, roles: Roles, names: Sequence[str], options: TableO
     if not roles.labels:
         targets, classes, notes = read_values(rows, roles.each_label, options)
         form = "one column per label, present or absent"
-        merge = _settle(rows, roles, names, merge, options, long=False)
+        merge = _settle(rows, names, merge, options, long=False)
         if merge.repeats:
             targets = merge_values(merge, targets)
             notes = (*notes, *_merged_notes(merge), "a label is present where any row says so")
         return _Labels(targets, classes, form, None, notes, merge)
     listed = read_lists(rows, roles.labels, options, confidence=roles.confidence is not None)
     long = is_long(merge, listed)
-    merge = _settle(rows, roles, names, merge, options, long=long)
+    merge = _settle(rows, names, merge, options, long=long)
     beside = roles.confidence if listed.single else None
     targets, more = merge_lists(merge, listed, rows, beside, options)
     _compare(rows, roles, merge, listed, targets)
@@ -85,12 +90,12 @@ def _read_labels(rows: Rows, roles: Roles, names: Sequence[str], options: TableO
     if roles.each_label:
         notes = (*notes, "the columns of 1 and 0 agree with the list of labels")
     form = "one row per image and label" if merge.repeats else listed.form
-    return _Labels(targets, listed.classes, form, listed.separator, notes, merge)
+    complete = not form.startswith("a vector") and options.unlisted != "unknown"
+    return _Labels(targets, listed.classes, form, listed.separator, notes, merge, complete)
 
 
 def _settle(
     rows: Rows,
-    roles: Roles,
     names: Sequence[str],
     merge: Merge,
     options: TableOptions,
@@ -165,11 +170,10 @@ def _read_ids(rows: Rows, ids: Sequence[str], merge: Merge, *, found: str | None
             )
 
 
-def _image_folder(path: Path, options: TableOptions, names: Sequence[str]) -> Path:
+def _image_folder(folder: Path, options: TableOptions, names: Sequence[str]) -> Path:
     """Return the folder the paths are relative to."""
     if options.images is not None:
         return options.images
-    folder = path.parent
     sample = list(names[:20])
     for candidate in (folder, folder / "images"):
         try:
@@ -185,11 +189,15 @@ def _find_splits(
     rows: Rows,
     roles: Roles,
     options: TableOptions,
+    origin: Origin | None,
     merge: Merge,
     ids: Sequence[str],
     names: Sequence[str],
 ) -> tuple[list[str | None] | None, tuple[str, ...]]:
     """Return the split of each image, ``None`` where nothing divides them, and notes."""
+    if origin is not None and options.splits is None and options.split is None:
+        used = ", ".join(sorted(set(origin.folders)))
+        return [origin.splits[row] for row in merge.first], (f"splits are the folders {used}",)
     paths = [names[row] for row in merge.first]
     lists = options.splits or rows.path.parent / "splits"
     if options.split_values and (roles.split is None or options.splits is not None):
@@ -239,23 +247,53 @@ def _find_groups(
 
 def _read(path: Path, options: TableOptions) -> tuple[Records, list[str | None] | None]:
     """Return all images of a table, and the split of each where there are splits."""
-    return _interpret(read_rows(path), options)
+    if not path.is_dir():
+        if options.tables is not None:
+            raise DataError(f"{path}: the option tables is for a folder of tables; remove it.")
+        return _interpret(read_rows(path, options.rows), options, None)
+    tables = find_tables(path, options.tables)
+    if not tables:
+        raise DataError(
+            f"{path}: a folder; expected a table of image paths and labels, or a folder whose "
+            "folders train, valid and test hold a table of one name each."
+        )
+    rows, origin = read_tables(path, tables, options.rows)
+    return _interpret(rows, options, origin)
 
 
-def _interpret(rows: Rows, options: TableOptions) -> tuple[Records, list[str | None] | None]:
-    path = rows.path
-    roles = find_roles(rows, options)
-    base = path.parent if options.images is None else options.images
-    names = [
-        contained(
-            base,
+def _names(rows: Rows, image: str, options: TableOptions, origin: Origin | None) -> list[str]:
+    """Return the path of each row's image."""
+    cells = rows.columns[image]
+    if image in rows.blobs:
+        return list(cells)
+    base = rows.path.parent if origin is None else origin.root
+    base = base if options.images is None else options.images
+    names = []
+    for row, cell in enumerate(cells):
+        if len(cell) > _LONGEST:
+            raise DataError(
+                f"{rows.where(row)}: the column {image!r} holds {len(cell):,} characters, "
+                "expected the path of an image."
+            )
+        folder = "" if origin is None or options.images is not None else origin.folders[row]
+        name = contained(
+            base / folder,
             cell,
             where=rows.where(row),
             allow_outside=options.allow_outside,
             remedy=_OUTSIDE,
         )
-        for row, cell in enumerate(rows.columns[roles.image])
-    ]
+        names.append(posixpath.normpath(posixpath.join(folder, name)) if folder else name)
+    return names
+
+
+def _interpret(
+    rows: Rows, options: TableOptions, origin: Origin | None
+) -> tuple[Records, list[str | None] | None]:
+    """Return what the rows mean."""
+    path = rows.path if origin is None else origin.root
+    roles = find_roles(rows, options)
+    names = _names(rows, roles.image, options, origin)
     labels = _read_labels(rows, roles, names, options)
     merge = labels.merge
     if merge.repeats and roles.id is not None and options.id is None:
@@ -265,12 +303,21 @@ def _interpret(rows: Rows, options: TableOptions) -> tuple[Records, list[str | N
     ids = paths if roles.id is None else [rows.columns[roles.id][row] for row in merge.first]
     _read_ids(rows, ids, merge, found=roles.id if options.id is None else None)
     groups = _find_groups(rows, roles, options, merge, ids, names)
-    splits, split_notes = _find_splits(rows, roles, options, merge, ids, names)
-    root = _image_folder(path, options, paths)
-    images, missing = find_images(root, paths, source=path, require_images=options.require_images)
+    splits, split_notes = _find_splits(rows, roles, options, origin, merge, ids, names)
+    images: ImageSource
+    root: Path | None = None
+    missing: tuple[str, ...] = ()
+    if roles.image in rows.blobs:
+        images = embedded_images(rows, roles.image).select(merge.first)
+    else:
+        folder = path if origin is not None else path.parent
+        root = _image_folder(folder, options, paths)
+        images, missing = find_images(
+            root, paths, source=path, require_images=options.require_images
+        )
     positives = (labels.targets == 1).sum(axis=0)
     notes = (
-        *getattr(rows, "notes", ()),
+        *rows.notes,
         *labels.notes,
         *odd_name_notes(labels.classes, positives),
         *(() if groups is not None else group_hints(rows, roles.unused, paths)),
@@ -282,10 +329,11 @@ def _interpret(rows: Rows, options: TableOptions) -> tuple[Records, list[str | N
         columns=roles.described(rows.columns),
         form=labels.form,
         separator=labels.separator,
-        dialect=str(getattr(rows, "dialect", "") or ""),
+        dialect="" if rows.dialect is None else str(rows.dialect),
         rows=len(rows),
         images=len(ids),
         ids=tuple(ids[:3]),
+        complete=labels.complete,
     )
     records = Records(
         tuple(ids), images, labels.targets, labels.classes, groups, root, notes, reading
@@ -322,11 +370,7 @@ def _divide(records: Records, splits: list[str | None]) -> dict[str, Records]:
         raise DataError(f"{reading.source}: no image has a split; expected train, val or test.")
     if left_out:
         ids = tuple(records.ids[row] for row in left_out[:_NAMED])
-        more = ", ..." if len(left_out) > _NAMED else ""
-        note = (
-            f"{len(left_out)} of {len(splits)} images without a split left out: "
-            f"{', '.join(ids)}{more}"
-        )
+        note = f"{len(left_out)} of {len(splits)} images without a split left out"
         reading = replace(
             reading,
             images=len(splits) - len(left_out),

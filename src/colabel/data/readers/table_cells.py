@@ -144,8 +144,8 @@ def without_confidence(cells: Iterable[str]) -> list[str] | None:
     """Return the cells without the numbers behind their labels, None where one has none.
 
     Example:
-        >>> without_confidence(["cat:0.9|dog:0.1", "owl:1"]), without_confidence(["cat:0.9", "dog"])
-        (['cat|dog', 'owl'], None)
+        >>> without_confidence(["cat:0.9|dog:0.1", "owl:1"])
+        ['cat|dog', 'owl']
     """
     stripped: list[str] = []
     fractions = False

@@ -83,7 +83,7 @@ def read_lists(
         return _find(rows, names, cell)
 
     lists, form, separator = _divide(filled, title, options, where)
-    vectors = _vectors(lists, form, separator, options)
+    vectors = _vectors(lists, separator, options)
     if vectors is not None:
         options.refuse_unused({"names", "delimiter"}, "vectors of 0 and 1")
         classes, vector_form = _vector_classes(vectors, title, options)
@@ -118,7 +118,7 @@ def read_lists(
         cell: sorted({number[tidy(part)] for part in parts}) for cell, parts in lists.items()
     }
     row, column = _pairs(columns, present)
-    _refuse_prose(rows, title, row, column, classes)
+    _refuse_prose(rows, title, column, classes)
     single = len(names) == 1 and all(len(parts) < 2 for parts in lists.values())
     notes = (
         *_empty_notes(columns, empty, tuple(words)),
@@ -152,7 +152,7 @@ def _divide(
     cells: list[str], column: str, options: TableOptions, where: Callable[[str], str]
 ) -> tuple[dict[str, list[str]], str, str | None]:
     """Return the items of each different cell, how cells are written, and their separator."""
-    chosen = options.separator
+    chosen = options.label_separator
     if any(LIST_DELIMITER in cell for cell in cells):
         return {cell: cell.split(LIST_DELIMITER) for cell in cells}, "a list in each cell", None
     if chosen == NO_DELIMITER:
@@ -176,8 +176,8 @@ def _divide(
             plain = next(cell for cell in cells if not is_bracketed(cell))
             raise DataError(
                 f"the column {column!r} holds lists in brackets ({where(bracketed[0])}: "
-                f"{bracketed[0][:60]!r}) and cells without ({where(plain)}: {plain[:60]!r}). Write "
-                "all of them one way, or say with the option delimiter what separates labels."
+                f"{bracketed[0][:60]!r}) and cells without ({where(plain)}: {plain[:60]!r}). "
+                "Write all of them one way, or say with the option delimiter what separates labels."
             )
         for cell in cells:
             items = read_brackets(cell)
@@ -212,7 +212,7 @@ def _other_separator(cells: list[str], column: str) -> str | None:
 
 
 def _vectors(
-    lists: dict[str, list[str]], form: str, separator: str | None, options: TableOptions
+    lists: dict[str, list[str]], separator: str | None, options: TableOptions
 ) -> dict[str, tuple[int, ...]] | None:
     """Return the flags of each cell where all cells are vectors of one length."""
     vectors = {cell: as_vector(parts) for cell, parts in lists.items()}
@@ -289,7 +289,6 @@ def _pairs(
 def _refuse_prose(
     rows: Rows,
     column: str,
-    row: npt.NDArray[np.int64],
     number: npt.NDArray[np.int64],
     classes: tuple[str, ...],
 ) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
+from colabel.data.readers.rows import RowOptions
 from colabel.errors import DataError
 
 NO_DELIMITER = "none"
@@ -45,6 +46,12 @@ class TableOptions:
             or a folder with train.txt, val.txt and test.txt. Without a split column, a folder
             ``splits`` beside the table is taken.
         tables: name of the table in the folders train, val and test of a folder of tables.
+        separator: what separates the cells of a text file, not the labels within one.
+        quote: as in :class:`colabel.data.readers.rows.RowOptions`, like the next four.
+        encoding: of a text file.
+        header: "none" for a table without one.
+        columns: names of the columns of a table without a header.
+        sheet: of a workbook.
         allow_outside: accept paths that leave the folder of the images.
         require_images: refuse a table of which not one image exists.
 
@@ -72,6 +79,12 @@ class TableOptions:
     images: Path | None = None
     splits: Path | None = None
     tables: str | None = None
+    separator: str | None = None
+    quote: str | None = None
+    encoding: str | None = None
+    header: Literal["first", "none"] | None = None
+    columns: tuple[str, ...] | None = None
+    sheet: str | None = None
     allow_outside: bool = False
     require_images: bool = True
 
@@ -97,6 +110,19 @@ class TableOptions:
             raise DataError(f"group_folder counts from 1, got {self.group_folder}.")
 
     @property
+    def rows(self) -> RowOptions:
+        """Return the options of the file itself."""
+        return RowOptions(
+            self.separator,
+            self.quote,
+            self.encoding,
+            self.header,
+            self.columns,
+            self.sheet,
+            self.ignore,
+        )
+
+    @property
     def label_columns(self) -> tuple[str, ...]:
         """Return the columns of the option ``labels``."""
         if self.labels is None:
@@ -104,7 +130,7 @@ class TableOptions:
         return (self.labels,) if isinstance(self.labels, str) else self.labels
 
     @property
-    def separator(self) -> str | None:
+    def label_separator(self) -> str | None:
         """Return the delimiter as the character that is meant."""
         return None if self.delimiter is None else _ESCAPES.get(self.delimiter, self.delimiter)
 

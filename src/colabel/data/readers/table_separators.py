@@ -102,7 +102,7 @@ def weigh(cells: Sequence[str], separator: str) -> Evidence | None:
 
 
 def find_separator(
-    cells: Iterable[str], column: str, where: Callable[[str], str] = lambda cell: "a cell"
+    cells: Iterable[str], column: str, where: Callable[[str], str] = repr
 ) -> str | None:
     """Return what separates the labels of a column.
 
@@ -198,8 +198,8 @@ def _is_inside(cells: Sequence[str], best: Evidence, other: Evidence) -> bool:
 
 def _ask(column: str, candidates: Sequence[Evidence], where: Callable[[str], str]) -> DataError:
     found = " and ".join(
-        f"{one.separator!r} ({where(one.example)}: {one.example[:60]!r}; {one.several:,} of {one.cells:,} different "
-        f"cells would be lists of {one.parts:,} labels)"
+        f"{one.separator!r} ({where(one.example)}: {one.example[:60]!r}; {one.several:,} of "
+        f"{one.cells:,} different cells would be lists of {one.parts:,} labels)"
         for one in candidates
     )
     return DataError(
