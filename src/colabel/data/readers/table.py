@@ -137,7 +137,8 @@ def _compare(
     if not roles.each_label:
         return
     flags, classes, _ = read_values(rows, roles.each_label, _FIND_OUT)
-    if set(classes) == set(listed.classes):
+    seen = {name for name, column in zip(classes, flags.T, strict=True) if (column == 1).any()}
+    if seen == set(listed.classes):
         order = [classes.index(name) for name in listed.classes]
         if (merge_values(merge, flags)[:, order] == targets).all():
             return

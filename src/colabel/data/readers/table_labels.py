@@ -111,7 +111,7 @@ def find_each_label(
             doubtful.append(name)
         elif not values and (reason := _reason(name, cells, different, fact)):
             unused[name] = reason
-        elif not (listing and len(different) == 1):
+        elif not listing or len(different) > 1 or value_of(cells[0]) == 1:
             labels.append(name)
         else:
             unused[name] = "the same in every row"

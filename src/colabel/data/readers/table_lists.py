@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -86,7 +87,7 @@ def read_lists(
     vectors = _vectors(lists, separator, options)
     if vectors is not None:
         options.refuse_unused({"names", "delimiter"}, "vectors of 0 and 1")
-        classes, vector_form = _vector_classes(vectors, title, options)
+        classes, vector_form = _vector_classes(rows.path, vectors, title, options)
         present = {
             cell: [number for number, flag in enumerate(flags) if flag]
             for cell, flags in vectors.items()
@@ -94,13 +95,13 @@ def read_lists(
         row, column = _pairs(columns, present)
         notes = _empty_notes(columns, empty, ())
         return ListedLabels(row, column, classes, vector_form, None, False, notes)
-    weighted = _weigh(lists, title, options)
+    weighted = _weigh(rows.path, lists, title, options)
     used = {
         *("delimiter", "keep_labels"),
         *(["minimum_confidence"] if weighted or confidence else []),
         *(["unlisted"] if confidence else []),
     }
-    options.refuse_unused(used, f"listed in the column {title!r}")
+    options.refuse_unused(used, f"listed in the column {names[0]!r}")
     words: Counter[str] = Counter()
     for cell, parts in lists.items():
         missing = [part for part in parts if not part or part.casefold() in NO_LABEL - kept]
@@ -112,7 +113,7 @@ def read_lists(
             spellings.setdefault(tidy(part), set()).add(part)
     classes = tuple(sorted(spellings, key=_order(spellings)))
     if not classes:
-        raise DataError(f"{rows.path}: the column {title!r} holds no label in any row.")
+        raise DataError(f"{rows.path}: the column {names[0]!r} holds no label in any row.")
     number = {name: position for position, name in enumerate(classes)}
     present = {
         cell: sorted({number[tidy(part)] for part in parts}) for cell, parts in lists.items()
@@ -227,13 +228,13 @@ def _vectors(
 
 
 def _vector_classes(
-    vectors: dict[str, tuple[int, ...]], column: str, options: TableOptions
+    path: Path, vectors: dict[str, tuple[int, ...]], column: str, options: TableOptions
 ) -> tuple[tuple[str, ...], str]:
     length = len(next(iter(vectors.values())))
     if options.names is None:
         example = next(iter(vectors)).replace(LIST_DELIMITER, ", ")
         raise DataError(
-            f"the column {column!r} holds vectors of {length} times 0 or 1, such as "
+            f"{path}: the column {column!r} holds vectors of {length} times 0 or 1, such as "
             f"{example[:80]!r}, which do not say what their classes are called. Give the "
             f"{length} names in order with the option names, as names=cat,dog,..., or name other "
             "columns in the option labels or each_label."
@@ -246,7 +247,7 @@ def _vector_classes(
     return tuple(map(tidy, options.names)), f"a vector of {length} times 0 or 1 in each cell"
 
 
-def _weigh(lists: dict[str, list[str]], column: str, options: TableOptions) -> bool:
+def _weigh(path: Path, lists: dict[str, list[str]], column: str, options: TableOptions) -> bool:
     """Reduce labels with a confidence to those that count; tell whether there were any."""
     pairs = {cell: [confidence(part) for part in parts if part] for cell, parts in lists.items()}
     told = [pair for parts in pairs.values() for pair in parts]
@@ -256,7 +257,7 @@ def _weigh(lists: dict[str, list[str]], column: str, options: TableOptions) -> b
     if options.minimum_confidence is None:
         label, number = fractions[0]
         raise DataError(
-            f"the column {column!r} holds labels with a number behind them, such as "
+            f"{path}: the column {column!r} holds labels with a number behind them, such as "
             f"'{label}' with {number:g}. Say from which number on a label counts with the option "
             "minimum_confidence, such as minimum_confidence=0.5."
         )

@@ -122,8 +122,9 @@ def read_values(
             spelled.append(f"{name} ({', '.join(sorted(told))})")
         halved += soft
         targets[:, column] = [values[cell] for cell in cells]
-    used = {*(["blank"] if blanks else []), *(["soft_threshold"] if halved else [])}
-    options.refuse_unused(used, "one column per label" + ("" if blanks else " without blanks"))
+    # whether a cell is blank differs from table to table of one kind, so blank is never refused
+    used = {"blank", *(["soft_threshold"] if halved else [])}
+    options.refuse_unused(used, "1 or 0 in a column per label")
     notes = []
     if blanks:
         meaning = options.blank or "absent"
