@@ -1,4 +1,4 @@
-"""Seconds of the processor and peak memory to read large tables, beside csv.reader and pandas where installed.
+"""Processor time and peak memory of reading large tables, beside csv.reader and pandas.
 
 python benchmarks/table_reading.py [--rows 1000000] [--columns 20]
 """
@@ -29,7 +29,7 @@ def write_flags(path: Path, rows: int, columns: int) -> None:
         file.writelines(f"images/{row:08}.jpg,{flags[row % 97]}\n" for row in range(rows))
 
 
-def write_lists(path: Path, rows: int, columns: int) -> None:
+def write_lists(path: Path, rows: int, _: int) -> None:
     """Write a CSV file of paths and lists of labels."""
     with path.open("w") as file:
         file.write("path,labels\n")
@@ -38,7 +38,7 @@ def write_lists(path: Path, rows: int, columns: int) -> None:
         )
 
 
-def write_quoted(path: Path, rows: int, columns: int) -> None:
+def write_quoted(path: Path, rows: int, _: int) -> None:
     """Write a CSV file with quotes around every cell."""
     with path.open("w") as file:
         file.write('"path","labels"\n')
@@ -47,7 +47,7 @@ def write_quoted(path: Path, rows: int, columns: int) -> None:
         )
 
 
-def write_records(path: Path, rows: int, columns: int) -> None:
+def write_records(path: Path, rows: int, _: int) -> None:
     """Write JSON lines of paths and lists of labels."""
     with path.open("w") as file:
         file.writelines(
@@ -56,7 +56,7 @@ def write_records(path: Path, rows: int, columns: int) -> None:
         )
 
 
-def write_parquet(path: Path, rows: int, columns: int) -> None:
+def write_parquet(path: Path, rows: int, _: int) -> None:
     """Write a Parquet file of paths and lists of labels."""
     import pyarrow
     import pyarrow.parquet

@@ -1,6 +1,6 @@
 import csv
 import io
-import json, os
+import json
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings

@@ -252,6 +252,9 @@ def _read(
     for numbers, rows in blocks:
         _add(path, columns, lines, numbers, rows, writing)
     notes = list(header.notes)
+    if columns.headers:
+        shown = ", ".join(map(str, columns.headers[:3]))
+        notes.append(f"the header again in {len(columns.headers)} lines, left out: {shown}")
     cells = columns.finish(path, notes)
     regular = range(lines[0], lines[-1] + 1) if lines else range(0)
     told = [*decoding.notes, *text.notes, *notes]
@@ -277,7 +280,11 @@ def _add(
 ) -> None:
     """Add a block of rows, without the blank ones."""
     width = len(columns.names)
-    if set(map(len, rows)) <= {width} and all(row[0].strip() for row in rows):
+    if (
+        set(map(len, rows)) <= {width}
+        and all(row[0].strip() for row in rows)
+        and columns.names not in rows
+    ):
         lines.extend(numbers)
         columns.add(rows)
         return
@@ -285,6 +292,10 @@ def _add(
     kept = []
     for line, row in zip(numbers, rows, strict=True):
         if _is_blank(row):
+            continue
+        if row == columns.names:
+            # files that were joined, each with its header
+            columns.headers.append(line)
             continue
         if len(row) != width:
             if len(row) < needed or any(map(str.strip, row[width:])):
