@@ -61,6 +61,10 @@ GRID = {
         "path,cat|dog\na.jpg,1|0\nb.jpg,0|1\n",
         {"path": ["a.jpg", "b.jpg"], "cat|dog": ["1|0", "0|1"]},
     ),
+    "a separator that agrees, but for a row, and makes paths": (
+        "path,labels;size\na.jpg,cat;big\nb.jpg,cat,dog;big\nc.jpg,cat;big\n",
+        "line 3: 3 cells, expected 2",
+    ),
     "one column": ("name\na\nb\n", {"name": ["a", "b"]}),
     "one column of names with spaces": ("name\na b\nc d\n", {"name": ["a b", "c d"]}),
     "one column, a comma in one name": (
@@ -128,6 +132,7 @@ GRID = {
     "cp1250": ("path,labels\na.jpg,Żółw\n".encode("cp1250"), "line 2: not UTF-8.*cp1250"),
     "Mac": ("path,labels\na.jpg,Kätzchen\n".encode("mac_roman"), "line 2: not UTF-8.*mac_roman"),
     "DOS": ("path,labels\na.jpg,Kätzchen\n".encode("cp850"), "line 2: not UTF-8"),
+    "a capital within a word": (b"path,labels\na.jpg,ka\xc4tzchen\n", "line 2: not UTF-8"),
     "a broken letter": (
         "path,labels\na.jpg,Kätzchen\nb.jpg,Kä".encode() + b"\xe4\n",
         r"line 3: not UTF-8 text: .*among text that is UTF-8 at byte 37",
@@ -198,6 +203,7 @@ GRID = {
     ),
     "a name twice": ("path,cat,cat\na.jpg,1,0\n", "the name 'cat' twice, in columns 2 and 3"),
     "no name": ("path,,cat\na.jpg,x,0\n", "column 2 without a name, which holds 'x'"),
+    "no name, but 0, 1": ("path,,cat\na.jpg,0,1\nb.jpg,1,0\n", "column 2 without a name"),
     "last name missing": (
         "path,cat,\na,yes,x\nb,no,y\n",
         "column 3 without a name, which holds 'x'",
@@ -212,6 +218,7 @@ GRID = {
     "no header, spaces": ("a.jpg 1 0\nb.jpg 0 1\n", "looks like the first image"),
     "no header, lists": ("a.jpg,cat\nb.jpg,dog\n", "looks like the first image"),
     "no header, no endings": ("img_1,1,0\nimg_2,0,1\n", "looks like the first image"),
+    "no header, numbered names": ("img_1,cat\nimg_2,dog\n", "looks like the first image"),
     "no header, one flag": ("cat,1\ndog,0\n", "looks like the first image"),
     "no header, two flags that count": ("x,0,1\ny,1,0\n", "looks like the first image"),
     "no header, words": (
