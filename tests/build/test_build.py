@@ -17,7 +17,7 @@ from colabel.config import check_config
 from colabel.data.split import write_split_table
 from colabel.errors import ConfigError, DataError, RunError, WeightsError
 from colabel.methods.kmcl import KMCL
-from colabel.methods.linear import ASL, BCE
+from colabel.methods.baselines import ASL, BCE
 from colabel.models import KernelMixtureHead, LinearHead
 from colabel.settings.data import Data
 from colabel.settings.encoder import EncoderSettings

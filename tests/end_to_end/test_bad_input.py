@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from fakes import (
@@ -14,9 +16,11 @@ from fakes import (
     write_voc,
 )
 from tiny_runs import CLASSES, command, write_recipe, write_tiny_table
+from torch import nn
 
 import colabel
-from colabel.errors import RunError
+from colabel.config import load_config
+from colabel.errors import ConfigError, RunError
 from colabel.workflows import train as training_run
 
 
@@ -340,6 +344,21 @@ def test_batch_parts_and_processes_are_checked_before_an_image_is_decoded(folder
         assert not (folder / "run").exists()
     frozen = ("training.epochs=1", "training.batch_size=4", "training.accumulation=4")
     assert start(*frozen, "encoder.freeze_batch_norm=true")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused"),
+    [((), True), (("training.synchronise_batch_norm=true",), False)],
+)
+def test_one_image_a_process_needs_statistics_of_all(changes, refused):
+    config = load_config("shapes-asl", ["training.batch_size=2", *changes])
+    two = SimpleNamespace(num_processes=2)
+    check = partial(training_run._check_batch, config, two, nn.BatchNorm2d(3), images=10)
+    if not refused:
+        check()
+        return
+    with pytest.raises(ConfigError, match=r"training\.synchronise_batch_norm: true"):
+        check()
 
 
 def test_a_run_folder_with_the_users_files_is_refused_and_kept(folder, capsys):

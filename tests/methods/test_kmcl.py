@@ -5,7 +5,8 @@ from reference import kmcl as paper
 from torch import nn
 
 from colabel.errors import ConfigError
-from colabel.methods.kmcl import KMCL, SIMILARITY_OF, classifier, overlap_diagnostics, stages
+from colabel.methods.kmcl import KMCL, classifier, overlap_diagnostics, stages
+from colabel.config.fitting import SIMILARITY_OF
 from colabel.models import KernelMixtureHead, Output
 
 ROWS, WIDTH, CLASSES = 6, 5, 3

@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn import functional
 
 from colabel.losses import AsymmetricLoss
-from colabel.methods.linear import ASL, BCE, binary_cross_entropy, classifier, stages
+from colabel.methods.baselines import ASL, BCE
+from colabel.methods.linear import binary_cross_entropy, classifier, stages
 from colabel.models import Classifier, LinearHead, Output
 
 WIDTH, CLASSES = 5, 3

@@ -10,6 +10,7 @@ from colabel.mixtures import (
     log_gaussian_similarity,
     log_mahalanobis_similarity,
     log_similarity_of_rows,
+    pairs,
 )
 
 FORMS = [
@@ -114,3 +115,23 @@ def test_float32_at_the_width_of_an_encoder(kind, similarity):
     got = log_similarity_of_rows(made, anchors, labels, similarity=similarity)
     expected = log_similarity_of_rows(wide, anchors, labels, similarity=similarity)
     torch.testing.assert_close(got.double(), expected, rtol=1e-3, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("on_gpu", "given", "expected"),
+    [(False, None, 2**19), (True, None, 2**26), (False, 60, 60), (True, 60, 60)],
+)
+def test_the_block_follows_the_device_unless_it_is_given(monkeypatch, on_gpu, given, expected):
+    seen = []
+
+    class Recorded:
+        @staticmethod
+        def apply(*arguments):
+            seen.append(arguments[-1])
+            return torch.zeros(2, 6)
+
+    made, _ = mixture("diagonal", 6, 5, 3, seed=1)
+    monkeypatch.setattr(pairs, "_DiagonalRows", Recorded)
+    monkeypatch.setattr(torch.Tensor, "is_cuda", on_gpu)
+    log_similarity_of_rows(made, *rows(2, 6, 5), block_elements=given)
+    assert seen == [expected]

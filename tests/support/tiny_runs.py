@@ -80,3 +80,19 @@ def run_program(*arguments, processes=1):
         timeout=300,
         check=False,
     )
+
+
+def run_script(script, *arguments, processes=1):
+    """Run a program of the tests on some processes; return what it printed, with its status."""
+    words = program(*arguments, processes=processes)
+    colabel = words.index("colabel")
+    words[colabel - 1 : colabel + 1] = [str(script)]
+    path = os.pathsep.join([str(TESTS), ENVIRONMENT["PYTHONPATH"]])
+    return subprocess.run(
+        words,
+        env=os.environ | ENVIRONMENT | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )

@@ -17,8 +17,8 @@ from colabel.data.transforms import Augment
 from colabel.losses import AsymmetricLoss, KernelContrastiveLoss, ReconstructionLoss
 from colabel.models import Classifier, KernelMixtureHead
 from colabel.training import (
+    LoopSettings,
     Objective,
-    Settings,
     Stage,
     collect_logits,
     fit,
@@ -99,7 +99,7 @@ class Run:
     ):
         self.folder = Path(folder)
         self.stages = stages or (small_stage(),)
-        self.settings = Settings(**({"log_every": 2, "ema_decay": 0.9} | settings))
+        self.settings = LoopSettings(**({"log_every": 2, "ema_decay": 0.9} | settings))
         self.accelerator = make_accelerator(mixed_precision=precision, cpu=True)
         self.records = some_records(images, width=SIZE, height=SIZE)
         self.batch = batch

@@ -22,7 +22,7 @@ from training_runs import (
 
 from colabel.errors import ConfigError, NonFiniteLossError, RunError, WeightsError
 from colabel.models import Classifier, KernelMixtureHead, LinearHead
-from colabel.training import History, Objective, Settings, checkpoint
+from colabel.training import History, LoopSettings, Objective, checkpoint
 from colabel.training.checkpoint import load_state
 
 
@@ -448,7 +448,7 @@ def test_stages_need_names_of_their_own(tmp_path):
 )
 def test_settings_out_of_range_are_named(name, value):
     with pytest.raises(ConfigError, match=f"{name} must be .*, got {value}"):
-        Settings(**{name: value})
+        LoopSettings(**{name: value})
 
 
 def test_bfloat16_trains_and_hands_the_model_back_as_it_came(tmp_path):

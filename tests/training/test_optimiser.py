@@ -29,24 +29,29 @@ def test_frozen_parameters_are_left_out():
     assert [group["params"] for group in optimiser.param_groups] == [[model.weight]]
 
 
-def rates(steps, warm_up=0.2, peak=0.3):
+def cycle(steps, value, warm_up=0.2, peak=0.3):
+    """Return a value of the optimiser at every step of the schedule."""
     optimiser = build_optimiser(nn.Linear(1, 1), learning_rate=peak, weight_decay=0)
     schedule = build_schedule(optimiser, learning_rate=peak, steps=steps, warm_up=warm_up)
     seen = []
     for _ in range(steps):
-        seen.append(optimiser.param_groups[0]["lr"])
+        seen.append(value(optimiser.param_groups[0]))
         optimiser.step()
         schedule.step()
     return seen
 
 
+def rates(steps, warm_up=0.2, peak=0.3):
+    return cycle(steps, lambda group: group["lr"], warm_up, peak)
+
+
+def cosine(start, stop, part):
+    return stop + (start - stop) * (1 + math.cos(math.pi * part)) / 2
+
+
 def test_the_schedule_is_two_half_cosines():
     steps, peak = 40, 0.3
     top, end = 0.2 * steps - 1, steps - 1
-
-    def cosine(start, stop, part):
-        return stop + (start - stop) * (1 + math.cos(math.pi * part)) / 2
-
     for step, rate in enumerate(rates(steps, peak=peak)):
         expected = (
             cosine(peak / 25, peak, step / top)
@@ -54,6 +59,19 @@ def test_the_schedule_is_two_half_cosines():
             else cosine(peak, peak / 25 / 1e4, (step - top) / (end - top))
         )
         assert math.isclose(rate, expected, rel_tol=1e-9)
+
+
+def test_the_first_beta_cycles_between_0_95_and_0_85():
+    steps = 40
+    top, end = 0.2 * steps - 1, steps - 1
+    for step, (first, second) in enumerate(cycle(steps, lambda group: group["betas"])):
+        expected = (
+            cosine(0.95, 0.85, step / top)
+            if step <= top
+            else cosine(0.85, 0.95, (step - top) / (end - top))
+        )
+        assert math.isclose(first, expected, rel_tol=1e-9)
+        assert second == 0.999
 
 
 @pytest.mark.parametrize("warm_up", [0.2, 0.25, 0.5])

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from accelerate import Accelerator
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch import Tensor
+from torch.utils.data import DataLoader, default_collate
 
 from colabel.config import Config
 from colabel.data import Records
 from colabel.data.cache import PixelCache
-from colabel.data.dataset import EvaluationImages, TrainingImages
+from colabel.data.dataset import EvaluationImages, Sample, TrainingImages
 from colabel.data.encoded import EncodedImages
 from colabel.data.loader import evaluation_loader, training_loader
 from colabel.data.transforms import Augment
+from colabel.models import Classifier, Features
+from colabel.models.pooling import Part
 from colabel.training import Display, Stage, collect_features, prepare_evaluation
 
 
@@ -27,7 +30,7 @@ class Batches:
         accelerator: from :func:`colabel.training.make_accelerator`.
         train: images to learn from.
         validation: images to choose by.
-        display: hears what takes time; ``None`` for nobody.
+        display: shows a note before a pass over all images; ``None`` shows nothing.
     """
 
     def __init__(
@@ -57,16 +60,19 @@ class Batches:
         size, seed = config.training.batch_size, config.training.seed
         self._encoded = None
         if self._encodes_once(stage):
-            assert stage.encoder is not None
+            part = _part_read(stage)
+            collate = _COLLATE[part]
             train, validation = (
-                EncodedImages(self._encode(stage.encoder, split), self._records[split])
+                EncodedImages(self._encode(stage, split, part), self._records[split])
                 for split in ("train", "val")
             )
             self._encoded = prepare_evaluation(
-                evaluation_loader(validation, batch_size=config.evaluation.batch_size),
+                evaluation_loader(
+                    validation, batch_size=config.evaluation.batch_size, collate=collate
+                ),
                 self._accelerator,
             )
-            return training_loader(train, batch_size=size, seed=seed)
+            return training_loader(train, batch_size=size, seed=seed, collate=collate)
         if stage.encoder is not None:
             self._note(
                 f"{stage.name}: augmented images are encoded anew in each of the {stage.epochs} "
@@ -98,10 +104,11 @@ class Batches:
         augmented = stage.augmented and not self._augment.idle
         return stage.encoder is not None and not augmented
 
-    def _encode(self, encoder: nn.Module, split: str) -> Tensor:
+    def _encode(self, stage: Stage, split: str, part: Part) -> Tensor:
+        assert stage.encoder is not None
         self._note(f"{split}: encoding {len(self._records[split])} images once")
         loader = self._pixels if split == "val" else self._prepare(split)
-        return collect_features(encoder, loader, self._accelerator)
+        return collect_features(stage.encoder, loader, self._accelerator, part)
 
     def _note(self, text: str) -> None:
         if self._display is not None and self._accelerator.is_main_process:
@@ -120,6 +127,29 @@ class Batches:
             ),
             self._accelerator,
         )
+
+
+def _part_read(stage: Stage) -> Part:
+    """Return the part of the features that the head of a stage's model needs."""
+    model = stage.model
+    return model.head.reads if isinstance(model, Classifier) else "vector"
+
+
+def _collate_vectors(samples: list[Sample]) -> tuple[Features, Tensor, Tensor]:
+    values, targets, indices = default_collate(samples)
+    return Features(values), targets, indices
+
+
+def _collate_maps(samples: list[Sample]) -> tuple[Features, Tensor, Tensor]:
+    values, targets, indices = default_collate(samples)
+    return Features(None, values), targets, indices
+
+
+_COLLATE: Mapping[Part, Callable[[list[Sample]], tuple[Features, Tensor, Tensor]]] = {
+    "vector": _collate_vectors,
+    "map": _collate_maps,
+}
+"""What makes a batch of features, which a model does not take for pixels."""
 
 
 def _caches(config: Config, parts: dict[str, Records]) -> dict[str, PixelCache | None]:

@@ -1,55 +1,104 @@
-"""From settings to a model and to the stages that train it."""
+"""From settings to a model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from colabel.config import Config, check_config
-from colabel.methods import kmcl, linear, probmcl
-from colabel.models import Classifier, build_encoder
-from colabel.runs.description import Description
-from colabel.settings import Settings
-from colabel.settings.encoder import PRETRAINED, EncoderSettings
-from colabel.training import Stage
+from torch import nn
 
+from colabel.models import (
+    ClassAttentionPooling,
+    Classifier,
+    Encoder,
+    EncoderPooling,
+    Head,
+    KernelMixtureHead,
+    LinearHead,
+    MixtureDensityHead,
+    build_encoder,
+)
+from colabel.models.pooling import Pooling
+from colabel.settings import (
+    PRETRAINED,
+    EncoderSettings,
+    HeadSettings,
+    KernelMixtureSettings,
+    LinearSettings,
+    MixtureDensitySettings,
+)
 
-@dataclass(frozen=True)
-class Method:
-    """What a file in ``methods/`` offers.
-
-    Args:
-        classifier: (encoder, number of classes, settings) to the model that is deployed.
-        stages: (model, settings, epochs=, learning_rate=) to what is trained, in order.
-    """
-
-    classifier: Callable[..., Classifier]
-    stages: Callable[..., tuple[Stage, ...]]
-
-
-METHODS: Mapping[str, Method] = {
-    "kmcl": Method(kmcl.classifier, kmcl.stages),
-    "probmcl": Method(probmcl.classifier, probmcl.stages),
-    "asl": Method(linear.classifier, linear.stages),
-    "bce": Method(linear.classifier, linear.stages),
+POOLINGS: Mapping[str, Callable[[Encoder, int], tuple[Pooling, int]]] = {
+    "encoder": lambda encoder, _: (EncoderPooling(), encoder.width),
+    "class_attention": lambda encoder, classes: (
+        ClassAttentionPooling(encoder.map_channels, classes),
+        encoder.map_channels,
+    ),
 }
-"""A method per ``method.name``; its settings are checked by :mod:`colabel.config`."""
+"""(encoder, classes) to the pooling called ``head.pooling.name``, and the width of its vectors."""
+
+
+def linear(settings: LinearSettings, pooling: Pooling, width: int, classes: int) -> Head:
+    """Return a linear head."""
+    return Head(LinearHead(width, classes), pooling, feature_length=settings.feature_length)
+
+
+def kernel_mixture(
+    settings: KernelMixtureSettings, pooling: Pooling, width: int, classes: int
+) -> Head:
+    """Return a kernel mixture module (KMCL, Fig. 3)."""
+    readout = KernelMixtureHead(
+        width,
+        classes,
+        covariance=settings.covariance,
+        init=settings.initialisation,
+        feature_length=settings.feature_length,
+    )
+    return Head(readout, pooling)
+
+
+def mixture_density(
+    settings: MixtureDensitySettings, pooling: Pooling, width: int, classes: int
+) -> Head:
+    """Return a mixture density network on features of length 1 (ProbMCL, Fig. 1 a)."""
+    projection = None
+    if settings.projection is not None:
+        projection = nn.Linear(width, settings.projection)
+        width = settings.projection
+    readout = MixtureDensityHead(
+        width,
+        classes,
+        hidden=settings.hidden,
+        activation=settings.activation,
+        init=settings.initialisation,
+        feature_length=settings.feature_length,
+    )
+    return Head(readout, pooling, projection=projection, feature_length=1)
+
+
+HEADS: Mapping[str, Callable[[Any, Pooling, int, int], Head]] = {
+    "linear": linear,
+    "kernel_mixture": kernel_mixture,
+    "mixture_density": mixture_density,
+}
+"""(settings, pooling, width, classes) to the head called ``head.name``."""
 
 
 def build_classifier(
-    method: Settings, encoder: EncoderSettings, classes: int, *, image_size: int
+    encoder: EncoderSettings, head: HeadSettings, classes: int, *, image_size: int
 ) -> Classifier:
     """Return an initialised model.
 
     Args:
-        method: settings of the method.
         encoder: the backbone and its weights.
+        head: what is read off its features.
         classes: number of labels.
         image_size: side of the images it will see, in pixels.
 
     Raises:
-        ConfigError: if the backbone or an option of it is unknown, or it takes no such images.
+        ConfigError: if the backbone or an option of it is unknown, it takes no such images, or
+            has no feature map where the head needs one.
         WeightsError: if the weights do not fit.
     """
     built = build_encoder(
@@ -63,38 +112,19 @@ def build_classifier(
         channels_last=encoder.channels_last,
     )
     built.check_image_size(image_size)
-    return METHODS[_name(method)].classifier(built, classes, method)
+    return Classifier(built, build_head(head, built, classes))
 
 
-def build_stages(model: Classifier, config: Config) -> tuple[Stage, ...]:
-    """Return what is trained, in order."""
-    training = config.training
-    return METHODS[config.method.name].stages(
-        model, config.method, epochs=training.epochs, learning_rate=training.learning_rate
-    )
-
-
-def build_described(description: Description) -> Classifier:
-    """Rebuild the model that a run describes, without its weights.
+def build_head(settings: HeadSettings, encoder: Encoder, classes: int) -> Head:
+    """Return an initialised head for an encoder.
 
     Args:
-        description: the content of ``model.json``.
-
-    Returns:
-        The model that is deployed: what a method trains and then drops is not part of it.
+        settings: of the head.
+        encoder: whose features it takes.
+        classes: number of labels.
 
     Raises:
-        ConfigError: if this version does not know the method, the backbone or an option.
+        ConfigError: if the head needs a feature map and the encoder has none.
     """
-    config = check_config({"method": description.method, "encoder": description.encoder})
-    return build_classifier(
-        config.method,
-        config.encoder,
-        len(description.classes),
-        image_size=description.image_size,
-    )
-
-
-def _name(method: Settings) -> str:
-    name: str = method.model_dump()["name"]
-    return name
+    pooling, width = POOLINGS[settings.pooling.name](encoder, classes)
+    return HEADS[settings.name](settings, pooling, width, classes)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import gather_object
 
 from colabel.config import Config
 from colabel.data import UNKNOWN, Records
@@ -27,15 +28,42 @@ def decodable(
     *,
     on_corrupt: Literal["stop", "skip"] | None = None,
 ) -> Records:
-    """Decode every image once on the main process, and stop or leave out as the user asked."""
-    corrupt: list[list[tuple[int, str]]] = [[]]
-    if (config.data.verify or on_corrupt == "skip") and accelerator.is_main_process:
-        if display is not None:
+    """Decode every image once, and stop or leave out as the user asked.
+
+    Args:
+        records: the images.
+        split: their name, for the note.
+        config: whether images are decoded, and what a corrupt one does.
+        accelerator: each process decodes its share; all of them return the same records.
+        display: shows a note on the main process; ``None`` shows nothing.
+        on_corrupt: replaces the setting; ``"skip"`` decodes in any case.
+
+    Raises:
+        ImageError: naming the corrupt files, in the order of the records, if they are not to be
+            left out or nothing would be left.
+    """
+    corrupt: list[tuple[int, str]] = []
+    if config.data.verify or on_corrupt == "skip":
+        if display is not None and accelerator.is_main_process:
             display.note(f"{split}: decoding {len(records)} images once")
-        corrupt = [verify_images(records)]
-    if accelerator.num_processes > 1:
-        broadcast_object_list(corrupt)
-    return without_corrupt(records, corrupt[0], on_corrupt=on_corrupt or config.data.on_corrupt)
+        corrupt = _verify_together(records, accelerator)
+    return without_corrupt(records, corrupt, on_corrupt=on_corrupt or config.data.on_corrupt)
+
+
+def _verify_together(records: Records, accelerator: Accelerator) -> list[tuple[int, str]]:
+    """Return the corrupt images of all shares, in the order of the records.
+
+    The shares are interleaved, so that neighbours of like size are spread over the processes and
+    none waits long for another.
+    """
+    processes: int = accelerator.num_processes
+    own = range(accelerator.process_index, len(records), processes)
+    threads = max(1, min(8, (os.cpu_count() or 1) // processes))
+    found = [
+        (own[position], message)
+        for position, message in verify_images(records.subset(own), workers=threads)
+    ]
+    return found if processes == 1 else sorted(gather_object(found))
 
 
 def with_classes(records: Records, classes: Sequence[str], source: str) -> Records:

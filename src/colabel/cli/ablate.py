@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from colabel.cli.options import Change, Cpu, Source
+from colabel.cli.output import prints_results
 from colabel.cli.tables import (
     ablation_table,
     ablations_table,
 )
-
-if TYPE_CHECKING:
-    pass
-
-from colabel.cli.options import Change, Cpu, Source
-from colabel.cli.output import prints_results
 
 
 def ablate(

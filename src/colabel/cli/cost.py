@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
-from colabel.cli.tables import (
-    cost_table,
-)
-
-if TYPE_CHECKING:
-    pass
+from colabel.cli.tables import cost_table
 
 
 def cost(
@@ -32,11 +27,15 @@ def cost(
             min=1, help="Side of the image in pixels (default: the run's; 224 for an encoder)."
         ),
     ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(help="kernel_mixture (default), linear or mixture_density. For an encoder."),
+    ] = None,
     covariance: Annotated[
         Literal["isotropic", "diagonal", "shared_diagonal", "shared_isotropic", "linear"] | None,
         typer.Option(
-            help="isotropic (default), diagonal, shared_diagonal or shared_isotropic; linear for "
-            "a plain classifier. For an encoder."
+            help="Of a kernel mixture: isotropic (default), diagonal, shared_diagonal or "
+            "shared_isotropic; linear means the linear head. For an encoder."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print plain numbers.")] = False,
@@ -44,7 +43,9 @@ def cost(
     """Count parameters and multiply-accumulate operations of a model, also as the papers do."""
     from colabel.workflows import cost as workflow
 
-    answer = workflow.cost(model, classes=classes, image_size=image_size, covariance=covariance)
+    answer = workflow.cost(
+        model, classes=classes, image_size=image_size, head=head, covariance=covariance
+    )
     if as_json:
         print(json.dumps(answer.to_dict()))
         return

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
 
+from colabel.cli.options import Cpu, Run, Source
+from colabel.cli.output import prints_results
 from colabel.cli.tables import (
     class_table,
     metrics_table,
 )
-
-if TYPE_CHECKING:
-    pass
-
-from colabel.cli.options import Cpu, Run, Source
-from colabel.cli.output import prints_results
 
 
 def evaluate(

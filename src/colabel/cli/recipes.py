@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -10,9 +10,6 @@ from rich.console import Console
 from colabel.cli.tables import (
     recipes_table,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 def recipes(

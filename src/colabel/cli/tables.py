@@ -63,6 +63,7 @@ def cost_table(cost: Cost) -> Table:
     table.add_row(
         "parameters", f"{cost.parameters / 1e6:.2f} M", f"{cost.paper_parameters / 1e6:.2f} M"
     )
+    table.add_row("of the head", f"{cost.head_parameters / 1e6:.2f} M", "")
     table.add_row("operations", f"{cost.macs / 1e9:.2f} GMAC", f"{cost.paper_macs / 1e9:.2f} GMAC")
     return table
 

@@ -9,10 +9,9 @@ from colabel.config.reading import (
     read_recipe,
     recipe_names,
 )
-from colabel.config.schema import METHODS, Config, Published
+from colabel.config.schema import Config, Published
 
 __all__ = [
-    "METHODS",
     "Config",
     "Published",
     "absolute_source",

@@ -1,30 +1,28 @@
-"""What a recipe may say."""
+"""What a recipe may say, with the defaults of its method filled in."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from colabel.methods.kmcl import KMCL
-from colabel.methods.linear import ASL, BCE
-from colabel.methods.probmcl import ProbMCL
-from colabel.settings import Settings
-from colabel.settings.data import Augmentation, Data
-from colabel.settings.encoder import EncoderSettings
-from colabel.settings.training import Evaluation, Training
+from colabel.config.fitting import check_fit
+from colabel.methods import ASL, BCE, KMCL, METHODS, ProbMCL, StagePlan
+from colabel.settings import (
+    Augmentation,
+    Data,
+    EncoderSettings,
+    Evaluation,
+    HeadSettings,
+    LinearSettings,
+    Settings,
+    TermSettings,
+    Training,
+)
 
 Method = Annotated[KMCL | ProbMCL | ASL | BCE, Field(discriminator="name")]
-
-METHODS: Mapping[str, type[Settings]] = {
-    "kmcl": KMCL,
-    "probmcl": ProbMCL,
-    "asl": ASL,
-    "bce": BCE,
-}
-"""Settings of each ``method.name``."""
 
 
 class Published(Settings):
@@ -40,18 +38,85 @@ class Published(Settings):
 
 
 class Config(Settings):
-    """A complete recipe."""
+    """A complete recipe. What it leaves out of ``head`` and ``terms`` comes from its method."""
 
     description: str = ""
     published: Published | None = None
-    method: Method = KMCL()
+    method: Method
+    head: HeadSettings
+    """What is trained on the encoder's features, by the first stage where there are several."""
+    terms: dict[str, TermSettings]
+    """Of the objective, by name; null takes away one that the method has."""
     data: Data = Data()
     augmentation: Augmentation = Augmentation()
     encoder: EncoderSettings = EncoderSettings()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:
+        """Complete head and terms with the defaults of the method."""
+        if not isinstance(values, Mapping):
+            return values
+        method = values.get("method", "kmcl")
+        given = {"name": method} if isinstance(method, str) else method
+        known = METHODS.get(str(given.get("name"))) if isinstance(given, Mapping) else None
+        if known is None:
+            return {**values, "method": given, "head": LinearSettings(), "terms": {}}
+        terms = {name: term.model_dump() for name, term in known.terms.items()}
+        merged = _merge(
+            {
+                "method": known.settings().model_dump(),
+                "head": known.head.model_dump(),
+                "terms": terms,
+            },
+            {"method": given, **{key: values[key] for key in ("head", "terms") if key in values}},
+        )
+        return {**values, **merged}
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> Config:
+        for stage in self.stages():
+            check_fit(stage)
+        return self
+
+    def stages(self) -> tuple[StagePlan, ...]:
+        """Return what is trained, in order."""
+        plan = METHODS[self.method.name].plan
+        return plan(self.method, self.head, self.terms, self.training)
+
     def to_yaml(self) -> str:
         """Return every setting, defaults included, as YAML that :func:`load_config` reads."""
         text: str = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, width=99)
         return text
+
+
+def _merge(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested settings with defaults filled in.
+
+    A group of another kind (another ``name`` or ``loss``) replaces its default; null takes away
+    a group.
+
+    Example:
+        >>> _merge({"a": {"loss": "x", "weight": 2}, "b": {"loss": "y"}}, {"a": {"weight": 1}})
+        {'a': {'loss': 'x', 'weight': 1}, 'b': {'loss': 'y'}}
+        >>> _merge({"a": {"loss": "x", "weight": 2}}, {"a": {"loss": "z"}})
+        {'a': {'loss': 'z'}}
+        >>> _merge({"a": {"loss": "x"}}, {"a": None})
+        {}
+    """
+    merged = dict(defaults)
+    for key, value in given.items():
+        default = defaults.get(key)
+        if not isinstance(default, Mapping):
+            merged[key] = value
+        elif value is None:
+            del merged[key]
+        elif isinstance(value, Mapping) and all(
+            value.get(tag, default.get(tag)) == default.get(tag) for tag in ("name", "loss")
+        ):
+            merged[key] = _merge(default, value)
+        else:
+            merged[key] = value
+    return merged

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -94,6 +94,7 @@ def training_loader(
     workers: int = 0,
     drop_last: bool = True,
     pin_memory: bool = False,
+    collate: Callable[[list[Sample]], object] | None = None,
 ) -> DataLoader[Sample]:
     """Return shuffled batches of a training set; call :func:`set_epoch` before every pass.
 
@@ -107,6 +108,7 @@ def training_loader(
         workers: processes that decode; 0 decodes in this one.
         drop_last: leave out the last, smaller batch of an epoch.
         pin_memory: place batches in page-locked memory, for copies to a GPU.
+        collate: makes a batch of samples; default: stacks pixels, targets and indices.
 
     Raises:
         ConfigError: if there would be no batch, or an argument is out of range.
@@ -123,6 +125,7 @@ def training_loader(
         sampler=EpochSampler(len(dataset), seed=seed, batch_size=batch_size),
         drop_last=drop_last,
         num_workers=workers,
+        collate_fn=collate,
         pin_memory=pin_memory,
         generator=torch.Generator().manual_seed(seed),
         persistent_workers=workers > 0,
@@ -137,6 +140,7 @@ def evaluation_loader(
     batch_size: int,
     workers: int = 0,
     pin_memory: bool = False,
+    collate: Callable[[list[Sample]], object] | None = None,
 ) -> DataLoader[Sample]:
     """Return all images in the order of the records; the last batch may be smaller.
 
@@ -145,6 +149,7 @@ def evaluation_loader(
         batch_size: images per step; over all processes where accelerate splits the batches.
         workers: processes that decode; 0 decodes in this one.
         pin_memory: place batches in page-locked memory, for copies to a GPU.
+        collate: makes a batch of samples; default: stacks pixels, targets and indices.
 
     Raises:
         ConfigError: if an argument is out of range.
@@ -154,6 +159,7 @@ def evaluation_loader(
         dataset,
         batch_size=batch_size,
         num_workers=workers,
+        collate_fn=collate,
         pin_memory=pin_memory,
         generator=torch.Generator(),
         persistent_workers=workers > 0,

@@ -14,7 +14,6 @@ from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
 
 from colabel.errors import RunError
 from colabel.figures.drawing import (
-    BLUE,
     GREY,
     PINK,
     colours,
@@ -126,12 +125,22 @@ def _draw_validation(axes: Axes, epochs: _Log) -> None:
 
 def _draw_rate(axes: Axes, records: _Log) -> None:
     stages = list(dict.fromkeys(str(record.get("stage", "")) for record in records))
+    named: set[str] = set()
     for stage in stages:  # a line of its own: the rate jumps from one schedule to the next
         own = [record for record in records if str(record.get("stage", "")) == stage]
-        axes.plot(*_column(own, "learning_rate"), color=BLUE)
+        for name, colour in zip(_groups(own), colours(), strict=False):
+            drawn = axes.plot(*_column(own, "learning_rates", name), color=colour)
+            if len(_groups(own)) > 1 and name not in named:
+                drawn[0].set_label(name)
+                named.add(name)
     hint = f"dotted: between the stages {', '.join(stages)}" if len(stages) > 1 else ""
     finish(axes, "Learning rate", hint)
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.1e}"))
+
+
+def _groups(records: _Log) -> list[str]:
+    """Return the names of the groups of parameters, in order."""
+    return list(dict.fromkeys(name for record in records for name in record["learning_rates"]))
 
 
 def _draw_diagnostics(axes: Axes, title: str, names: list[str], watched: _Log, hint: str) -> None:

@@ -1,12 +1,12 @@
 """The losses: a function per equation with one value per image, and a thin module around it."""
 
 from colabel.losses.asymmetric import AsymmetricLoss, asymmetric_loss
+from colabel.losses.binary_cross_entropy import BinaryCrossEntropyLoss, binary_cross_entropy
+from colabel.losses.diagnostics import collapse_warning, kernel_overlaps, mixture_similarities
 from colabel.losses.kernel_contrastive import KernelContrastiveLoss, kernel_contrastive_loss
 from colabel.losses.mixture_contrastive import (
     MixtureContrastiveLoss,
     MixturePairs,
-    MixtureSimilarity,
-    Overlap,
     compare_mixtures,
     mixture_contrastive_loss,
 )
@@ -15,18 +15,21 @@ from colabel.losses.reconstruction import ReconstructionLoss, log_kernels, recon
 
 __all__ = [
     "AsymmetricLoss",
+    "BinaryCrossEntropyLoss",
     "KernelContrastiveLoss",
     "MixtureContrastiveLoss",
     "MixtureLikelihoodLoss",
     "MixturePairs",
-    "MixtureSimilarity",
-    "Overlap",
     "ReconstructionLoss",
     "asymmetric_loss",
+    "binary_cross_entropy",
+    "collapse_warning",
     "compare_mixtures",
     "kernel_contrastive_loss",
+    "kernel_overlaps",
     "log_kernels",
     "mixture_contrastive_loss",
     "mixture_likelihood_loss",
+    "mixture_similarities",
     "reconstruction_loss",
 ]

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
+from colabel.choices import MixtureSimilarity, Overlap
 from colabel.mixtures import (
     GaussianMixture,
     cosine,
@@ -15,12 +16,6 @@ from colabel.mixtures import (
     pairwise_log_bhattacharyya_bound,
     pairwise_log_correlation,
 )
-
-Overlap = Literal["jaccard", "cosine"]
-"""How the labels of two images are compared."""
-
-MixtureSimilarity = Literal["correlation", "bhattacharyya"]
-"""How the mixtures of two images are compared."""
 
 OVERLAPS: Mapping[str, Callable[[Tensor], Tensor]] = {"jaccard": jaccard, "cosine": cosine}
 

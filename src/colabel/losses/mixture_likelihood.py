@@ -11,7 +11,7 @@ from colabel.mixtures import GaussianMixture
 
 def mixture_likelihood_loss(
     mixture: GaussianMixture,
-    features: Float[Tensor, "batch dim"],
+    features: Float[Tensor, "batch *classes dim"],
     *,
     per_dimension: bool = True,
 ) -> Float[Tensor, "batch"]:
@@ -28,7 +28,7 @@ def mixture_likelihood_loss(
 
     Args:
         mixture: normalised densities with weights that sum to one, isotropic or diagonal.
-        features: z, shape (batch, dim).
+        features: z, shape (batch, dim), or (batch, classes, dim) where each class has its own.
         per_dimension: divide by the number of dimensions; ``False`` is Eq. 2.
 
     Returns:
@@ -65,6 +65,8 @@ class MixtureLikelihoodLoss(nn.Module):
 
     Args:
         per_dimension: divide by the number of dimensions; ``False`` is Eq. 2.
+        detach_features: whether the features are constants to the gradient, which then reaches
+            the encoder through the mixtures alone.
 
     Example:
         >>> import torch
@@ -74,12 +76,14 @@ class MixtureLikelihoodLoss(nn.Module):
         tensor(3.6758)
     """
 
-    def __init__(self, per_dimension: bool = True) -> None:
+    def __init__(self, per_dimension: bool = True, detach_features: bool = False) -> None:
         super().__init__()
         self.per_dimension = per_dimension
+        self.detach_features = detach_features
 
     def forward(
-        self, mixture: GaussianMixture, features: Float[Tensor, "batch dim"]
+        self, mixture: GaussianMixture, features: Float[Tensor, "batch *classes dim"]
     ) -> Float[Tensor, ""]:
         """Return the mean over the batch, a real number."""
+        features = features.detach() if self.detach_features else features
         return mixture_likelihood_loss(mixture, features, per_dimension=self.per_dimension).mean()

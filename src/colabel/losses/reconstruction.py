@@ -12,7 +12,7 @@ from colabel.mixtures import GaussianMixture
 
 def log_kernels(
     mixture: GaussianMixture,
-    features: Float[Tensor, "batch dim"],
+    features: Float[Tensor, "batch *classes dim"],
     *,
     per_dimension: bool = False,
 ) -> Float[Tensor, "batch classes"]:
@@ -26,7 +26,8 @@ def log_kernels(
 
     Args:
         mixture: kernels of a batch of images.
-        features: shape (batch, dim).
+        features: shape (batch, dim), or (batch, classes, dim) where each class has features of its
+            own: kernel k is then taken at the features of class k.
         per_dimension: divide the exponent by the number of dimensions M.
 
     Returns:
@@ -41,16 +42,19 @@ def log_kernels(
         >>> log_kernels(mixture, torch.ones(1, 4))
         tensor([[-2.]])
     """
-    if features.shape != (mixture.batch, mixture.dim):
+    shared, own = (mixture.batch, mixture.dim), (mixture.batch, mixture.classes, mixture.dim)
+    if features.shape not in (shared, own):
         raise ValueError(
-            f"features must have the mixture's shape (batch, dim) = "
-            f"{(mixture.batch, mixture.dim)}, got {tuple(features.shape)}."
+            f"features must have the mixture's shape (batch, dim) = {shared} or (batch, classes, "
+            f"dim) = {own}, got {tuple(features.shape)}."
         )
     mixture = mixture.float()
     features = features.to(mixture.mean.dtype)
+    if features.ndim == 2:
+        features = features[:, None]
     if mixture.isotropic:
-        average = features.mean(dim=1, keepdim=True)
-        spread = (features - average).square().sum(dim=1, keepdim=True)
+        average = features.mean(dim=2)
+        spread = (features - average[..., None]).square().sum(dim=2)
         distance = spread + mixture.dim * (average - mixture.mean).square()
         exponent = distance / (-2 * mixture.variance)
     else:
@@ -60,7 +64,7 @@ def log_kernels(
 
 def reconstruction_loss(
     mixture: GaussianMixture,
-    features: Float[Tensor, "batch dim"],
+    features: Float[Tensor, "batch *classes dim"],
     targets: Shaped[Tensor, "batch classes"],
     *,
     per_dimension: bool = True,
@@ -79,7 +83,7 @@ def reconstruction_loss(
 
     Args:
         mixture: kernels of a batch of images.
-        features: shape (batch, dim).
+        features: shape (batch, dim), or (batch, classes, dim) where each class has its own.
         targets: 1 present, 0 absent, -1 unknown; shape (batch, classes).
         per_dimension: divide the exponents by the number of dimensions; ``False`` is Eq. 5.
 
@@ -130,7 +134,7 @@ class ReconstructionLoss(nn.Module):
     def forward(
         self,
         mixture: GaussianMixture,
-        features: Float[Tensor, "batch dim"],
+        features: Float[Tensor, "batch *classes dim"],
         targets: Shaped[Tensor, "batch classes"],
     ) -> Float[Tensor, ""]:
         """Return the mean over the batch, a scalar that is at least 0."""
@@ -146,14 +150,17 @@ class _DiagonalExponent(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
         """Return the exponents, shape (batch, classes)."""
         ctx.save_for_backward(features, mean, variance)
-        return (features[:, None] - mean).square_().div_(variance).sum(dim=-1).mul_(-0.5)
+        return (features - mean).square_().div_(variance).sum(dim=-1).mul_(-0.5)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return gradients from the closed form."""
         features, mean, variance = ctx.saved_tensors
         weight = gradients[0][..., None]
-        slope = (features[:, None] - mean).div_(variance)
+        slope = (features - mean).div_(variance)
         of_variance = slope.square().mul_(weight / 2)
         of_mean = slope.mul_(weight)
-        return -of_mean.sum(dim=1), of_mean, of_variance
+        of_features = -of_mean
+        if features.shape[1] < mean.shape[1]:  # the same for all classes
+            of_features = of_features.sum(dim=1, keepdim=True)
+        return of_features, of_mean, of_variance

@@ -1,1 +1,20 @@
-"""The methods: one file each, to be read beside its paper."""
+"""Methods: one file per paper, which says which head, which terms and which stages; no torch."""
+
+from collections.abc import Mapping
+
+from colabel.methods.baselines import ASL, ASL_METHOD, BCE, BCE_METHOD
+from colabel.methods.kmcl import KMCL
+from colabel.methods.kmcl import METHOD as KMCL_METHOD
+from colabel.methods.plan import Method, StagePlan
+from colabel.methods.probmcl import METHOD as PROBMCL_METHOD
+from colabel.methods.probmcl import ProbMCL
+
+METHODS: Mapping[str, Method] = {
+    "kmcl": KMCL_METHOD,
+    "probmcl": PROBMCL_METHOD,
+    "asl": ASL_METHOD,
+    "bce": BCE_METHOD,
+}
+"""A method per ``method.name``."""
+
+__all__ = ["ASL", "BCE", "KMCL", "METHODS", "Method", "ProbMCL", "StagePlan"]

@@ -6,13 +6,12 @@ target fit into one integer, and a plain sort of integers takes the place of an 
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8, UInt
 
-APProtocol = Literal["noninterpolated", "voc11", "interpolated"]
-"""How a precision-recall curve becomes one number; see :func:`average_precision`."""
+from colabel.choices import APProtocol
 
 PROTOCOLS: tuple[APProtocol, ...] = get_args(APProtocol)
 

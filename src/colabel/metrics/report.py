@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float, Int8
 
+from colabel.choices import APProtocol
 from colabel.errors import ConfigError, DataError, nearest
 from colabel.metrics.decisions import (
     UNKNOWN,
@@ -17,7 +18,7 @@ from colabel.metrics.decisions import (
     mean_of_defined,
     measure,
 )
-from colabel.metrics.ranking import PROTOCOLS, APProtocol, average_precision, rank, roc_auc
+from colabel.metrics.ranking import PROTOCOLS, average_precision, rank, roc_auc
 
 
 @dataclass(frozen=True)

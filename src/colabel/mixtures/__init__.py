@@ -1,12 +1,13 @@
 """Gaussian mixtures as tensors: what they are and how much they overlap. No networks, no files."""
 
+from colabel.choices import Similarity
 from colabel.mixtures.correlation import (
     pairwise_log_bhattacharyya_bound,
     pairwise_log_correlation,
 )
 from colabel.mixtures.gaussian import GaussianMixture
 from colabel.mixtures.overlap import cosine, jaccard
-from colabel.mixtures.pairs import Similarity, log_similarity_of_rows
+from colabel.mixtures.pairs import log_similarity_of_rows
 from colabel.mixtures.similarity import (
     log_bhattacharyya_diagonal,
     log_bhattacharyya_full,

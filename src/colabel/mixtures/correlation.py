@@ -34,6 +34,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from colabel.mixtures import correlation_gpu
+from colabel.mixtures.first_order import first_order_only
 from colabel.mixtures.gaussian import GaussianMixture
 from colabel.mixtures.similarity import log_bhattacharyya_isotropic
 
@@ -70,6 +71,8 @@ def pairwise_log_correlation(
 
     Raises:
         ValueError: if the kernels are diagonal or the block is empty.
+        RuntimeError: in a backward pass with ``create_graph=True``; there are no second
+            derivatives.
 
     Example:
         >>> mean = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
@@ -189,6 +192,7 @@ class _LogProduct(torch.autograd.Function):
         return result
 
     @staticmethod
+    @first_order_only
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Recompute each block and add its share for both of its images."""
         # Half-precision products would leave three digits of the sums.

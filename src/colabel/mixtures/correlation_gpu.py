@@ -21,6 +21,8 @@ from typing import Any, no_type_check
 import torch
 from torch import Tensor
 
+from colabel.mixtures.first_order import first_order_only
+
 SIDE = 16
 """Components in a tile of the forward pass, down and across."""
 
@@ -116,6 +118,7 @@ class _FusedLogProduct(torch.autograd.Function):
         return result
 
     @staticmethod
+    @first_order_only
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Compute the exponents again; both sides of a pair see its two cells of the result."""
         *parts, result = ctx.saved_tensors

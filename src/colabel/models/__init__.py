@@ -1,14 +1,20 @@
 """Encoders, heads, the model they make, and what it costs."""
 
-from colabel.models.classifier import Classifier, Output, mixture_of
+from colabel.models.classifier import Classifier, Head, Output
 from colabel.models.cost import Cost, cost, cost_of_model
 from colabel.models.encoders import Encoder, build_encoder, list_encoders
+from colabel.models.features import Features
 from colabel.models.heads import KernelMixtureHead, LinearHead, MixtureDensityHead
+from colabel.models.pooling import ClassAttentionPooling, EncoderPooling
 
 __all__ = [
+    "ClassAttentionPooling",
     "Classifier",
     "Cost",
     "Encoder",
+    "EncoderPooling",
+    "Features",
+    "Head",
     "KernelMixtureHead",
     "LinearHead",
     "MixtureDensityHead",
@@ -17,5 +23,4 @@ __all__ = [
     "cost",
     "cost_of_model",
     "list_encoders",
-    "mixture_of",
 ]

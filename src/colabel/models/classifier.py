@@ -1,11 +1,25 @@
 """The model that is trained, saved and used: an encoder and a head."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
+from colabel.errors import ConfigError
 from colabel.mixtures import GaussianMixture
-from colabel.models.heads import bring_to_length
+from colabel.models.features import Features
+from colabel.models.heads import (
+    KernelMixtureHead,
+    LinearHead,
+    MixtureDensityHead,
+    bring_to_length,
+)
+from colabel.models.pooling import EncoderPooling, Part, Pooling
+
+Readout = LinearHead | KernelMixtureHead | MixtureDensityHead
+"""Vectors to logits, or to a mixture."""
 
 
 @dataclass(frozen=True)
@@ -13,7 +27,8 @@ class Output:
     """What a model says of a batch of images.
 
     Args:
-        features: shape (batch, width), the encoder's pooled features, float32.
+        features: what the head read its answer off, float32: shape (batch, width), or (batch,
+            classes, width) where each class has features of its own.
         logits: shape (batch, classes), log-odds of each label; ``None`` without a classifier.
         mixture: the kernels or densities of the head; ``None`` for a plain linear head.
     """
@@ -23,44 +38,93 @@ class Output:
     mixture: GaussianMixture | None = None
 
 
-def mixture_of(output: Output) -> GaussianMixture:
-    """Return the mixture of a model whose head makes one.
+class Head(nn.Module):
+    """Pooling and readout: from the encoder's features to what a model says.
+
+    Args:
+        readout: vectors of ``readout.width`` features to logits or a mixture.
+        pooling: features to one vector per image, or one per class; default: the encoder's own.
+        projection: a linear layer between the two; ``None`` for none.
+        feature_length: length that vectors are brought to; ``None`` leaves them as they are.
 
     Raises:
-        TypeError: if the head gave logits only.
+        ConfigError: if classes have features of their own and the readout takes one vector.
+
+    Example:
+        >>> Head(LinearHead(8, 3))(Features(torch.rand(2, 8))).logits.shape
+        torch.Size([2, 3])
     """
-    if output.mixture is None:
-        raise TypeError("the model's head must return a GaussianMixture, got logits only.")
-    return output.mixture
+
+    def __init__(
+        self,
+        readout: Readout,
+        pooling: Pooling | None = None,
+        *,
+        projection: nn.Linear | None = None,
+        feature_length: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.pooling: Pooling = EncoderPooling() if pooling is None else pooling
+        if self.pooling.reads == "map" and isinstance(readout, MixtureDensityHead):
+            raise ConfigError(
+                "the mixture density network takes one feature vector per image; choose the "
+                "encoder's pooling."
+            )
+        self.projection = projection
+        self.readout = readout
+        self.feature_length = feature_length
+
+    @property
+    def reads(self) -> Part:
+        """The part of the features that is needed."""
+        return self.pooling.reads
+
+    @property
+    def classes(self) -> int:
+        """Number of labels."""
+        return self.readout.classes
+
+    def forward(self, features: Features) -> Output:
+        """Pool and read, in float32 also under autocast."""
+        vectors = self.pooling(features)
+        vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+        if self.projection is not None:
+            vectors = self.projection(vectors).to(vectors.dtype)
+        vectors = bring_to_length(vectors, self.feature_length)
+        answer = self.readout(vectors)
+        if isinstance(answer, GaussianMixture):
+            return Output(vectors, answer.logits, answer)
+        return Output(vectors, answer)
 
 
 class Classifier(nn.Module):
     """Encoder and head as one module: images in, :class:`Output` out.
 
     Args:
-        encoder: images (batch, 3, height, width) to features (batch, width).
-        head: features to a :class:`GaussianMixture`, with logits or without, or to logits.
-        feature_length: length that the features are brought to; ``None`` leaves them as they are.
+        encoder: images (batch, 3, height, width) to :class:`Features`, or to plain vectors
+            (batch, width).
+        head: features to an output.
+
+    Example:
+        >>> model = Classifier(nn.Flatten(), Head(LinearHead(12, 3)))
+        >>> model(torch.rand(2, 3, 2, 2)).logits.shape
+        torch.Size([2, 3])
     """
 
-    def __init__(
-        self, encoder: nn.Module, head: nn.Module, feature_length: float | None = None
-    ) -> None:
+    def __init__(self, encoder: nn.Module, head: Head) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
-        self.feature_length = feature_length
 
-    def forward(self, images: Tensor) -> Output:
-        """Encode the images and apply the head in float32, also under autocast.
+    def forward(self, images: Tensor | Features) -> Output:
+        """Encode the images and apply the head.
 
         Args:
             images: shape (batch, 3, height, width); or what the encoder gave for them before,
-                shape (batch, width), which is not encoded again.
+                which is not encoded again.
         """
-        encoded = images if images.ndim == 2 else self.encoder(images)
-        features = bring_to_length(encoded.float(), self.feature_length)
-        answer = self.head(features)
-        if isinstance(answer, GaussianMixture):
-            return Output(features, answer.logits, answer)
-        return Output(features, answer)
+        features = images if isinstance(images, Features) else self.encoder(images)
+        if not isinstance(features, Features):
+            features = Features(features)
+        output: Output = self.head(features)
+        return output

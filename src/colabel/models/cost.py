@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from colabel.models.classifier import Classifier
+from colabel.choices import Covariance
+from colabel.models.classifier import Classifier, Head
 from colabel.models.encoders import Encoder, build_encoder, copy_to_meta
-from colabel.models.heads import Covariance, KernelMixtureHead, LinearHead
+from colabel.models.heads import KernelMixtureHead, LinearHead
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Cost:
 
     Args:
         parameters: number of trained parameters of encoder and head.
+        head_parameters: those of the head alone.
         macs: multiply-accumulates of one image: convolutions, linear layers and attention.
         paper_parameters: as published for KMCL: with a linear classifier that is built beside the
             kernel mixture module and never used.
@@ -28,12 +30,13 @@ class Cost:
     """
 
     parameters: int
+    head_parameters: int
     macs: int
     paper_parameters: int
     paper_macs: int
 
     def to_dict(self) -> dict[str, int]:
-        """Return the four numbers by name."""
+        """Return the numbers by name."""
         return asdict(self)
 
 
@@ -76,7 +79,7 @@ def cost(
     with torch.random.fork_rng(devices=[]):  # counting must not shift a caller's random numbers
         encoder = build_encoder(encoder_name, options=options)
     with torch.device("meta"):
-        head: nn.Module = (
+        head = Head(
             LinearHead(encoder.width, classes)
             if covariance == "linear"
             else KernelMixtureHead(encoder.width, classes, covariance)
@@ -101,7 +104,7 @@ def cost_of_model(model: Classifier, *, image_size: int) -> Cost:
 
     Example:
         >>> encoder = build_encoder("test_efficientnet")
-        >>> model = Classifier(encoder, LinearHead(encoder.width, 9))
+        >>> model = Classifier(encoder, Head(LinearHead(encoder.width, 9)))
         >>> cost_of_model(model, image_size=64) == cost(
         ...     "test_efficientnet", image_size=64, classes=9, covariance="linear"
         ... )
@@ -109,13 +112,15 @@ def cost_of_model(model: Classifier, *, image_size: int) -> Cost:
     """
     if isinstance(model.encoder, Encoder):
         model.encoder.check_image_size(image_size)
-    head = model.head
+    readout = model.head.readout
     unused_classifier = (
-        head.classes * (head.width + 1) if isinstance(head, KernelMixtureHead) else 0
+        readout.classes * (readout.width + 1) if isinstance(readout, KernelMixtureHead) else 0
     )
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    parameters, of_head = (
+        sum(parameter.numel() for parameter in part.parameters()) for part in (model, model.head)
+    )
     macs, elements = _count_macs(model, image_size)
-    return Cost(parameters, macs, parameters + unused_classifier, macs + elements)
+    return Cost(parameters, of_head, macs, parameters + unused_classifier, macs + elements)
 
 
 def _count_macs(model: nn.Module, image_size: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Backbones of timm as encoders: images in, pooled features out.
+"""Backbones of timm as encoders: images in, features out, pooled and at each position.
 
 This is the only module that knows timm. Everything a backbone needs to be used correctly, its
 normalisation, its width, the memory layout that is safe and quick for it, is settled when the
@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import copy
 import difflib
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from colabel.errors import ConfigError, WeightsError
+from colabel.models.features import Features
 from colabel.models.weights import load_backbone_weights
 
 RESERVED_OPTIONS = {
@@ -36,16 +39,36 @@ RESERVED_OPTIONS = {
 _data_config: Callable[[nn.Module], dict[str, Any]] = resolve_model_data_config
 
 
+@dataclass(frozen=True)
+class FeatureMap:
+    """What a backbone has at each position of the image.
+
+    Args:
+        channels: features at each position; ``None`` if there is no such map.
+        reason: why there is none.
+        to_map: brings what the backbone pools into the shape (batch, channels, height, width);
+            ``None`` where it has that shape.
+    """
+
+    channels: int | None
+    reason: str = ""
+    to_map: Callable[[Tensor], Tensor] | None = None
+
+
 class Encoder(nn.Module):
     """A backbone with its normalisation: images of 0 to 255, or of 0 to 1, to features.
 
     The mean and the standard deviation are buffers and travel with the saved model, so a model
     is never used with another normalisation than it was trained with.
 
+    Features at each position come from timm's ``forward_features``: the last feature map of a
+    convolutional backbone, the tokens of the patches of a transformer, its class token dropped.
+
     Args:
         backbone: images (batch, 3, height, width), normalised, to features (batch, width).
         name: name of the backbone in timm.
         width: number of features per image.
+        feature_map: where the backbone has features at each position, and in what layout.
         mean: mean of each colour channel, in 0 to 1.
         std: standard deviation of each colour channel, in 0 to 1.
         image_size: side in pixels the backbone's published weights were made for.
@@ -63,6 +86,7 @@ class Encoder(nn.Module):
         *,
         name: str,
         width: int,
+        feature_map: FeatureMap,
         mean: tuple[float, ...],
         std: tuple[float, ...],
         image_size: int,
@@ -74,6 +98,7 @@ class Encoder(nn.Module):
         self.backbone: nn.Module = backbone.to(memory_format=self.memory_format)
         self.name = name
         self.width = width
+        self.feature_map = feature_map
         self.image_size = image_size
         self.freeze_batch_norm = freeze_batch_norm
         shape = (1, 3, 1, 1)
@@ -90,14 +115,33 @@ class Encoder(nn.Module):
                     module.eval()
         return self
 
-    def forward(self, images: Tensor) -> Tensor:
+    @property
+    def map_channels(self) -> int:
+        """Number of features at each position.
+
+        Raises:
+            ConfigError: if the backbone has no features at each position.
+        """
+        if self.feature_map.channels is None:
+            raise ConfigError(
+                f"{self.name} has no feature map: {self.feature_map.reason}. Choose another "
+                "encoder, or a head that pools as the encoder does."
+            )
+        return self.feature_map.channels
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the names of parameters that the backbone's authors do not decay."""
+        names = getattr(self.backbone, "no_weight_decay", None)
+        return {f"backbone.{name}" for name in names()} if callable(names) else set()
+
+    def forward(self, images: Tensor) -> Features:
         """Normalise and encode.
 
         Args:
             images: shape (batch, 3, height, width); uint8 in 0 to 255, or floating in 0 to 1.
 
         Returns:
-            Features of shape (batch, width).
+            The pooled features, shape (batch, width), and the feature map, if there is one.
 
         Raises:
             ValueError: if the images have another shape or another integer type.
@@ -109,8 +153,10 @@ class Encoder(nn.Module):
         largest = _largest_value(images)
         pixels = images.to(self.pixel_mean.dtype).contiguous(memory_format=self.memory_format)
         normalised = (pixels - largest * self.pixel_mean) / (largest * self.pixel_std)
-        features: Tensor = self.backbone(normalised)
-        return features
+        if self.feature_map.channels is None:
+            return Features(self.backbone(normalised), reason=self.feature_map.reason)
+        unpooled, vector = _in_two_steps(self.backbone, normalised)
+        return Features(vector, unpooled, self.feature_map.to_map)
 
     def check_image_size(self, size: int) -> None:
         """Raise ConfigError if the backbone cannot encode square images of this side.
@@ -157,8 +203,9 @@ def build_encoder(
 
     Example:
         >>> encoder = build_encoder("test_efficientnet")
-        >>> encoder(torch.zeros(2, 3, 64, 64, dtype=torch.uint8)).shape
-        torch.Size([2, 256])
+        >>> features = encoder(torch.zeros(2, 3, 64, 64, dtype=torch.uint8))
+        >>> features.vector.shape, features.map.shape
+        (torch.Size([2, 256]), torch.Size([2, 256, 2, 2]))
         >>> build_encoder("resnet5O")
         Traceback (most recent call last):
         colabel.errors.ConfigError: there is no encoder named 'resnet5O'; did you mean 'resnet50'?
@@ -189,6 +236,7 @@ def build_encoder(
         backbone,
         name=name,
         width=width,
+        feature_map=_find_map(backbone, width, image_size),
         mean=mean,
         std=std,
         image_size=image_size,
@@ -274,6 +322,61 @@ def _measure_width(backbone: nn.Module, name: str, image_size: int) -> int:
             "shape (batch, width); leave out the option global_pool, or take another encoder."
         )
     return int(features.shape[1])
+
+
+def _find_map(backbone: nn.Module, width: int, image_size: int) -> FeatureMap:
+    """Find out what a backbone pools, from the shapes of one image."""
+    hollow = copy_to_meta(backbone)
+    images = torch.empty(1, 3, image_size, image_size, device="meta")
+    try:
+        with torch.no_grad():
+            unpooled, pooled = _in_two_steps(hollow, images)
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        return FeatureMap(None, f"its features cannot be had before they are pooled ({error})")
+    if not isinstance(unpooled, Tensor) or unpooled.ndim not in (3, 4):
+        return FeatureMap(None, "it pools several sets of features, not one")
+    if tuple(pooled.shape) != (1, width):
+        return FeatureMap(None, "what it pools is not what it gives")
+    if unpooled.ndim == 4:
+        last = getattr(backbone, "output_fmt", "NCHW") == "NHWC"
+        to_map = _channels_first if last else None
+        return FeatureMap(int(unpooled.shape[3 if last else 1]), to_map=to_map)
+    tokens = int(unpooled.shape[1])
+    prefix = getattr(backbone, "num_prefix_tokens", None)
+    if prefix is None:
+        if math.isqrt(tokens) ** 2 != tokens:
+            return FeatureMap(
+                None, f"which of its {tokens} tokens stand for patches of the image is not known"
+            )
+        prefix = 0
+    return FeatureMap(int(unpooled.shape[2]), to_map=_TokensToMap(int(prefix)))
+
+
+def _in_two_steps(backbone: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what a backbone of timm pools, and what it is pooled to."""
+    unpooled = backbone.forward_features(images)
+    return unpooled, backbone.forward_head(unpooled)
+
+
+def _channels_first(unpooled: Tensor) -> Tensor:
+    return unpooled.permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True)
+class _TokensToMap:
+    """Patch tokens (batch, tokens, channels) as a map, square where their number allows it.
+
+    Args:
+        prefix: tokens before those of the patches, which are dropped.
+    """
+
+    prefix: int
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        patches = tokens[:, self.prefix :].transpose(1, 2)
+        side = math.isqrt(patches.shape[2])
+        rows = side if side * side == patches.shape[2] else 1
+        return patches.reshape(*patches.shape[:2], rows, -1)
 
 
 def _image_size(options: Mapping[str, object]) -> int | None:

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from colabel.errors import RunError
 from colabel.files import replace_file
 from colabel.runs.folder import DESCRIPTION, WEIGHTS
-from colabel.settings import Settings
+from colabel.settings import HeadSettings, Settings
 
-FORMAT = 1
+FORMAT = 2
 """Version of ``model.json``; a reader refuses any other."""
 
 
@@ -37,7 +37,8 @@ class Description(Settings):
         format: version of this layout.
         colabel: version of the software that wrote it.
         classes: names of the labels, in the order of the logits.
-        method: settings of the method.
+        method: name of the method it was trained with.
+        head: settings of the head.
         encoder: name and options of the backbone.
         image_size: side of the square that images are resized to.
         thresholds: probability from which each label counts as predicted.
@@ -49,7 +50,8 @@ class Description(Settings):
     format: int = FORMAT
     colabel: str
     classes: tuple[str, ...]
-    method: dict[str, Any]
+    method: str
+    head: HeadSettings
     encoder: dict[str, Any]
     image_size: int = Field(ge=1, le=4096)
     thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from colabel.settings import Settings
+from colabel.settings.base import Settings
 
 
 class Data(Settings):

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from colabel.settings import Settings
+from colabel.choices import APProtocol
+from colabel.settings.base import Settings
+
+
+class WarmStart(Settings):
+    """Epochs in which the head alone learns, on features that the encoder computes once."""
+
+    epochs: int = Field(0, ge=0)
+    """0 for none."""
+    learning_rate: float | None = Field(None, gt=0)
+    """The largest of its schedule; null: that of the head."""
 
 
 class Training(Settings):
@@ -16,6 +27,12 @@ class Training(Settings):
     batch_size: int = Field(128, ge=1)
     """Images in a batch over all processes together."""
     learning_rate: float = Field(2e-4, gt=0)
+    """The largest of the one-cycle schedule."""
+    head_learning_rate: float | str = "x1"
+    """The same for the head: a number, or a multiple of ``learning_rate`` such as ``x10``."""
+    warm_start: WarmStart = WarmStart()
+    freeze_encoder: bool = False
+    """Train the head alone: how much the encoder knows already."""
     weight_decay: float = Field(1e-4, ge=0)
     """On matrices only, as part of Adam's gradient."""
     warm_up: float = Field(0.2, gt=0, lt=1)
@@ -26,19 +43,51 @@ class Training(Settings):
     """Automatic mixed precision of the encoder."""
     accumulation: int = Field(1, ge=1)
     """Parts a batch is computed in; only for losses that look at each image alone."""
+    synchronise_batch_norm: bool = False
+    """Batch-norm layers that train take the statistics of the batch of all processes; false: of
+    each process's part. No effect with one process."""
     clip_gradient: float | None = Field(None, gt=0)
     """Largest norm of the gradient; not in the paper."""
     workers: int | None = Field(None, ge=0)
     """Processes that read images; default: the cores of this process less one, at most 8."""
     seed: int = Field(0, ge=0, lt=2**63)
-    save_minutes: float = Field(15, gt=0)
-    """Longest time between two saves of the state to resume from."""
+    save_minutes: float = Field(15, ge=0)
+    """Longest time between two saves of the state to resume from; 0 saves after every step."""
+    log_every: int = Field(10, ge=1)
+    """Steps between two lines of the log; the last step of an epoch is always logged."""
+
+    @field_validator("head_learning_rate", mode="before")
+    @classmethod
+    def _is_a_rate_or_a_multiple(cls, given: Any) -> Any:
+        text = str(given)
+        try:
+            number = float(text.removeprefix("x"))
+        except ValueError:
+            number = math.nan
+        if isinstance(given, bool) or not 0 < number < math.inf:
+            raise ValueError(
+                "expected a positive number, or a multiple of learning_rate such as x10, got "
+                f"{given!r}"
+            )
+        return text if text.startswith("x") else number
+
+    def rate_of_head(self, rate: float) -> float:
+        """Return the head's learning rate where the encoder's is ``rate``.
+
+        Example:
+            >>> Training(head_learning_rate="x10").rate_of_head(2e-4)
+            0.002
+            >>> Training(head_learning_rate=0.01).rate_of_head(2e-4)
+            0.01
+        """
+        own = self.head_learning_rate
+        return float(own[1:]) * rate if isinstance(own, str) else own
 
 
 class Evaluation(Settings):
     """How a model is scored."""
 
-    protocol: Literal["noninterpolated", "voc11", "interpolated"] = "noninterpolated"
+    protocol: APProtocol = "noninterpolated"
     """Of average precision."""
     threshold: float = Field(0.5, ge=0, le=1)
     """Probability from which a label counts as predicted."""

@@ -10,16 +10,14 @@ from colabel.training.display import Display, make_display
 from colabel.training.distributed import gather_output, gather_with_gradient, make_accelerator
 from colabel.training.log import read_log
 from colabel.training.loop import History, check_stages, fit
-from colabel.training.settings import Settings
-from colabel.training.stage import Diagnostics, Objective, Stage, Term
+from colabel.training.objective import Objective, Term
+from colabel.training.stage import Stage
 
 __all__ = [
     "Collected",
-    "Diagnostics",
     "Display",
     "History",
     "Objective",
-    "Settings",
     "Stage",
     "Term",
     "check_stages",

@@ -1,10 +1,10 @@
-"""What a model, or its encoder alone, says of all images, on any number of processes."""
+"""Outputs of a model, or features of its encoder, of all images, on any number of processes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from colabel.errors import ConfigError
+from colabel.training.distributed import share_buffers
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def collect_logits(
 ) -> Collected:
     """Run the model over all images and return its answers on every process.
 
-    The images that several processes repeat to fill the last batch are counted once.
+    The images that several processes repeat to fill the last batch are counted once. The model's
+    buffers become those of the first process before, so that all rows are of one model.
 
     Args:
         model: images to :class:`colabel.models.Output`; used in evaluation mode and left as it
@@ -76,6 +78,7 @@ def collect_logits(
             be shared by the processes.
     """
     parts: list[tuple[Tensor, ...]] = []
+    share_buffers(model)
     training = model.training
     model.eval()
     try:
@@ -105,30 +108,42 @@ def collect_logits(
 
 
 def collect_features(
-    encoder: nn.Module, loader: DataLoader[Any], accelerator: Accelerator
+    encoder: nn.Module,
+    loader: DataLoader[Any],
+    accelerator: Accelerator,
+    part: Literal["vector", "map"] = "vector",
 ) -> Tensor:
     """Run an encoder over all images once and return its features on every process.
 
+    The encoder's buffers become those of the first process before, so that all rows are of one
+    encoder.
+
     Args:
-        encoder: images to features (batch, width); used in evaluation mode and left as it was
-            found. Not wrapped for several processes.
+        encoder: images to :class:`colabel.models.Features`, or to vectors (batch, width); used in
+            evaluation mode and left as it was found. Not wrapped for several processes.
         loader: yields (pixels, targets, indices) of every image, prepared by
             :func:`prepare_evaluation` or not.
         accelerator: device, precision and processes.
+        part: the pooled features, or those at each position.
 
     Returns:
-        Float32 on the CPU, shape (images, width), in the order of the images.
+        Float32 on the CPU, in the order of the images: shape (images, width), or (images,
+        channels, height, width).
     """
     features: list[Tensor] = []
     indices: list[Tensor] = []
+    share_buffers(encoder)
     training = encoder.training
     encoder.eval()
     try:
         with torch.no_grad():
             for images, _, positions in _batches(prepare_evaluation(loader, accelerator)):
                 with accelerator.autocast():
-                    encoded = encoder(images).float()
-                gathered, where = accelerator.gather((encoded, positions))
+                    encoded = encoder(images)
+                if not isinstance(encoded, Tensor):
+                    encoded = encoded.vector if part == "vector" else encoded.map
+                kept = encoded.float().contiguous()
+                gathered, where = accelerator.gather((kept, positions))
                 features.append(gathered.cpu())
                 indices.append(where.cpu())
     finally:
@@ -137,6 +152,6 @@ def collect_features(
     return torch.cat(features)[torch.from_numpy(first)]
 
 
-def _batches(loader: DataLoader[Any]) -> Iterable[tuple[Tensor, Tensor, Tensor]]:
+def _batches(loader: DataLoader[Any]) -> Iterable[tuple[Any, Tensor, Tensor]]:
     for images, targets, indices in loader:
-        yield images, targets, torch.as_tensor(indices, device=images.device)
+        yield images, targets, torch.as_tensor(indices, device=targets.device)

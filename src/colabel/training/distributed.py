@@ -20,6 +20,7 @@ from accelerate.state import AcceleratorState
 from torch import Tensor, distributed, nn
 
 from colabel.errors import ConfigError, nearest
+from colabel.mixtures.first_order import first_order_only
 
 if TYPE_CHECKING:
     from colabel.models import Output
@@ -92,6 +93,7 @@ class _Gather(torch.autograd.Function):
         return tuple(whole)
 
     @staticmethod
+    @first_order_only
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         first = distributed.get_rank() * ctx.rows
         local: list[Tensor | None] = []
@@ -114,6 +116,9 @@ def gather_with_gradient(*tensors: Tensor) -> tuple[Tensor, ...]:
     Returns:
         One tensor per argument with the rows of all processes; the arguments themselves where
         there is one process. Axes that were expanded are expanded again, not stored.
+
+    Raises:
+        RuntimeError: in a backward pass with ``create_graph=True`` on several processes.
     """
     if world_size() == 1:
         return tensors
@@ -130,7 +135,7 @@ def _unexpanded(tensor: Tensor) -> Tensor:
 
 
 def gather_output(output: Output, targets: Tensor) -> tuple[Output, Tensor]:
-    """Return what the model says of the global batch, with gradient, and its targets.
+    """Return the model's output for the global batch, with gradient, and its targets.
 
     Args:
         output: of this process's rows.

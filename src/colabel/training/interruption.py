@@ -1,4 +1,4 @@
-"""Ctrl-C and the polite kill as a wish that the loop grants after the batch."""
+"""Stop requests: SIGINT and SIGTERM are recorded, and the loop checks after each batch."""
 
 from __future__ import annotations
 

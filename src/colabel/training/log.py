@@ -3,10 +3,10 @@
 Lines have a ``kind``:
 
 - ``"step"``: ``stage``, ``epoch`` (counted from 1 in its stage), ``step`` (from 1 in the run),
-  ``learning_rate``, ``loss`` (weighted sum), ``terms`` (per name ``raw``, ``weighted`` and
-  ``gradient_share``, the part of the gradient's length at the features), ``gradient_norm``,
-  ``images_per_second``, ``diagnostics``.
-- ``"epoch"``: ``stage``, ``epoch``, ``step``, ``learning_rate``, ``loss`` and ``terms`` (means
+  ``learning_rates`` (by group of parameters), ``loss`` (weighted sum), ``terms`` (per name
+  ``raw``, ``weighted`` and ``gradient_share``, the part of the gradient's length at the
+  features), ``gradient_norm``, ``images_per_second``, ``diagnostics``.
+- ``"epoch"``: ``stage``, ``epoch``, ``step``, ``learning_rates``, ``loss`` and ``terms`` (means
   over the epoch), ``validation`` (metric per name), ``monitor``, ``score``, ``best`` (whether
   this is the best so far), ``seconds``, ``validation_seconds``, ``images_per_second``,
   ``peak_memory_mb``, ``diagnostics`` (the last of the epoch), ``warning`` (about them, or null).
@@ -20,10 +20,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+import torch
 
 from colabel.errors import RunError
 
@@ -125,3 +128,15 @@ def finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Return the most memory used so far: of the GPU, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if sys.platform == "win32":
+        return math.nan
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

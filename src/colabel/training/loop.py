@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,21 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from colabel.errors import ConfigError, RunError
+from colabel.settings import Training
+from colabel.settings.flat import differences
 from colabel.training.checkpoint import SavedState, load_state, unpack_module
 from colabel.training.display import Display
 from colabel.training.interruption import Interruption
 from colabel.training.log import TrainingLog, read_log
-from colabel.training.position import Run
+from colabel.training.position import SharedState
 from colabel.training.run_stage import StageRun
-from colabel.training.settings import Settings
 from colabel.training.stage import Stage
 
-_FREE = ("log_every", "save_every_minutes")  # settings that a resumed run may change
+_FIXED = (
+    "weight_decay", "warm_up", "ema_decay", "clip_gradient", "accumulation",
+    "synchronise_batch_norm",
+)  # fmt: skip
+"""Settings that every stage shares and that a resumed run may not change."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ def fit(
     on_best: Callable[[nn.Module, Mapping[str, Any]], None],
     folder: Path,
     accelerator: Accelerator,
-    settings: Settings | None = None,
+    settings: Training | None = None,
     monitor: str = "mAP",
     resume: bool = False,
     display: Display | None = None,
@@ -82,10 +87,10 @@ def fit(
             the monitored metric is the highest so far in its stage.
         folder: of the run; ``log.jsonl`` and ``last/`` are written there.
         accelerator: from :func:`colabel.training.make_accelerator`.
-        settings: numbers of the training; the defaults if ``None``.
+        settings: the schedule; of it, what is not a stage's own. The defaults if ``None``.
         monitor: the metric that decides which weights are kept; higher is better.
         resume: go on from the state in the folder; from the beginning where none was saved.
-        display: what the user sees, or ``None`` for nothing.
+        display: shows the progress; ``None`` shows nothing.
 
     Returns:
         What happened; ``finished`` is false after an interruption. Where the run in the folder is
@@ -98,7 +103,7 @@ def fit(
         NonFiniteLossError: if a loss is infinite or not a number; the last saved state is kept.
         WeightsError: if the saved state is that of another model.
     """
-    settings = settings or Settings()
+    settings = settings or Training()
     check_stages(stages, settings, accelerator)
     last = folder / "last"
     saved = load_state(last)
@@ -119,7 +124,7 @@ def fit(
         display = None
     try:
         with Interruption() as interruption:
-            run = Run(
+            run = SharedState(
                 accelerator=accelerator,
                 settings=settings,
                 folder=last,
@@ -150,7 +155,7 @@ def fit(
 
 
 def _run_stages(
-    run: Run,
+    run: SharedState,
     stages: Sequence[Stage],
     loaders: Callable[[Stage], DataLoader[Any]],
     saved: SavedState | None,
@@ -178,7 +183,7 @@ def _run_stages(
     return True
 
 
-def check_stages(stages: Sequence[Stage], settings: Settings, accelerator: Accelerator) -> None:
+def check_stages(stages: Sequence[Stage], settings: Training, accelerator: Accelerator) -> None:
     """Raise ConfigError if stages, settings and accelerator do not fit together."""
     names = [stage.name for stage in stages]
     if not names or len(set(names)) != len(names):
@@ -199,26 +204,20 @@ def check_stages(stages: Sequence[Stage], settings: Settings, accelerator: Accel
                 "another loss; set accumulation to 1. If memory is short, use a smaller batch, "
                 "mixed precision, or several processes, which see the whole batch."
             )
-        unknown = sorted(objective.terms.keys() - objective.reductions.keys())
-        if unknown:
-            raise ConfigError(
-                f"stage {stage.name!r}: to add up the pieces of a batch, the objective must say "
-                f"of {', '.join(unknown)} whether they are a sum or a mean; set accumulation "
-                "to 1, or name them in its reductions."
-            )
 
 
-def _plan(stages: Sequence[Stage], settings: Settings) -> dict[str, Any]:
+def _plan(stages: Sequence[Stage], settings: Training) -> dict[str, Any]:
     """Return what must stay as it was for a resumed run to be the same run."""
-    fixed = {name: value for name, value in asdict(settings).items() if name not in _FREE}
+    fixed = settings.model_dump(include=set(_FIXED))
     schedule = {
         stage.name: {
             "epochs": stage.epochs,
             "learning_rate": stage.learning_rate,
+            "head_learning_rate": stage.head_learning_rate,
             "views": stage.views,
             "augmented": stage.augmented,
             "validated": stage.validated,
-            "weights": dict(stage.objective.weights),
+            "weights": stage.objective.weights,
         }
         for stage in stages
     }
@@ -233,27 +232,15 @@ def _check_resumable(
         raise RunError(
             f"{last} holds the state of a run: resume it, or choose another folder for a new one."
         )
-    before, now = _flat(saved.facts["plan"]), _flat(plan)
     changed = [
-        f"{key} was {before.get(key, 'absent')}, is {now.get(key, 'absent')}"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key, "absent") != now.get(key, "absent")
+        f"{key} was {before}, is {now}"
+        for key, (before, now) in differences(saved.facts["plan"], plan).items()
     ]
     if changed:
         raise RunError(
             f"the run in {last.parent} was started with other settings: {'; '.join(changed)}. "
             "Resume it as it was, or begin a new run in another folder."
         )
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        return {prefix: value}
-    return {
-        path: leaf
-        for key, item in value.items()
-        for path, leaf in _flat(item, f"{prefix}.{key}" if prefix else key).items()
-    }
 
 
 def _history(

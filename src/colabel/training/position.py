@@ -1,4 +1,4 @@
-"""Where a run stands, and what its stages share."""
+"""The position of a run, and the state that its stages share."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from accelerate import Accelerator
 from torch import nn
 
+from colabel.settings import Training
 from colabel.training.display import Display
 from colabel.training.interruption import Interruption
 from colabel.training.log import TrainingLog
-from colabel.training.settings import Settings
 from colabel.training.stage import Stage
 
 
 @dataclass
 class Position:
-    """Where a run stands: the batch it will take next, and what its epoch added up so far.
+    """The position of a run: the next batch, and the sums of the current epoch so far.
 
     Args:
         stage: index of the stage.
@@ -39,8 +39,8 @@ class Position:
 
 
 @dataclass
-class Run:
-    """What the stages of a run share.
+class SharedState:
+    """The state that all stages of a run share.
 
     Args:
         accelerator: device, precision and processes.
@@ -48,17 +48,17 @@ class Run:
         folder: of the saved state.
         plan: what a resumed run is compared with.
         log: on the main process.
-        display: on the main process, if there is one.
-        interruption: whether the user wants to stop.
+        display: on the main process, or ``None``.
+        interruption: whether a stop was requested.
         validate: metrics of a stage's model.
         on_best: keeps a model.
         monitor: the metric that decides.
-        position: where the run stands.
+        position: the next batch.
         best: the log's line of the best epoch of the current or the last validated stage.
     """
 
     accelerator: Accelerator
-    settings: Settings
+    settings: Training
     folder: Path
     plan: Mapping[str, Any]
     log: TrainingLog | None

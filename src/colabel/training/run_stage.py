@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,15 +15,19 @@ from torch.utils.data import DataLoader
 from colabel.data.loader import set_epoch
 from colabel.errors import ConfigError, NonFiniteLossError, RunError, nearest
 from colabel.training import checkpoint
+from colabel.training.batch_norm import synchronise_batch_norm
 from colabel.training.checkpoint import SavedState
 from colabel.training.display import Progression
 from colabel.training.distributed import random_states, restore_random_states, share_buffers
 from colabel.training.ema import build_average
-from colabel.training.log import finite
-from colabel.training.optimiser import build_optimiser, build_schedule
-from colabel.training.position import Position, Run
+from colabel.training.log import finite, peak_memory_mb
+from colabel.training.optimiser import build_optimiser, build_schedule, parameter_groups
+from colabel.training.position import Position, SharedState
 from colabel.training.stage import Stage
 from colabel.training.step import Losses, compute_gradients
+
+if TYPE_CHECKING:
+    from colabel.models import Features
 
 
 class StageRun:
@@ -39,7 +42,7 @@ class StageRun:
         ConfigError: if the batches cannot be shared by the processes.
     """
 
-    def __init__(self, run: Run, stage: Stage, loader: DataLoader[Any]) -> None:
+    def __init__(self, run: SharedState, stage: Stage, loader: DataLoader[Any]) -> None:
         accelerator, settings = run.accelerator, run.settings
         processes = accelerator.num_processes
         if loader.batch_size is None or loader.batch_size % processes:
@@ -60,17 +63,17 @@ class StageRun:
         ]
         for parameter in self._thawed:
             parameter.requires_grad_(False)
+        self._set_training_mode()
+        if settings.synchronise_batch_norm and processes > 1:
+            synchronise_batch_norm(stage.model)
         self._average = build_average(stage.model, settings.ema_decay)
-        optimiser = build_optimiser(
-            stage.model, learning_rate=stage.learning_rate, weight_decay=settings.weight_decay
-        )
+        optimiser = build_optimiser(parameter_groups(stage), weight_decay=settings.weight_decay)
         self._loader: DataLoader[Any] = accelerator.prepare_data_loader(loader)
         self._model: nn.Module = accelerator.prepare_model(stage.model)
         self._optimiser = accelerator.prepare_optimizer(optimiser)
         self._adam = optimiser
         self._schedule = build_schedule(
             optimiser,
-            learning_rate=stage.learning_rate,
             steps=stage.epochs * self._batches,
             warm_up=settings.warm_up,
         )
@@ -136,10 +139,11 @@ class StageRun:
             self._end_epoch()
             finished = final and run.position.epoch == stage.epochs
             self._save(finished=finished)
-            if not finished and self._wishes()[0]:
+            if not finished and self._requested()[0]:
                 return False
         if self._average is not None:
             stage.model.load_state_dict(self._average.module.state_dict())
+        share_buffers(stage.model)  # each process had the statistics of its own last batch
         return True
 
     def close(self) -> None:
@@ -148,20 +152,23 @@ class StageRun:
         for parameter in self._thawed:
             parameter.requires_grad_(True)
 
+    def _set_training_mode(self) -> None:
+        self._stage.model.train()
+        for module in self._stage.frozen:
+            module.eval()
+
     def _train_epoch(self) -> bool:
         """Return whether the epoch is complete; false after an interruption."""
         position = self._run.position
         self._clock = time.monotonic() - position.seconds
         self._entered = (time.monotonic(), position.batch)
-        self._stage.model.train()
-        for module in self._stage.frozen:
-            module.eval()
+        self._set_training_mode()
         set_epoch(self._loader, position.epoch, start_batch=position.batch)
         for images, targets, _ in self._loader:
             self._train_step(images, targets)
             if position.batch == self._batches:
                 continue  # the epoch ends with a saved state anyway
-            stop, save = self._wishes()
+            stop, save = self._requested()
             if stop or save:
                 position.seconds = time.monotonic() - self._clock
                 self._save(finished=False)
@@ -170,9 +177,9 @@ class StageRun:
         position.seconds = time.monotonic() - self._clock
         return True
 
-    def _train_step(self, images: Tensor, targets: Tensor) -> None:
+    def _train_step(self, images: Tensor | Features, targets: Tensor) -> None:
         run, stage, position = self._run, self._stage, self._run.position
-        if stage.views > 1:  # every view is an image of its own
+        if stage.views > 1 and isinstance(images, Tensor):  # every view is an image of its own
             images = images.flatten(0, 1)
             targets = targets.repeat_interleave(stage.views, dim=0)
         every = run.settings.log_every
@@ -189,9 +196,9 @@ class StageRun:
             clip=run.settings.clip_gradient,
             measure=measure,
         )
-        rate = float(self._schedule.get_last_lr()[0])
+        rates = self._learning_rates()
         if not losses.finite(scaled=self._optimiser.scaler is not None):
-            self._refuse(losses, rate)
+            self._refuse(losses, rates)
         self._optimiser.step()
         self._optimiser.zero_grad()
         if not self._optimiser.step_was_skipped:
@@ -204,7 +211,7 @@ class StageRun:
             position.totals[name] = position.totals.get(name, 0.0) + value
         self._diagnostics = losses.diagnostics
         if run.log is not None and measure:
-            run.log.write(self._step_record(losses, rate))
+            run.log.write(self._step_record(losses, rates))
         if run.display is not None:
             run.display.show_step(
                 Progression(
@@ -217,10 +224,10 @@ class StageRun:
                 )
             )
 
-    def _refuse(self, losses: Losses, rate: float) -> None:
+    def _refuse(self, losses: Losses, rates: dict[str, float]) -> None:
         position = self._run.position
         if self._run.log is not None:
-            self._run.log.write(self._step_record(losses, rate))
+            self._run.log.write(self._step_record(losses, rates))
         values = ", ".join(f"{name} {value:g}" for name, value in losses.weighted.items())
         kept = checkpoint.load_state(self._run.folder)
         state = "no state was saved yet"
@@ -244,7 +251,7 @@ class StageRun:
         record: dict[str, Any] = {
             "kind": "epoch",
             **self._place(),
-            "learning_rate": self._schedule.get_last_lr()[0],
+            "learning_rates": self._learning_rates(),
             **self._means(),
             "validation": {},
             "monitor": run.monitor,
@@ -253,7 +260,7 @@ class StageRun:
             "seconds": position.seconds,
             "validation_seconds": 0.0,
             "images_per_second": self._images_per_second(),
-            "peak_memory_mb": _peak_memory_mb(run.accelerator.device),
+            "peak_memory_mb": peak_memory_mb(run.accelerator.device),
             "diagnostics": dict(self._diagnostics),
             "warning": self._warning(),
         }
@@ -268,10 +275,9 @@ class StageRun:
         run.position = Position(position.stage, position.epoch + 1, 0, position.step)
 
     def _warning(self) -> str | None:
-        """Return what the objective has to say of the epoch's last diagnostics."""
-        alarm = self._stage.objective.alarm
+        """Return the objective's warning about the epoch's last diagnostics, or ``None``."""
         known = {name: value for name, value in self._diagnostics.items() if math.isfinite(value)}
-        return None if alarm is None else alarm(known)
+        return self._stage.objective.warning(known)
 
     def _validate(self, record: dict[str, Any]) -> None:
         run = self._run
@@ -330,16 +336,20 @@ class StageRun:
             )
         self._saved_at = time.monotonic()
 
-    def _wishes(self) -> tuple[bool, bool]:
+    def _requested(self) -> tuple[bool, bool]:
         """Return whether to stop and whether to save now, the same on every process."""
         run = self._run
         stop = run.interruption.signal is not None
-        due = time.monotonic() - self._saved_at >= 60 * run.settings.save_every_minutes
+        due = time.monotonic() - self._saved_at >= 60 * run.settings.save_minutes
         if run.accelerator.num_processes == 1:
             return stop, due
         votes = torch.tensor([stop, due], dtype=torch.float32, device=run.accelerator.device)
         stop, due = (run.accelerator.reduce(votes, reduction="sum") > 0).tolist()
         return stop, due
+
+    def _learning_rates(self) -> dict[str, float]:
+        """Return the learning rate of the next step by the name of the group."""
+        return {group["name"]: float(group["lr"]) for group in self._adam.param_groups}
 
     def _place(self) -> dict[str, Any]:
         position = self._run.position
@@ -361,7 +371,7 @@ class StageRun:
         }
         return {"loss": sum(term["weighted"] for term in terms.values()), "terms": terms}
 
-    def _step_record(self, losses: Losses, rate: float) -> dict[str, Any]:
+    def _step_record(self, losses: Losses, rates: dict[str, float]) -> dict[str, Any]:
         terms = {
             name: {
                 "raw": value,
@@ -373,7 +383,7 @@ class StageRun:
         return {
             "kind": "step",
             **self._place(),
-            "learning_rate": rate,
+            "learning_rates": rates,
             "loss": sum(losses.weighted.values()),
             "terms": terms,
             "gradient_norm": losses.gradient_norm,
@@ -385,15 +395,3 @@ class StageRun:
         began, first = self._entered
         images = (self._run.position.batch - first) * self._batch_size
         return images / max(time.monotonic() - began, 1e-9)
-
-
-def _peak_memory_mb(device: torch.device) -> float:
-    """Return the most memory used so far: of the GPU, or of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    if sys.platform == "win32":
-        return math.nan
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from colabel.training.distributed import gather_output
-from colabel.training.stage import Objective
+from colabel.training.objective import Objective
 
 if TYPE_CHECKING:
-    from colabel.models import Output
+    from colabel.models import Features
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Losses:
 def compute_gradients(
     model: nn.Module,
     objective: Objective,
-    images: Tensor,
+    images: Tensor | Features,
     targets: Tensor,
     *,
     accelerator: Accelerator,
@@ -72,7 +72,7 @@ def compute_gradients(
     Args:
         model: prepared by accelerate.
         objective: terms and weights.
-        images: this process's rows, shape (batch, 3, height, width).
+        images: this process's rows, shape (batch, 3, height, width), or their features.
         targets: this process's rows, shape (batch, classes).
         accelerator: precision and processes.
         optimiser: whose gradients are filled; prepared by accelerate, gradients empty.
@@ -84,28 +84,27 @@ def compute_gradients(
     raw: dict[str, Tensor] = {}
     shares: dict[str, float] = {}
     diagnostics: Mapping[str, float] = {}
-    pieces = list(zip(images.chunk(parts), targets.chunk(parts), strict=True))
+    chunks: Sequence[Tensor | Features] = images.chunk(parts)
+    pieces = list(zip(chunks, targets.chunk(parts), strict=True))
     for number, (some_images, some_targets) in enumerate(pieces, start=1):
         last = number == len(pieces)
         with nullcontext() if last else accelerator.no_sync(model):
             local = model(some_images)
             output, all_targets = gather_output(local, some_targets)
             fraction = len(some_images) / len(images)
-            terms = {
-                name: term(output, all_targets)
-                * (fraction if objective.reductions.get(name) == "mean" else 1)
-                for name, term in objective.terms.items()
-            }
+            values = {}
+            for term in objective.terms:
+                with nullcontext() if term.weight else torch.no_grad():
+                    value = term(output, all_targets)
+                values[term.name] = value * fraction if term.reduction == "mean" else value
             weighted = {
-                name: objective.weights[name] * value
-                for name, value in terms.items()
-                if objective.weights[name]
+                name: weight * values[name] for name, weight in objective.weights.items() if weight
             }
             if measure and number == 1:
                 shares = gradient_shares(weighted, local.features, accelerator)
-                diagnostics = _diagnose(objective, output, all_targets)
+                diagnostics = objective.diagnose(output, all_targets)
             accelerator.backward(torch.stack(list(weighted.values())).sum())
-        for name, value in terms.items():
+        for name, value in values.items():
             raw[name] = raw.get(name, 0) + value.detach()
     return _losses(objective, raw, _gradient_norm(optimiser, clip), shares, diagnostics)
 
@@ -148,20 +147,16 @@ def gradient_shares(
     }
 
 
-def _diagnose(objective: Objective, output: Output, targets: Tensor) -> Mapping[str, float]:
-    if objective.diagnostics is None:
-        return {}
-    with torch.no_grad():
-        return dict(objective.diagnostics(output, targets))
-
-
 def _gradient_norm(optimiser: AcceleratedOptimizer, clip: float | None) -> Tensor:
     if optimiser.scaler is not None:
         optimiser.scaler.unscale_(optimiser.optimizer)
     parameters: Sequence[Tensor] = [
-        one for group in optimiser.param_groups for one in group["params"] if one.grad is not None
+        parameter
+        for group in optimiser.param_groups
+        for parameter in group["params"]
+        if parameter.grad is not None
     ]
-    norm = get_total_norm([one.grad for one in parameters if one.grad is not None])
+    norm = get_total_norm([each.grad for each in parameters if each.grad is not None])
     if clip is not None:
         clip_grads_with_norm_(parameters, clip, norm)
     return norm
@@ -175,7 +170,9 @@ def _losses(
     diagnostics: Mapping[str, float],
 ) -> Losses:
     # one transfer, so that a device waits once per step
-    *values, length = torch.stack([*(one.float() for one in raw.values()), norm.float()]).tolist()
+    *values, length = torch.stack(
+        [*(value.float() for value in raw.values()), norm.float()]
+    ).tolist()
     named = dict(zip(raw, values, strict=True))
     return Losses(
         raw=named,

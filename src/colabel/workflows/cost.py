@@ -1,18 +1,22 @@
-"""What a model costs, of a run or of a backbone."""
+"""What a model costs, of a run or of a backbone with a head."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 
 from colabel import runs
-from colabel.build.model import build_described
-from colabel.errors import ConfigError
+from colabel.build.model import HEADS, build_classifier
+from colabel.choices import Covariance
+from colabel.errors import ConfigError, nearest
 from colabel.models import Cost, cost_of_model, list_encoders
-from colabel.models import cost as cost_of_encoder
-from colabel.models.heads import Covariance
+from colabel.settings import EncoderSettings, HeadSettings
+from colabel.workflows.predict import build_described
+
+COVARIANCES = ("isotropic", "diagonal", "shared_diagonal", "shared_isotropic")
 
 
 def cost(
@@ -20,6 +24,7 @@ def cost(
     *,
     classes: int | None = None,
     image_size: int | None = None,
+    head: str | None = None,
     covariance: Covariance | Literal["linear"] | None = None,
 ) -> Cost:
     """Count parameters and multiply-accumulates of a run's model, or of one with an encoder.
@@ -28,44 +33,64 @@ def cost(
         model: folder of a run, or the name of a backbone in timm.
         classes: number of labels; needed with a backbone, known of a run.
         image_size: side of the square images, in pixels; default: the run's, 224 with a backbone.
-        covariance: form of the kernels' covariance, ``"isotropic"`` by default, or ``"linear"``
-            for a plain classifier; known of a run.
+        head: name of the head, ``"kernel_mixture"`` by default; known of a run.
+        covariance: form of a kernel mixture's covariance, ``"isotropic"`` by default;
+            ``"linear"`` means the head of this name; known of a run.
 
     Returns:
         Plain numbers, also as the papers count. A run costs what is left of it at inference.
 
     Raises:
-        ConfigError: if something is missing, or given although the run says it.
+        ConfigError: if something is missing or unknown, or given although the run says it.
         RunError: if the folder holds no usable model.
     """
-    if not _is_run(model):
-        if classes is None:
-            raise ConfigError(
-                f"{model}: how many labels? Add --classes N, or give the folder of a run, which "
-                "knows its own."
-            )
-        return cost_of_encoder(
-            model,
-            image_size=224 if image_size is None else image_size,
-            classes=classes,
-            covariance=covariance or "isotropic",
-        )
-    given = [
-        f"--{name} {value}"
-        for name, value in (("classes", classes), ("covariance", covariance))
-        if value is not None
-    ]
-    if given:
-        raise ConfigError(
-            f"{model} is the folder of a run, which says itself what its model is; leave out "
-            f"{' and '.join(given)}."
-        )
-    description = runs.load_description(Path(model))
+    given = {"classes": classes, "head": head, "covariance": covariance}
     with torch.random.fork_rng(devices=[]):  # counting must not shift a caller's random numbers
-        classifier = build_described(description)
-    return cost_of_model(
-        classifier, image_size=description.image_size if image_size is None else image_size
-    )
+        if _is_run(model):
+            said = [f"--{name} {value}" for name, value in given.items() if value is not None]
+            if said:
+                raise ConfigError(
+                    f"{model} is the folder of a run, which says itself what its model is; leave "
+                    f"out {' and '.join(said)}."
+                )
+            description = runs.load_description(Path(model))
+            classifier = build_described(description)
+            size = description.image_size if image_size is None else image_size
+        else:
+            if classes is None:
+                raise ConfigError(
+                    f"{model}: how many labels? Add --classes N, or give the folder of a run, "
+                    "which knows its own."
+                )
+            size = 224 if image_size is None else image_size
+            settings = _head_settings(head, covariance)
+            classifier = build_classifier(
+                EncoderSettings(name=model), settings, classes, image_size=size
+            )
+    return cost_of_model(classifier, image_size=size)
+
+
+def _head_settings(head: str | None, covariance: str | None) -> HeadSettings:
+    """Return the settings of the head that is asked for."""
+    if covariance == "linear":
+        head, covariance = head or "linear", None
+    name = head or "kernel_mixture"
+    if name not in HEADS:
+        raise ConfigError(f"there is no head {name!r}; {nearest(name, HEADS)}")
+    if covariance is not None and covariance not in COVARIANCES:
+        raise ConfigError(
+            f"there is no covariance {covariance!r}; {nearest(covariance, COVARIANCES)}"
+        )
+    values: dict[str, Any] = {"name": name}
+    if covariance is not None:
+        values["covariance"] = covariance
+    try:
+        settings: HeadSettings = TypeAdapter(HeadSettings).validate_python(values)
+    except ValidationError as error:
+        raise ConfigError(
+            f"the head {name} has no covariance; leave out --covariance {covariance}."
+        ) from error
+    return settings
 
 
 def _is_run(model: str) -> bool:

@@ -16,13 +16,14 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from colabel.build.model import build_described
+from colabel.build.model import build_classifier
 from colabel.data.decode import load_squashed
 from colabel.data.images import IMAGE_SUFFIXES, FileImages, to_upright_rgb
 from colabel.data.transforms import squash_pixels
 from colabel.errors import ConfigError, DataError, ImageError
 from colabel.models import Classifier
 from colabel.runs.description import Description, load_description, load_weights
+from colabel.settings import EncoderSettings
 
 Picture = str | PathLike[str] | Image.Image | npt.NDArray[np.uint8]
 """A path, a Pillow image, or uint8 pixels of shape (height, width, 3)."""
@@ -193,6 +194,23 @@ class Predictor:
             probabilities=dict(zip(classes, probabilities, strict=True)),
             variance=None if variance is None else dict(zip(classes, variance, strict=True)),
         )
+
+
+def build_described(description: Description) -> Classifier:
+    """Rebuild the model that a run describes, without its weights.
+
+    Args:
+        description: the content of ``model.json``.
+
+    Raises:
+        ConfigError: if this version does not know the backbone or an option.
+    """
+    return build_classifier(
+        EncoderSettings.model_validate(description.encoder),
+        description.head,
+        len(description.classes),
+        image_size=description.image_size,
+    )
 
 
 def find_pictures(arguments: Iterable[str]) -> list[str]:

@@ -18,8 +18,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from colabel import runs
 from colabel.build.batches import Batches
 from colabel.build.division import open_training_data
-from colabel.build.model import build_classifier, build_stages
 from colabel.build.records import decodable
+from colabel.build.stages import build_model, build_stages
 from colabel.config import Config, load_config
 from colabel.config.paths import with_absolute_paths
 from colabel.data import Records
@@ -42,7 +42,6 @@ from colabel.training import (
     fit,
     make_accelerator,
 )
-from colabel.training import Settings as LoopSettings
 from colabel.version import VERSION
 
 
@@ -123,12 +122,7 @@ def _train(
     seed = config.training.seed
     division = folder / runs.SPLIT if resume else None
     records = open_training_data(config.data, seed=seed, split_file=division)
-    model = build_classifier(
-        config.method,
-        config.encoder,
-        len(records["train"].classes),
-        image_size=config.data.image_size,
-    )
+    model = build_model(config, len(records["train"].classes))
     stages = build_stages(model, config)
     left = len(records["train"]) % config.training.batch_size
     if main and display is not None and left:
@@ -136,8 +130,7 @@ def _train(
             f"train: batches of {config.training.batch_size} leave out {left} of "
             f"{len(records['train'])} images in each epoch, others each time"
         )
-    settings = _loop_settings(config)
-    check_stages(stages, settings, accelerator)
+    check_stages(stages, config.training, accelerator)
     _check_labels(records["train"], records["val"])
     _check_batch(config, accelerator, model, len(records["train"]))
     train_records, validation_records = (
@@ -185,7 +178,7 @@ def _train(
         on_best=keep,
         folder=folder,
         accelerator=accelerator,
-        settings=settings,
+        settings=config.training,
         resume=resume,
         display=display,
     )
@@ -232,25 +225,16 @@ def _check_batch(config: Config, accelerator: Accelerator, model: nn.Module, ima
             )
     rows = batch // processes
     piece = -(-rows // parts)
+    if config.training.synchronise_batch_norm and processes > 1:
+        return  # a part of one image has the others' statistics
     normalised = any(isinstance(one, _BatchNorm) and one.training for one in model.modules())
     if normalised and (rows % piece or piece) < 2:  # the last piece is what the others leave
         raise ConfigError(
             f"a batch of {batch} on {processes} processes in {parts} parts leaves a part of one "
             "image, which batch normalisation cannot use; take a larger batch or fewer parts, or "
-            "set encoder.freeze_batch_norm: true."
+            "set encoder.freeze_batch_norm: true, or, with several processes, "
+            "training.synchronise_batch_norm: true."
         )
-
-
-def _loop_settings(config: Config) -> LoopSettings:
-    training = config.training
-    return LoopSettings(
-        weight_decay=training.weight_decay,
-        warm_up=training.warm_up,
-        ema_decay=training.ema_decay,
-        clip_gradient=training.clip_gradient,
-        accumulation=training.accumulation,
-        save_every_minutes=training.save_minutes,
-    )
 
 
 def _describe(config: Config, records: Records, record: Mapping[str, Any]) -> Description:
@@ -259,7 +243,8 @@ def _describe(config: Config, records: Records, record: Mapping[str, Any]) -> De
     return Description(
         colabel=VERSION,
         classes=records.classes,
-        method=config.method.model_dump(mode="json"),
+        method=config.method.name,
+        head=config.stages()[-1].head,
         encoder={
             "name": encoder.name,
             "options": encoder.options,

@@ -6,12 +6,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from colabel.choices import Covariance, Initialisation
 from colabel.errors import ConfigError
 from colabel.mixtures import GaussianMixture
 from colabel.models.heads.layers import (
-    Covariance,
-    Initialisation,
-    apply_linear,
+    apply_per_class,
     bring_to_length,
     check_choice,
     check_features,
@@ -95,11 +94,13 @@ class KernelMixtureHead(nn.Module):
         self.variance_layer = nn.Linear(width, self.variances * per_feature)
         initialise(self.weight_layer, self.mean_layer, self.variance_layer, init)
 
-    def forward(self, features: Float[Tensor, "batch width"]) -> GaussianMixture:
+    def forward(self, features: Float[Tensor, "batch *classes width"]) -> GaussianMixture:
         """Return the mixture of each image, computed in float32 also under autocast.
 
         Args:
-            features: the encoder's pooled features.
+            features: the encoder's pooled features, shape (batch, width); or (batch, classes,
+                width) where each class has features of its own, off which its kernel is read. A
+                variance that classes share is then read off the mean of their features.
 
         Returns:
             Mixtures whose coefficients are independent probabilities, with their logits. A shared
@@ -107,8 +108,10 @@ class KernelMixtureHead(nn.Module):
         """
         logits = self.weight_logits(features)
         scaled = bring_to_length(features, self.feature_length)
-        mean = apply_linear(self.mean_layer, scaled)
-        activation = apply_linear(self.variance_layer, scaled)
+        mean = apply_per_class(self.mean_layer, scaled)
+        if self.variances < self.classes and scaled.ndim == 3:
+            scaled = scaled.mean(dim=1)
+        activation = apply_per_class(self.variance_layer, scaled)
         variance = functional.elu(activation) + (2.0 + self.epsilon)
         batch = features.shape[0]
         if self.covariance in ("diagonal", "shared_diagonal"):
@@ -118,8 +121,8 @@ class KernelMixtureHead(nn.Module):
         return GaussianMixture(functional.logsigmoid(logits), mean, variance, self.width, logits)
 
     def weight_logits(
-        self, features: Float[Tensor, "batch width"]
-    ) -> Float[Tensor, "batch classes"]:
+        self, features: Float[Tensor, "batch *classes width"]
+    ) -> Float[Tensor, "batch outputs"]:
         """Return only the log-odds of the coefficients: all that a deployed model needs."""
-        check_features(features, self.width)
-        return apply_linear(self.weight_layer, features)
+        check_features(features, self.width, self.classes)
+        return apply_per_class(self.weight_layer, features)

@@ -1,23 +1,15 @@
 """What the heads are made of: layers computed in float32, their starts, checks of arguments."""
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from colabel.choices import Initialisation
 from colabel.errors import ConfigError, nearest
-
-Covariance = Literal["isotropic", "diagonal", "shared_diagonal", "shared_isotropic"]
-"""What the kernels' covariances may be: see :class:`KernelMixtureHead`."""
-
-Initialisation = Literal["linear", "paper", "paper_mean_variance"]
-"""How the output layers of a mixture head start."""
-
-Activation = Literal["gelu", "relu", "silu", "tanh"]
-"""What the hidden layers of a :class:`MixtureDensityHead` apply."""
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,
@@ -34,12 +26,12 @@ PAPER_VARIANCE_WEIGHT = 1.0
 
 
 def bring_to_length(
-    features: Float[Tensor, "batch width"], length: float | None
-) -> Float[Tensor, "batch width"]:
+    features: Float[Tensor, "*rows width"], length: float | None
+) -> Float[Tensor, "*rows width"]:
     """Return features of one length, in float32 or float64; ``None`` leaves them as they are.
 
     Args:
-        features: one row per image.
+        features: one vector per image, or one per image and class.
         length: Euclidean length of the result, positive.
 
     Example:
@@ -49,7 +41,7 @@ def bring_to_length(
     if length is None:
         return features
     dtype = torch.promote_types(features.dtype, torch.float32)
-    return length * functional.normalize(features.to(dtype), dim=1)
+    return length * functional.normalize(features.to(dtype), dim=-1)
 
 
 @torch.no_grad()
@@ -68,13 +60,37 @@ def initialise(
         nn.init.zeros_(weight_layer.bias)
 
 
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Return a block in which arithmetic keeps its precision, also under autocast."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
 def apply_linear(layer: nn.Linear, features: Tensor) -> Tensor:
     """Apply a layer in float32, or in float64 if it is; autocast would take bfloat16."""
     dtype = torch.promote_types(layer.weight.dtype, torch.float32)
-    if not torch.amp.is_autocast_available(features.device.type):
+    with without_autocast(features.device):
         return functional.linear(features.to(dtype), layer.weight.to(dtype), layer.bias.to(dtype))
-    with torch.autocast(features.device.type, enabled=False):
-        return functional.linear(features.to(dtype), layer.weight.to(dtype), layer.bias.to(dtype))
+
+
+def apply_per_class(layer: nn.Linear, features: Tensor) -> Tensor:
+    """Apply a layer whose outputs belong to classes, each to its own features.
+
+    Args:
+        layer: with the outputs of class 0 first, then those of class 1, the same number for each.
+        features: shape (batch, width), the same for all classes, or (batch, classes, width).
+
+    Returns:
+        Shape (batch, outputs), as the layer itself would give.
+    """
+    if features.ndim == 2:
+        return apply_linear(layer, features)
+    dtype = torch.promote_types(layer.weight.dtype, torch.float32)
+    weight = layer.weight.to(dtype).view(features.shape[1], -1, layer.in_features)
+    with without_autocast(features.device):
+        products = torch.einsum("nkd,kod->nko", features.to(dtype), weight)
+    return products.flatten(1) + layer.bias.to(dtype)
 
 
 def check_sizes(width: int, classes: int) -> None:
@@ -97,10 +113,19 @@ def check_length(feature_length: float | None) -> None:
         raise ConfigError(f"feature_length must be positive, got {feature_length}.")
 
 
-def check_features(features: Tensor, width: int) -> None:
-    """Raise ValueError unless the features have shape (batch, width)."""
-    if features.ndim != 2 or features.shape[1] != width:
-        raise ValueError(
-            f"features must have shape (batch, width) = (batch, {width}), "
-            f"got {tuple(features.shape)}."
-        )
+def check_features(features: Tensor, width: int, classes: int | None = None) -> None:
+    """Raise ValueError unless the features have the shape that a head takes.
+
+    Args:
+        features: one vector per image, or one per image and class.
+        width: number of features.
+        classes: number of classes, where each may have features of its own.
+    """
+    shared = features.ndim == 2 and features.shape[1] == width
+    if shared or (classes is not None and features.shape[1:] == (classes, width)):
+        return
+    other = "" if classes is None else f" or (batch, classes, width) = (batch, {classes}, {width})"
+    raise ValueError(
+        f"features must have shape (batch, width) = (batch, {width}){other}, "
+        f"got {tuple(features.shape)}."
+    )

@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from colabel.models.heads.layers import apply_linear, check_features, check_sizes
+from colabel.models.heads.layers import apply_per_class, check_features, check_sizes
 
 
 class LinearHead(nn.Module):
@@ -17,8 +17,10 @@ class LinearHead(nn.Module):
         ConfigError: if a number is too small.
 
     Example:
-        >>> LinearHead(width=16, classes=3)(torch.rand(2, 16)).shape
-        torch.Size([2, 3])
+        >>> import torch
+        >>> head = LinearHead(width=16, classes=3)
+        >>> head(torch.rand(2, 16)).shape, head(torch.rand(2, 3, 16)).shape
+        (torch.Size([2, 3]), torch.Size([2, 3]))
     """
 
     def __init__(self, width: int, classes: int) -> None:
@@ -28,7 +30,14 @@ class LinearHead(nn.Module):
         self.classes = classes
         self.weight_layer = nn.Linear(width, classes)
 
-    def forward(self, features: Float[Tensor, "batch width"]) -> Float[Tensor, "batch classes"]:
-        """Return the logits, computed in float32 also under autocast."""
-        check_features(features, self.width)
-        return apply_linear(self.weight_layer, features)
+    def forward(
+        self, features: Float[Tensor, "batch *classes width"]
+    ) -> Float[Tensor, "batch outputs"]:
+        """Return the logits, shape (batch, classes), computed in float32 also under autocast.
+
+        Args:
+            features: shape (batch, width), or (batch, classes, width) where each class has its
+                own.
+        """
+        check_features(features, self.width, self.classes)
+        return apply_per_class(self.weight_layer, features)

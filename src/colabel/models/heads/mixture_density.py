@@ -8,12 +8,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from colabel.choices import Activation, Initialisation
 from colabel.errors import ConfigError
 from colabel.mixtures import GaussianMixture
 from colabel.models.heads.layers import (
     ACTIVATIONS,
-    Activation,
-    Initialisation,
     apply_linear,
     bring_to_length,
     check_choice,

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from colabel.config import Config, load_config, names_in, read_named, read_recipe, recipe_names
 from colabel.errors import ConfigError, nearest
-from colabel.settings import Settings
+from colabel.settings import Settings, explain_problems
 
 FOLDER = "recipes/ablations"
 SEED = "training.seed"
@@ -133,7 +133,7 @@ def load_ablation(name: str | Path) -> Ablation:
     try:
         ablation = Ablation.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(problem) for problem in error.errors()]
+        lines = explain_problems(error, Ablation)
         raise ConfigError(
             f"the ablation {name} cannot be used:\n  " + "\n  ".join(lines)
         ) from error
@@ -227,18 +227,3 @@ def _setting(config: Config, key: str) -> Any:
 def _same(one: Any, other: Any) -> bool:
     """Tell whether two values are one: 1 and 1.0 are, 1 and true are not."""
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
-
-
-def _explain(problem: Mapping[str, Any]) -> str:
-    """Say of one problem of pydantic's which key it is about and what to write instead."""
-    parts = [str(part) for part in problem["loc"]]
-    key = ".".join(parts)
-    if problem["type"] == "extra_forbidden":
-        known = Reference if parts[0] == "published" else Ablation
-        return f"unknown key {key!r}; {nearest(parts[-1], known.model_fields)}"
-    message = problem["msg"].removeprefix("Value error, ").rstrip(".")
-    if problem["type"] == "value_error":
-        return f"{key}: {message}" if key else message
-    if problem["type"] == "missing":
-        return f"{key}: is missing"
-    return f"{key}: {message.lower()}, got {problem['input']!r}"

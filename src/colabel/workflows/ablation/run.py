@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from colabel import runs
-from colabel.build.model import build_classifier, build_stages
+from colabel.build.stages import build_model, build_stages
 from colabel.config import Config
 from colabel.config.paths import with_absolute_paths
 from colabel.errors import ConfigError, NonFiniteLossError, RunError, WeightsError
@@ -209,9 +209,7 @@ def _rehearse(work: Work) -> None:
         config = one.config
         try:
             with torch.random.fork_rng(devices=[]):  # a caller's random numbers stay as they are
-                model = build_classifier(
-                    config.method, config.encoder, 2, image_size=config.data.image_size
-                )
+                model = build_model(config, 2)
                 build_stages(model, config)
         except (ConfigError, WeightsError) as error:
             raise ConfigError(

@@ -1,0 +1,121 @@
+"""From the settings of terms to an objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from colabel.choices import Similarity
+from colabel.config.fitting import SIMILARITY_OF
+from colabel.losses import (
+    AsymmetricLoss,
+    BinaryCrossEntropyLoss,
+    KernelContrastiveLoss,
+    MixtureContrastiveLoss,
+    MixtureLikelihoodLoss,
+    ReconstructionLoss,
+    collapse_warning,
+    kernel_overlaps,
+    mixture_similarities,
+)
+from colabel.settings import (
+    AsymmetricTerm,
+    BinaryCrossEntropyTerm,
+    HeadSettings,
+    KernelContrastiveTerm,
+    KernelMixtureSettings,
+    MixtureContrastiveTerm,
+    MixtureLikelihoodTerm,
+    ReconstructionTerm,
+    TermSettings,
+)
+from colabel.training import Objective, Term
+
+
+def asymmetric(term: AsymmetricTerm, _: HeadSettings) -> dict[str, Any]:
+    """Return the asymmetric loss."""
+    return {
+        "loss": AsymmetricLoss(
+            term.gamma_positive,
+            term.gamma_negative,
+            term.margin,
+            term.reduction,
+            term.detach_focusing,
+        )
+    }
+
+
+def binary_cross_entropy(_: BinaryCrossEntropyTerm, __: HeadSettings) -> dict[str, Any]:
+    """Return binary cross-entropy."""
+    return {"loss": BinaryCrossEntropyLoss()}
+
+
+def reconstruction(term: ReconstructionTerm, _: HeadSettings) -> dict[str, Any]:
+    """Return KMCL's reconstruction loss."""
+    return {"loss": ReconstructionLoss(term.per_dimension)}
+
+
+def kernel_contrastive(term: KernelContrastiveTerm, head: HeadSettings) -> dict[str, Any]:
+    """Return KMCL's contrastive loss with the overlaps of the kernels as diagnostics."""
+    similarity: Similarity = term.similarity or "bhattacharyya"
+    if term.similarity is None and isinstance(head, KernelMixtureSettings):
+        similarity = SIMILARITY_OF[head.covariance]
+    options: dict[str, Any] = {"similarity": similarity, "effective_dim": term.effective_dim}
+    return {
+        "loss": KernelContrastiveLoss(term.temperature, **options),
+        "diagnostics": partial(kernel_overlaps, **options),
+    }
+
+
+def mixture_likelihood(term: MixtureLikelihoodTerm, _: HeadSettings) -> dict[str, Any]:
+    """Return ProbMCL's likelihood."""
+    return {"loss": MixtureLikelihoodLoss(term.per_dimension, term.detach_features)}
+
+
+def mixture_contrastive(term: MixtureContrastiveTerm, _: HeadSettings) -> dict[str, Any]:
+    """Return ProbMCL's contrastive loss, which watches for a collapse."""
+    options: dict[str, Any] = {
+        "threshold": term.threshold,
+        "overlap": term.overlap,
+        "similarity": term.similarity,
+        "effective_dim": term.effective_dim,
+    }
+    return {
+        "loss": MixtureContrastiveLoss(term.temperature, **options),
+        "diagnostics": partial(mixture_similarities, **options),
+        "alarm": collapse_warning,
+    }
+
+
+LOSSES: Mapping[str, Callable[[Any, HeadSettings], dict[str, Any]]] = {
+    "asymmetric": asymmetric,
+    "binary_cross_entropy": binary_cross_entropy,
+    "reconstruction": reconstruction,
+    "kernel_contrastive": kernel_contrastive,
+    "mixture_likelihood": mixture_likelihood,
+    "mixture_contrastive": mixture_contrastive,
+}
+"""(settings, head) to the loss of a term called ``terms.NAME.loss``, and what watches it."""
+
+
+def build_objective(terms: Mapping[str, TermSettings], head: HeadSettings) -> Objective:
+    """Return the objective of a stage.
+
+    Args:
+        terms: settings by name.
+        head: of the model that is trained; it gives what the terms need.
+    """
+    return Objective(
+        tuple(
+            Term(
+                name,
+                weight=settings.weight,
+                reduction=settings.reduction,
+                needs=settings.needs,
+                pairwise=settings.pairwise,
+                **LOSSES[settings.loss](settings, head),
+            )
+            for name, settings in terms.items()
+        )
+    )

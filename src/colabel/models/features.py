@@ -1,0 +1,78 @@
+"""What an encoder gives of a batch of images: a vector each, and a map where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import itemgetter
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of a batch of images.
+
+    Made by an encoder, or from what an encoder gave before; then only the part that was kept is
+    there.
+
+    Args:
+        vector: the encoder's pooled features, shape (batch, width); ``None`` if only the map was
+            kept.
+        unpooled: what the encoder pooled, in its own layout; ``None`` if only vectors were kept,
+            or the encoder has no such thing.
+        to_map: brings ``unpooled`` into the shape (batch, channels, height, width); ``None`` where
+            it has that shape.
+        reason: why there is no map, for the message.
+
+    Example:
+        >>> tokens = torch.zeros(2, 9, 8)
+        >>> features = Features(torch.zeros(2, 8), tokens, lambda given: given.mT[:, :, None])
+        >>> features.map.shape, len(features)
+        (torch.Size([2, 8, 1, 9]), 2)
+    """
+
+    vector: Tensor | None
+    unpooled: Tensor | None = None
+    to_map: Callable[[Tensor], Tensor] | None = None
+    reason: str = "only the pooled features are there"
+
+    @property
+    def map(self) -> Tensor:
+        """Features at each position, shape (batch, channels, height, width).
+
+        Raises:
+            ValueError: if there is no map.
+        """
+        if self.unpooled is None:
+            raise ValueError(f"there is no feature map: {self.reason}.")
+        return self.unpooled if self.to_map is None else self.to_map(self.unpooled)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self._some())
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Features:
+        """Return the same features on a device."""
+        return self._with(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def chunk(self, parts: int) -> tuple[Features, ...]:
+        """Return the features in at most this many pieces, as :func:`torch.chunk` cuts them."""
+        sizes = [len(piece) for piece in self._some().chunk(parts)]
+        starts = [sum(sizes[:number]) for number in range(len(sizes))]
+        rows = [slice(first, first + size) for first, size in zip(starts, sizes, strict=True)]
+        return tuple(self._with(itemgetter(some)) for some in rows)
+
+    def _some(self) -> Tensor:
+        tensor = self.vector if self.vector is not None else self.unpooled
+        assert tensor is not None
+        return tensor
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Features:
+        return Features(
+            None if self.vector is None else change(self.vector),
+            None if self.unpooled is None else change(self.unpooled),
+            self.to_map,
+            self.reason,
+        )
