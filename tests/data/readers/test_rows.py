@@ -218,7 +218,7 @@ GRID = {
     "no header, spaces": ("a.jpg 1 0\nb.jpg 0 1\n", "looks like the first image"),
     "no header, lists": ("a.jpg,cat\nb.jpg,dog\n", "looks like the first image"),
     "no header, no endings": ("img_1,1,0\nimg_2,0,1\n", "looks like the first image"),
-    "no header, numbered names": ("img_1,cat\nimg_2,dog\n", "looks like the first image"),
+    "no header, numbered names": ("img_1,x\nimg_2,y\nimg_3,z\n", "looks like the first image"),
     "no header, one flag": ("cat,1\ndog,0\n", "looks like the first image"),
     "no header, two flags that count": ("x,0,1\ny,1,0\n", "looks like the first image"),
     "no header, words": (
