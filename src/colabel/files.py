@@ -11,6 +11,19 @@ from typing import IO
 from colabel.errors import RunError
 
 
+def flush_to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk.
+
+    Raises:
+        OSError: if the disk refuses.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write beside the place, force it to disk, then rename: a full disk or a kill costs nothing.
 
@@ -43,3 +56,5 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
+    with suppress(OSError):  # the new file is in place; some file systems cannot do more
+        flush_to_disk(path.parent)

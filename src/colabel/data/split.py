@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from colabel.data.readers.rows import read_rows
 from colabel.data.records import Records
 from colabel.errors import DataError
+from colabel.files import replace_file
 
 SPLITS = ("train", "val", "test")
 """The names of the splits, in the order they are used."""
@@ -209,17 +210,11 @@ def write_split_table(path: Path, ids: Sequence[str], names: Sequence[str]) -> N
     """Write id and split of each image as CSV; the file appears whole or not at all."""
     if len(ids) != len(names):
         raise DataError(f"{len(ids)} ids for {len(names)} split names.")
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("id", "split"))
-            writer.writerows(zip(ids, names, strict=True))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("id", "split"))
+    writer.writerows(zip(ids, names, strict=True))
+    replace_file(path, lambda file: file.write(text.getvalue().encode()))
 
 
 def read_split_table(path: Path) -> dict[str, str]:

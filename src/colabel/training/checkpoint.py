@@ -8,7 +8,6 @@ folder holds the previous state, whole.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from colabel.errors import RunError, WeightsError
+from colabel.files import flush_to_disk, replace_file
 
 FORMAT = 1
 """Version of the layout of a saved state."""
@@ -63,25 +63,19 @@ def save_state(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
         >>> state.tensors["weight"], state.facts["epoch"]
         (tensor([1., 1.]), 3)
     """
-    text = json.dumps({"format": FORMAT, "facts": facts}, allow_nan=False)
     before = _tensors_file(folder)
     after = folder / next(name for name in _TENSORS if before is None or name != before.name)
-    facts_file = folder / _FACTS
-    new_facts = folder / f"{_FACTS}.new"
+    document = {"format": FORMAT, "facts": facts, "tensors": after.name}
+    text = json.dumps(document, allow_nan=False, indent=1)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_file(_storable(tensors), after)
-        _synchronise(after)
-        document = json.loads(text) | {"tensors": after.name}
-        new_facts.write_text(json.dumps(document, indent=1), encoding="utf-8")
-        _synchronise(new_facts)
-        new_facts.replace(facts_file)
-        _synchronise(folder)
-    except (OSError, SafetensorError) as error:
-        for unfinished in (after, new_facts):
-            with suppress(OSError):
-                if _tensors_file(folder) != unfinished:
-                    unfinished.unlink(missing_ok=True)
+        flush_to_disk(after)
+        replace_file(folder / _FACTS, lambda file: file.write(text.encode()))
+    except (OSError, SafetensorError, RunError) as error:
+        with suppress(OSError):
+            if _tensors_file(folder) != after:
+                after.unlink(missing_ok=True)
         kept = "the state saved before is intact" if before else "no state was saved before"
         raise RunError(
             f"the training state could not be saved in {folder}: {error}; {kept}. "
@@ -215,15 +209,6 @@ def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         seen.add(memory)
         stored[name] = tensor
     return stored
-
-
-def _synchronise(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _listed(names: list[str]) -> str:

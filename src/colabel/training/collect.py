@@ -152,6 +152,6 @@ def collect_features(
     return torch.cat(features)[torch.from_numpy(first)]
 
 
-def _batches(loader: DataLoader[Any]) -> Iterable[tuple[Tensor, Tensor, Tensor]]:
+def _batches(loader: DataLoader[Any]) -> Iterable[tuple[Any, Tensor, Tensor]]:
     for images, targets, indices in loader:
-        yield images, targets, torch.as_tensor(indices, device=images.device)
+        yield images, targets, torch.as_tensor(indices, device=targets.device)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from colabel.errors import ConfigError, RunError
 from colabel.settings import Training
+from colabel.settings.flat import differences
 from colabel.training.checkpoint import SavedState, load_state, unpack_module
 from colabel.training.display import Display
 from colabel.training.interruption import Interruption
@@ -231,27 +232,15 @@ def _check_resumable(
         raise RunError(
             f"{last} holds the state of a run: resume it, or choose another folder for a new one."
         )
-    before, now = _flat(saved.facts["plan"]), _flat(plan)
     changed = [
-        f"{key} was {before.get(key, 'absent')}, is {now.get(key, 'absent')}"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key, "absent") != now.get(key, "absent")
+        f"{key} was {before}, is {now}"
+        for key, (before, now) in differences(saved.facts["plan"], plan).items()
     ]
     if changed:
         raise RunError(
             f"the run in {last.parent} was started with other settings: {'; '.join(changed)}. "
             "Resume it as it was, or begin a new run in another folder."
         )
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        return {prefix: value}
-    return {
-        path: leaf
-        for key, item in value.items()
-        for path, leaf in _flat(item, f"{prefix}.{key}" if prefix else key).items()
-    }
 
 
 def _history(

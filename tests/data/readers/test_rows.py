@@ -1,4 +1,6 @@
+import contextlib
 import gzip
+import time
 import zipfile
 
 import pytest
@@ -58,6 +60,10 @@ GRID = {
     "bars in a comma table, header too": (
         "path,cat|dog\na.jpg,1|0\nb.jpg,0|1\n",
         {"path": ["a.jpg", "b.jpg"], "cat|dog": ["1|0", "0|1"]},
+    ),
+    "a separator that agrees, but for a row, and makes paths": (
+        "path,labels;size\na.jpg,cat;big\nb.jpg,cat,dog;big\nc.jpg,cat;big\n",
+        "line 3: 3 cells, expected 2",
     ),
     "one column": ("name\na\nb\n", {"name": ["a", "b"]}),
     "one column of names with spaces": ("name\na b\nc d\n", {"name": ["a b", "c d"]}),
@@ -126,6 +132,7 @@ GRID = {
     "cp1250": ("path,labels\na.jpg,Żółw\n".encode("cp1250"), "line 2: not UTF-8.*cp1250"),
     "Mac": ("path,labels\na.jpg,Kätzchen\n".encode("mac_roman"), "line 2: not UTF-8.*mac_roman"),
     "DOS": ("path,labels\na.jpg,Kätzchen\n".encode("cp850"), "line 2: not UTF-8"),
+    "a capital within a word": (b"path,labels\na.jpg,ka\xc4tzchen\n", "line 2: not UTF-8"),
     "a broken letter": (
         "path,labels\na.jpg,Kätzchen\nb.jpg,Kä".encode() + b"\xe4\n",
         r"line 3: not UTF-8 text: .*among text that is UTF-8 at byte 37",
@@ -170,6 +177,20 @@ GRID = {
         "path,cat\n1,a.jpg,1\n2,b.jpg,0\n",
         "line 2: 3 cells, expected 2 .*give the first column a name",
     ),
+    "two files joined": (COMMA.replace("b.jpg", "path,cat,dog\nb.jpg"), WIDE),
+    "Markdown": (
+        "| path | cat | dog |\n|:---|---|--:|\n"
+        + "".join(f"| {p} | {c} | {d} |\n" for p, c, d in zip(*WIDE.values(), strict=True)),
+        WIDE,
+    ),
+    "a query's result": (
+        " path | cat \n------+-----\n a.jpg | 1 \n",
+        {"path": ["a.jpg"], "cat": ["1"]},
+    ),
+    "rare line separators in a cell": (
+        "path,labels\na.jpg,x\x0by\u2028z\x85\nb.jpg,\x1cw\n",
+        {"path": ["a.jpg", "b.jpg"], "labels": ["x\x0by\u2028z", "w"]},
+    ),
     "a row after a quoted newline": (
         'path,labels\na.jpg,"cat\ndog"\nb.jpg\n',
         "line 4: 1 cells, expected 2",
@@ -182,6 +203,7 @@ GRID = {
     ),
     "a name twice": ("path,cat,cat\na.jpg,1,0\n", "the name 'cat' twice, in columns 2 and 3"),
     "no name": ("path,,cat\na.jpg,x,0\n", "column 2 without a name, which holds 'x'"),
+    "no name, but 0, 1": ("path,,cat\na.jpg,0,1\nb.jpg,1,0\n", "column 2 without a name"),
     "last name missing": (
         "path,cat,\na,yes,x\nb,no,y\n",
         "column 3 without a name, which holds 'x'",
@@ -196,6 +218,9 @@ GRID = {
     "no header, spaces": ("a.jpg 1 0\nb.jpg 0 1\n", "looks like the first image"),
     "no header, lists": ("a.jpg,cat\nb.jpg,dog\n", "looks like the first image"),
     "no header, no endings": ("img_1,1,0\nimg_2,0,1\n", "looks like the first image"),
+    "no header, numbered names": ("img_1,x\nimg_2,y\nimg_3,z\n", "looks like the first image"),
+    "no header, one flag": ("cat,1\ndog,0\n", "looks like the first image"),
+    "no header, two flags that count": ("x,0,1\ny,1,0\n", "looks like the first image"),
     "no header, words": (
         "001,cat\n002,dog\n003,cat\n004,dog\n",
         "looks like the first image",
@@ -279,6 +304,14 @@ def test_the_dialect_is_told(tmp_path, content, dialect):
                 "encoding in the option encoding"
             ],
         ),
+        (
+            COMMA.replace("b.jpg", "path,cat,dog\nb.jpg"),
+            ["the header again in 1 lines, left out: 3"],
+        ),
+        (
+            "path,cat\n----,---\na.jpg,1\n",
+            ["a line of dashes below the header left out"],
+        ),
         (COMMA.encode("utf-16-le"), ["read as UTF-16-LE, which no byte-order mark says"]),
         (
             "path,cat\nK\ufffdse.jpg,1\n",
@@ -344,6 +377,15 @@ def test_a_line_of_one_kind_decides_nothing_for_a_thousand_of_another(tmp_path):
     assert rows.columns["remark"][8] == "cat, no 1"
     with pytest.raises(DataError, match="line 1002: 3 cells, expected 2"):
         read(tmp_path, "path;remark\n" + body + "x.jpg;cat;dog\n")
+
+
+@pytest.mark.parametrize("piece", [" ", ",", '"', "'", "#\n", "\\", " ,", "a b' ", "\n", '""'])
+def test_a_long_run_of_one_sign_takes_no_longer_than_text(tmp_path, piece):
+    path = write(tmp_path, "path,cat dog\na.jpg,1 1\n" + piece * (1_000_000 // len(piece)))
+    start = time.process_time()
+    with contextlib.suppress(DataError):
+        read_rows(path)
+    assert time.process_time() - start < 10
 
 
 def test_equal_cells_are_one_object(tmp_path):

@@ -6,11 +6,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from colabel.data.readers.rows import Rows, read_rows
+from colabel.data.readers.rows import read_rows
 from colabel.errors import DataError
 
 bounded = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 # what tables are made of, so that much of what is tried is nearly a table
@@ -24,6 +26,17 @@ pieces = st.sampled_from(
 nearly_tables = st.lists(pieces, max_size=40).map(b"".join)
 
 
+def rows_or_none(path):
+    """Return the rows, None where they are refused with the name of the file."""
+    refusal = ""
+    try:
+        return read_rows(path)
+    except DataError as error:
+        refusal = str(error)
+    assert str(path) in refusal
+    return None
+
+
 @bounded
 @given(st.binary(max_size=300) | nearly_tables, st.sampled_from(["t.csv", "t.json", "t.tsv"]))
 @example(b"\xff\xfe\x00", "t.csv")
@@ -31,15 +44,13 @@ nearly_tables = st.lists(pieces, max_size=40).map(b"".join)
 @example(b'""', "t.csv")
 @example(b"#\n#", "t.csv")
 @example(b"sep=\n", "t.csv")
+@example(b'#"\n\x01', "t.csv")
 def test_bytes_are_rows_or_refused(tmp_path, content, name):
     path = tmp_path / name
     path.write_bytes(content)
-    try:
-        rows = read_rows(path)
-    except DataError as error:
-        assert str(path) in str(error)
+    rows = rows_or_none(path)
+    if rows is None:
         return
-    assert isinstance(rows, Rows)
     assert rows.columns
     assert all(len(cells) == len(rows) > 0 for cells in rows.columns.values())
     assert all(cell == cell.strip() for cells in rows.columns.values() for cell in cells)
@@ -103,7 +114,5 @@ def test_a_damaged_parquet_file_is_rows_or_refused(tmp_path, data):
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(4, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
-    try:
-        assert len(read_rows(path)) > 0
-    except DataError as error:
-        assert str(path) in str(error)
+    rows = rows_or_none(path)
+    assert rows is None or len(rows) > 0

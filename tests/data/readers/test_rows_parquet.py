@@ -133,8 +133,8 @@ def test_embedded_images(tmp_path):
     assert len(source) == 7
     assert [grey_of(source, index) for index in (6, 0, 3, 2)] == [60, 0, 30, 20]
     assert source.locate(4) == f"{path}, row 5 (4.png)"
-    chosen = source.select([5, 1]).select([1])
-    assert (len(chosen), grey_of(chosen, 0), chosen.locate(0)) == (1, 10, f"{path}, row 2 (1.png)")
+    chosen = source.select([5, 1]).select([0])
+    assert (len(chosen), grey_of(chosen, 0), chosen.locate(0)) == (1, 50, f"{path}, row 6 (5.png)")
     copy = pickle.loads(pickle.dumps(source))
     assert grey_of(copy, 6) == 60
     assert len(pickle.dumps(source)) < path.stat().st_size

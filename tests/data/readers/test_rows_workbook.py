@@ -109,9 +109,9 @@ def test_titles_and_headers_are_found_as_in_text(book):
     rows = read_rows(book(S=[["Cats of today"], [], ["path", "cat", "dog"], ["a.jpg", 1, 0]]))
     assert rows.columns == {"path": ["a.jpg"], "cat": ["1"], "dog": ["0"]}
     assert rows.notes == ("left out above the header: Cats of today",)
-    with pytest.raises(DataError, match="row 1: 'a.jpg, 1' looks like the first image"):
+    with pytest.raises(DataError, match=r"row 1: 'a.jpg, 1' looks like the first image"):
         read_rows(book(S=[["a.jpg", 1], ["b.jpg", 0]]))
-    with pytest.raises(DataError, match="column 3 without a name, .*merged cells"):
+    with pytest.raises(DataError, match=r"column 3 without a name, .*merged cells"):
         read_rows(book(S=[["path", "cat"], ["a.jpg", 1, 7]]))
 
 
@@ -119,7 +119,7 @@ def test_one_of_several_sheets(book):
     first, second = [["path", "cat"], ["a.jpg", 1]], [["path", "cat"], ["b.jpg", 0]]
     assert read_rows(book(S=[], T=first)).notes == ("the sheet 'T' of 2",)
     path = book(S=first, T=second)
-    with pytest.raises(DataError, match="2 sheets hold something: S, T; .* option sheet"):
+    with pytest.raises(DataError, match=r"2 sheets hold something: S, T; .* option sheet"):
         read_rows(path)
     assert read_rows(path, RowOptions(sheet="T")).columns["path"] == ["b.jpg"]
     with pytest.raises(DataError, match="no sheet 'U'; expected one of: S, T"):

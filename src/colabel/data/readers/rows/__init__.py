@@ -64,12 +64,12 @@ def read_rows(path: Path, options: RowOptions = FIND_OUT) -> Rows:
         rows = read_json(path, options)
     else:
         rows = read_text(path, options)
+    if not len(rows):
+        raise DataError(f"{path}: no rows; expected one per image below the header.")
     if not rows.columns:
         raise DataError(
             f"{path}: no column has a name; expected one of images and some of labels."
         )
-    if not len(rows):
-        raise DataError(f"{path}: no rows; expected one per image below the header.")
     if not rows.columns:
         raise DataError(
             f"{path}: no column has a name; expected one of images and some of labels."

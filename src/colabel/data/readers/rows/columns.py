@@ -15,10 +15,14 @@ class Columns:
 
     Args:
         names: one per column, blank for one without a name.
+
+    Attributes:
+        headers: lines on which the header stands once more.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = list(names)
+        self.headers: list[int] = []
         self._cells: list[list[str]] = [[] for _ in names]
         self._shared: dict[str, str] = {}
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, final
 
@@ -128,10 +130,12 @@ def _writings(separators: Iterable[str], text: str, options: RowOptions) -> Iter
 
 def _has_apostrophes(separator: str, text: str) -> bool:
     """Tell whether apostrophes stand around cells, and quotation marks around none."""
-    edge = re.escape(separator)
-    if re.search(rf'(?:^|{edge}) *"', text, re.MULTILINE):
+    edge = " +" if separator == " " else rf"{re.escape(separator)} *"
+    if re.search(rf'(?:^ *|{edge})"', text, re.MULTILINE):
         return False
-    return bool(re.search(rf"(?:^|{edge}) *'[^'\n]*' *(?={edge}|$)", text, re.MULTILINE))
+    return bool(
+        re.search(rf"(?:^ *|{edge})'[^'\n]*' *(?:{re.escape(separator)}|$)", text, re.MULTILINE)
+    )
 
 
 def _best(fits: list[_Fit]) -> _Fit:
@@ -161,7 +165,7 @@ def find_writing(path: Path, text: str, options: RowOptions, *, cut: bool) -> Wr
     Raises:
         DataError: if two separators divide all rows evenly.
     """
-    lines = text.splitlines(keepends=True)[:_ROWS]
+    lines = list(islice(io.StringIO(text, newline=""), _ROWS))  # splitlines knows other ends
     text, cut = "".join(lines), cut or len(lines) == _ROWS
     if options.separator is not None:
         given = {"tab": "\t", "space": " "}.get(options.separator, options.separator)

@@ -15,7 +15,10 @@ from colabel.errors import DataError
 
 _IMAGE_NAMES = (*sorted(IMAGE_SUFFIXES), ".dcm", ".jp2", ".heic", ".avif", ".nii", ".nii.gz")
 _VALUES = frozenset({"0", "1", "-1", "0.0", "1.0", "-1.0", "true", "false"})
+_HEADER_WORDS = ("path", "file", "image", "img", "name", "id", "photo", "picture")
+_RULE = re.compile(r"[-+:=|]{2,}|")
 _MOST_TITLES = 20
+_MOST_ROWS = 200
 _SHOWN = 60
 
 
@@ -69,12 +72,13 @@ def looks_like_data(cells: Sequence[str], body: Sequence[Sequence[str]]) -> bool
     """Tell whether a row is one of the rows below it, and not their header.
 
     It is if it names an image file; if it holds values where they all hold values, unless these
-    count 0, 1, 2 as names of classes may; if it holds a name of the same shape as theirs
-    (img_001); or if all its cells but one occur again in their columns.
+    count 0, 1, 2 as names of classes may, beside a word such as path; if it holds a name of the
+    same shape as theirs (img_001); or if all its cells but one occur again in their columns.
     """
     if any(map(is_image_name, cells)):
         return True
-    body = [row for row in body if len(row) == len(cells)]
+    # files that were joined hold their header again
+    body = [row for row in body if len(row) == len(cells) and row != cells]
     if not body:
         return False
     columns = list(zip(*body, strict=True))
@@ -93,7 +97,8 @@ def looks_like_data(cells: Sequence[str], body: Sequence[Sequence[str]]) -> bool
         if all(other.lower() in _VALUES for other in column)
     ]
     if values and all(value in _VALUES for value in values):
-        return len(values) > 1 and not _is_counting(values)
+        words = [word for cell in cells for word in _HEADER_WORDS if word in cell.lower()]
+        return not (_is_counting(values) and words)
     again = [
         bool(cell) and not cell.isdecimal() and cell in column
         for cell, column in zip(cells, columns, strict=True)
@@ -164,7 +169,7 @@ def find_header(
         return _without_header(path, rows, options)
     position = _position(rows, path, unit)
     line, cells = rows[position]
-    body = [row for _, row in rows[position + 1 :]]
+    body = [row for _, row in rows[position + 1 : position + _MOST_ROWS]]
     if options.header is None and looks_like_data(cells, body):
         if (
             comment is not None
@@ -182,4 +187,8 @@ def find_header(
         )
     titles = [shorten(" ".join(filter(None, cells))) for _, cells in rows[:position]]
     notes = [f"left out above the header: {'; '.join(titles)}"] * bool(titles)
-    return Header(list(cells), position + 1, line, tuple(notes))
+    first = position + 1
+    if body and all(map(_RULE.fullmatch, body[0])):
+        notes.append("a line of dashes below the header left out")
+        first += 1
+    return Header(list(cells), first, line, tuple(notes))

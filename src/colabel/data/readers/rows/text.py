@@ -7,13 +7,13 @@ import io
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Final, final
 
 from colabel.data.readers.rows.columns import Columns
 from colabel.data.readers.rows.dialect import Writing, find_writing
-from colabel.data.readers.rows.encoding import find_encoding
+from colabel.data.readers.rows.encoding import Decoding, find_encoding
 from colabel.data.readers.rows.header import find_header, shorten
 from colabel.data.readers.rows.model import Dialect, RowOptions, Rows, named
 from colabel.errors import DataError
@@ -25,7 +25,7 @@ MAX_CELL: Final = 64 << 20
 """Largest cell of a text file, in characters."""
 
 _SAMPLE: Final = 1 << 20
-_CHUNK: Final = 16_384
+_CHUNK: Final = 1024
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
@@ -63,11 +63,10 @@ class _Text:
             if not pending and self.separator is None and self._is_separator_line(plain):
                 self.skipped = number + 1
             elif plain.startswith("#"):
+                # comments only if a line follows that is none: else names that begin with #
                 pending.append(plain)
             elif plain:
-                # a file of nothing but such lines holds names that begin with #
-                if pending:
-                    self.comments, self.skipped = pending, number
+                self.comments, self.skipped = pending, number
                 break
         if self.comments:
             shown = "; ".join(map(shorten, self.comments))
@@ -116,29 +115,61 @@ def _long_cells() -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
-def _rows(
-    path: Path, writing: Writing, lines: Iterable[str], skipped: int
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line and the cells of each row, blank ones too."""
+_Block = tuple[Sequence[int], list[list[str]]]
+
+
+def _height(cells: Sequence[str]) -> int:
+    """Return the number of lines that a row takes."""
+    return 1 + sum(
+        cell.count("\n") + cell.count("\r") - cell.count("\r\n")
+        for cell in cells
+        if "\n" in cell or "\r" in cell
+    )
+
+
+def _blocks(path: Path, writing: Writing, lines: Iterable[str], skipped: int) -> Iterator[_Block]:
+    """Yield the rows, blank ones too, in blocks, each with the lines they end on."""
     reader = writing.read(lines)
     line = skipped
+    while True:
+        rows: list[list[str]] = []
+        try:
+            rows.extend(islice(reader, _CHUNK))
+        except csv.Error as error:
+            # the rows before the error are there
+            raise _broken(path, line + sum(map(_height, rows)) + 1, str(error)) from error
+        if not rows:
+            return
+        end = skipped + reader.line_num
+        if end - line == len(rows):
+            yield range(line + 1, end + 1), rows
+        else:
+            yield list(accumulate(map(_height, rows), initial=line))[1:], rows
+        line = end
+
+
+def _broken(path: Path, line: int, reason: str) -> DataError:
+    if "unexpected end" in reason:
+        reason = "a quote opens here and is never closed"
+    elif "expected after" in reason:
+        reason = "text after a closing quote"
+    elif "field larger" in reason:
+        reason = f"a cell of more than {MAX_CELL} characters, or a quote that is not closed"
+    return DataError(
+        f"{path}, line {line}: {reason}; expected cells whose quotes are closed, and quotes "
+        "within them doubled. If quotes are plain text in this file, set the option quote=none."
+    )
+
+
+def _cells_of_comment(writing: Writing, text: _Text) -> tuple[int, list[str]] | None:
+    """Return line and cells of the last comment above the table, which may be its header."""
+    if not text.comments:
+        return None
     try:
-        for row in reader:
-            line = skipped + reader.line_num
-            yield line, row
-    except csv.Error as error:
-        reason = str(error)
-        if "unexpected end" in reason:
-            reason = "a quote opens here and is never closed"
-        elif "expected after" in reason:
-            reason = "text after a closing quote"
-        elif "field larger" in reason:
-            reason = f"a cell of more than {MAX_CELL} characters, or a quote that is not closed"
-        raise DataError(
-            f"{path}, line {line + 1}: {reason}; expected cells whose quotes "
-            "are closed, and quotes within them doubled. If quotes are plain text in this file, "
-            "set the option quote=none."
-        ) from error
+        cells: list[str] = next(iter(writing.read([text.comments[-1].lstrip("# ")])), [])
+    except csv.Error:
+        return None
+    return text.skipped, [cell.strip() for cell in cells]
 
 
 def _is_blank(cells: Sequence[str]) -> bool:
@@ -190,52 +221,49 @@ def read_text(path: Path, options: RowOptions) -> Rows:
             )
         else:
             writing = find_writing(path, sample, options, cut=cut)
-        rows = _rows(path, writing, text.lines(), text.skipped)
-        return _read(path, rows, writing, text, decoding.notes, decoding.encoding, options)
+        blocks = _blocks(path, writing, text.lines(), text.skipped)
+        return _read(path, blocks, writing, text, decoding, options)
 
 
 def _read(
     path: Path,
-    rows: Iterator[tuple[int, list[str]]],
+    blocks: Iterator[_Block],
     writing: Writing,
     text: _Text,
-    decoded: tuple[str, ...],
-    encoding: str,
+    decoding: Decoding,
     options: RowOptions,
 ) -> Rows:
+    numbers, rows = next(blocks, ((), []))
     first = [
         (line, [cell.strip() for cell in row])
-        for line, row in islice(rows, _CHUNK)
+        for line, row in zip(numbers, rows, strict=True)
         if not _is_blank(row)
     ]
     if not first:
         raise DataError(
             f"{path}: the file is empty; expected a header line and one row per image."
         )
-    comment = None
-    if text.comments:
-        last: list[str] = next(iter(writing.read([text.comments[-1].lstrip("# ")])), [])
-        comment = (text.skipped, [cell.strip() for cell in last])
-    header = find_header(path, first[:1000], options, comment=comment)
+    header = find_header(path, first, options, comment=_cells_of_comment(writing, text))
+    below = first[header.first :]
+    _refuse_quoted_lines(path, header.names, [cells for _, cells in below])
     columns = Columns(header.names)
-    _refuse_quoted_lines(path, header.names, [cells for _, cells in first[header.first :]])
     lines = array("q")
-    block = [(line, row) for line, row in first[header.first :]]
-    del first
-    while True:
-        _add(path, columns, lines, block, writing.separator)
-        block = list(islice(rows, _CHUNK))
-        if not block:
-            break
+    _add(path, columns, lines, [line for line, _ in below], [row for _, row in below], writing)
+    for numbers, rows in blocks:
+        _add(path, columns, lines, numbers, rows, writing)
     notes = list(header.notes)
-    named_columns = columns.finish(path, notes)
+    if columns.headers:
+        shown = ", ".join(map(str, columns.headers[:3]))
+        notes.append(f"the header again in {len(columns.headers)} lines, left out: {shown}")
+    cells = columns.finish(path, notes)
     regular = range(lines[0], lines[-1] + 1) if lines else range(0)
-    told = [*decoded, *text.notes, *notes]
+    told = [*decoding.notes, *text.notes, *notes]
     if header.notes == ("the header stands in a comment",):
         told = [note for note in told if not note.startswith("comments left out")]
+    encoding = decoding.encoding
     return Rows(
         path,
-        named_columns,
+        cells,
         regular if len(regular) == len(lines) else lines,
         notes=tuple(told),
         dialect=Dialect(writing.separator, writing.quote, writing.escape, encoding, header.line),
@@ -246,22 +274,33 @@ def _add(
     path: Path,
     columns: Columns,
     lines: array[int],
-    block: list[tuple[int, list[str]]],
-    separator: str,
+    numbers: Sequence[int],
+    rows: list[list[str]],
+    writing: Writing,
 ) -> None:
     """Add a block of rows, without the blank ones."""
     width = len(columns.names)
+    if (
+        set(map(len, rows)) <= {width}
+        and all(row[0].strip() for row in rows)
+        and columns.names not in rows
+    ):
+        lines.extend(numbers)
+        columns.add(rows)
+        return
     needed = next((n for n in range(width, 0, -1) if columns.names[n - 1]), width)
     kept = []
-    for line, row in block:
-        if len(row) != width:
-            if _is_blank(row):
-                continue
-            if len(row) < needed or any(map(str.strip, row[width:])):
-                raise _ragged(path, line, row, columns.names, separator)
-            row = (row + [""] * width)[:width]
-        elif not row[0].strip() and _is_blank(row):
+    for line, row in zip(numbers, rows, strict=True):
+        if _is_blank(row):
             continue
+        if row == columns.names:
+            # files that were joined, each with its header
+            columns.headers.append(line)
+            continue
+        if len(row) != width:
+            if len(row) < needed or any(map(str.strip, row[width:])):
+                raise _ragged(path, line, row, columns.names, writing.separator)
+            row = (row + [""] * width)[:width]
         lines.append(line)
         kept.append(row)
     columns.add(kept)
