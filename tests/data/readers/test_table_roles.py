@@ -91,20 +91,22 @@ def test_lists_as_programs_write_them(tmp_path, cells, expected):
 
 
 def test_brackets_in_some_cells_only_are_refused(tmp_path):
-    with pytest.raises(DataError, match="lists in brackets .*line 2.* and cells without .*line 3"):
+    with pytest.raises(
+        DataError, match=r"lists in brackets .*line 2.* and cells without .*line 3"
+    ):
         listed(tmp_path, ["['elm', 'oak']", "elm"])
 
 
 @pytest.mark.parametrize("cells", [["[0, 1, 1]", "[1, 0, 0]"], ["0 1 1", "1 0 0"], ["011", "100"]])
 def test_vectors_need_names(tmp_path, cells):
-    with pytest.raises(DataError, match="vectors of 3 times 0 or 1.*option names"):
+    with pytest.raises(DataError, match=r"vectors of 3 times 0 or 1.*option names"):
         listed(tmp_path, cells)
     records = listed(tmp_path, cells, names=("elm", "oak", "fir"))
     assert (records.classes, records.targets.tolist()) == (
         ("elm", "oak", "fir"),
         [[0, 1, 1], [1, 0, 0]],
     )
-    with pytest.raises(DataError, match="names gives 2 class names.*have 3 places"):
+    with pytest.raises(DataError, match=r"names gives 2 class names.*have 3 places"):
         listed(tmp_path, cells, names=("elm", "oak"))
 
 
@@ -159,7 +161,7 @@ def test_columns_of_splits(tmp_path, header, cells, expected):
 
 def test_numbers_of_folds_are_explained_by_the_user(tmp_path):
     lines = [f"{n}.png,{n % 2},{n % 3}" for n in range(6)]
-    with pytest.raises(DataError, match="split_values={0: train, 1: train, 2: train}"):
+    with pytest.raises(DataError, match=r"split_values={0: train, 1: train, 2: train}"):
         read(tmp_path, "path,elm,fold", lines)
     values = {"0": "val", "1": "train", "2": "train"}
     parts = read(tmp_path, "path,elm,fold", lines, split_values=values)
@@ -231,14 +233,14 @@ def test_a_list_beside_columns_must_agree(tmp_path):
     records = whole(tmp_path, "path,labels,elm,oak", lines)
     assert names(records) == [{"elm", "oak"}, {"elm"}]
     lines[1] = "b.png,elm,1,1"
-    with pytest.raises(DataError, match="do not say the same.*labels=labels.*each_label=elm,oak"):
+    with pytest.raises(DataError, match=r"do not say the same.*labels=labels.*each_label=elm,oak"):
         whole(tmp_path, "path,labels,elm,oak", lines)
 
 
 def test_several_columns_of_labels(tmp_path):
     lines = ["a.png,elm,oak", "b.png,oak,"]
     assert names(whole(tmp_path, "path,label1,label2", lines)) == [{"elm", "oak"}, {"oak"}]
-    with pytest.raises(DataError, match="tags and category. Name the one"):
+    with pytest.raises(DataError, match=r"tags and category. Name the one"):
         whole(tmp_path, "path,tags,category", ["a.png,elm,w", "b.png,oak,w"])
     numbers = whole(tmp_path, "path,label,label_id", ["a.png,elm,3", "b.png,oak,7"])
     assert numbers.classes == ("elm", "oak")
@@ -293,7 +295,7 @@ def test_names_without_an_ending_and_in_the_other_unicode_form(tmp_path):
 
 def test_images_in_another_folder_are_pointed_to(tmp_path):
     write_image(tmp_path / "deep" / "down" / "scan_1.png")
-    with pytest.raises(DataError, match="set the option images=.*down"):
+    with pytest.raises(DataError, match=r"set the option images=.*down"):
         whole(tmp_path, "path,labels", ["scan_1,a"], require_images=True)
 
 

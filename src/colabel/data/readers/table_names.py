@@ -76,8 +76,8 @@ WEIGHTS = frozenset(_names("weight weights sampleweight sampleweights instancewe
 CONFIDENCE = frozenset(_names("confidence confidences score scores probability certainty"))
 FACTS = frozenset(
     _names(
-        "sex gender patientsex patientgender age patientage ageyears index idx row rownumber rowid "
-        "number no nr count order unnamed0 unnamed01 unnamed width height imagewidth imageheight "
+        "sex gender patientsex patientgender age patientage ageyears index idx row rownumber "
+        "rowid number no nr count order unnamed0 unnamed01 unnamed width height imagewidth imageheight "
         "w h depth channels size filesize x y z x0 y0 x1 y1 x2 y2 xmin xmax ymin ymax left top "
         "right bottom bbox box boxes bboxes boundingbox area year month day date time timestamp "
         "datetime view viewposition projection orientation laterality eye side modality device "
