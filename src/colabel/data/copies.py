@@ -8,6 +8,8 @@ from colabel.data.check.scan import same_bytes
 from colabel.data.images import FileImages
 from colabel.data.records import Records
 
+_FEWEST_GROUPS = 3
+
 
 def groups_with_copies(records: Records) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
     """Return groups that also hold identical files together, and a note where there are some.
@@ -30,11 +32,17 @@ def groups_with_copies(records: Records) -> tuple[tuple[str, ...] | None, tuple[
     for positions in copies:
         joined.join(positions)
     first = records.ids[copies[0][0]], records.ids[copies[0][1]]
+    names = joined.names()
+    if len(set(names)) < _FEWEST_GROUPS:
+        return records.groups, (
+            f"only {len(set(names))} different files or groups among {len(records)} images, too "
+            "few to divide: copies of one file are in more than one split",
+        )
     note = (
         f"{sum(map(len, copies))} images are {len(copies)} identical files under several names, "
         f"first {first[0]} = {first[1]}; copies are kept in one split"
     )
-    return tuple(joined.names()), (note,)
+    return tuple(names), (note,)
 
 
 def _size(path: str) -> int:

@@ -178,7 +178,7 @@ def _divide(
             raise DataError(
                 f"the column {column!r} holds lists in brackets ({where(bracketed[0])}: "
                 f"{bracketed[0][:60]!r}) and cells without ({where(plain)}: {plain[:60]!r}). "
-                "Write all of them one way, or say what separates labels with the option delimiter."
+                "Write all of them one way, or say what separates labels in the option delimiter."
             )
         for cell in cells:
             items = read_brackets(cell)
