@@ -78,12 +78,12 @@ FACTS = frozenset(
     _names(
         "sex gender patientsex patientgender age patientage ageyears index idx row rownumber "
         "rowid number no nr count order unnamed0 unnamed01 unnamed width height imagewidth "
-        "imageheight w h depth channels size filesize x y z x0 y0 x1 y1 x2 y2 xmin xmax ymin ymax left "
-        "top right bottom bbox box boxes bboxes boundingbox area year month day date time timestamp "
-        "datetime view viewposition projection orientation laterality eye side modality device "
-        "manufacturer scanner latitude longitude lat lon source comment comments remark remarks "
-        "note notes annotator annotatorid rater raterid reader author license licence md5 sha1 "
-        "sha256 hash followup followupnumber race ethnicity rotation isoccluded istruncated "
+        "imageheight w h depth channels size filesize x y z x0 y0 x1 y1 x2 y2 xmin xmax ymin ymax "
+        "left top right bottom bbox box boxes bboxes boundingbox area year month day date time "
+        "timestamp datetime view viewposition projection orientation laterality eye side modality "
+        "device manufacturer scanner latitude longitude lat lon source comment comments remark "
+        "remarks note notes annotator annotatorid rater raterid reader author license licence md5 "
+        "sha1 sha256 hash followup followupnumber race ethnicity rotation isoccluded istruncated "
         "isgroupof isdepiction isinside occluded truncated url originalurl title description "
         "caption text quality"
     )
