@@ -159,7 +159,7 @@ def test_corrupt_images_are_left_out_with_a_note():
     assert kept.ids == ("id 0", "id 2")
     assert (kept.targets == records.targets[[0, 2]]).all()
     assert kept.notes == (
-        "2 of 4 images cannot be decoded and were left out (data.on_corrupt: skip)",
+        "2 of 4 images cannot be decoded and were left out (data.on_corrupt: skip): id 1, id 3",
     )
 
 

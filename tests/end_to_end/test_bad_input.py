@@ -97,7 +97,10 @@ def write_rows(folder, *rows):
         ([""], "the file is empty"),
         (["path,labels"], "no row"),
         (["path,cat,dog", "images/00.png,1,a lot"], "the column 'dog' holds 'a lot', expected 1"),
-        (["path,labels", "images/00.png,cat", "images/00.png,dog"], "line 3: 'images/00.png' sta"),
+        (
+            ["path,cat", "images/00.png,1", "images/00.png,0"],
+            "00.png' stands already in line",
+        ),
         (["id,path,cat", "7,images/00.png,1", "7,images/01.png,0"], "'7' stands already in line"),
         (["path,labels", "../../etc/passwd,cat"], "leaves the data folder"),
         (["path,labels", "/etc/passwd,cat"], "leaves the data folder"),

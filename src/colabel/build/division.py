@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from colabel.build.source import TABLES, open_source
+from colabel.build.source import open_source
 from colabel.data import Records
+from colabel.data.copies import groups_with_copies
+from colabel.data.readers.table_folders import TABLES
 from colabel.data.split import SPLITS, divide, hold_out, read_split_table, stratified_split
 from colabel.errors import DataError, nearest
 from colabel.settings.data import Data
@@ -34,8 +36,8 @@ def open_training_data(data: Data, *, seed: int, split_file: Path | None = None)
     """Read what training needs, dividing what the source leaves undivided.
 
     A source without a validation split gives up a share of its training images; a table without
-    any split is divided in three. Both are stratified by label, keep groups together and depend on
-    the seed alone.
+    any split is divided in three. Both are stratified by label, keep groups and
+    identical files together and depend on the seed alone.
 
     Args:
         data: source, options and names of splits.
@@ -84,7 +86,9 @@ def _in_three(data: Data, whole: Records, seed: int, split_file: Path | None) ->
             raise _no_split(data, key, name, SPLITS)
     names = _saved(data, whole, split_file)
     if names is None:
-        names = stratified_split(whole.targets, groups=whole.groups, seed=seed).tolist()
+        groups, notes = groups_with_copies(whole)
+        names = stratified_split(whole.targets, groups=groups, seed=seed).tolist()
+        whole = _noted(whole, *notes)
     records = divide(whole, names)
     counts = ", ".join(f"{len(part)} {name}" for name, part in records.items())
     return TrainingData(records, f"{data.source} has no splits and is divided: {counts}")
@@ -94,8 +98,11 @@ def _with_held_out(data: Data, train: Records, seed: int, split_file: Path | Non
     """Hold a share of the training images out for validation."""
     names = _saved(data, train, split_file)
     if names is None:
-        rest, validation = hold_out(train, data.validation_fraction, seed=seed)
-        records = {"train": rest, "val": validation}
+        groups, notes = groups_with_copies(train)
+        parts = hold_out(train, data.validation_fraction, groups=groups, seed=seed)
+        records = dict(
+            zip(("train", "val"), (_noted(part, *notes) for part in parts), strict=True)
+        )
     else:
         records = divide(train, names)
     missing = "" if data.validation is None else ", as there is no validation split"
@@ -139,6 +146,10 @@ def _no_split(data: Data, key: str, name: str, known: Iterable[str]) -> DataErro
         f"{data.source} has no split {name!r}; {nearest(name, known)} Name it in "
         f"data.{key}{held_out}."
     )
+
+
+def _noted(records: Records, *notes: str) -> Records:
+    return replace(records, notes=(*records.notes, *notes))
 
 
 def _check_groups(data: Data, opened: Mapping[str, Records]) -> None:

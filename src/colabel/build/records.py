@@ -84,7 +84,8 @@ def with_classes(records: Records, classes: Sequence[str], source: str) -> Recor
         source: for messages.
 
     Returns:
-        The records; a label they do not have is unknown (-1), which a note says.
+        The records; a label they do not have is unknown (-1), or absent
+        where a list of labels is all there is to say about an image; a note says so.
 
     Raises:
         DataError: if they have a label that the model does not know.
@@ -96,13 +97,13 @@ def with_classes(records: Records, classes: Sequence[str], source: str) -> Recor
             f"{', '.join(classes)}. Rename or remove them."
         )
     missing = [name for name in classes if name not in records.classes]
-    targets = np.full((len(records), len(classes)), UNKNOWN, dtype=np.int8)
+    complete = records.reading is not None and records.reading.complete
+    empty = 0 if complete else UNKNOWN
+    targets = np.full((len(records), len(classes)), empty, dtype=np.int8)
     for column, name in enumerate(records.classes):
         targets[:, classes.index(name)] = records.targets[:, column]
     notes = records.notes
     if missing:
-        notes = (
-            *notes,
-            f"labels that the data does not have, taken as unknown: {', '.join(missing)}",
-        )
+        taken = "list, taken as absent" if complete else "have, taken as unknown"
+        notes = (*notes, f"labels that the data does not {taken}: {', '.join(missing)}")
     return replace(records, targets=targets, classes=tuple(classes), notes=notes)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -25,6 +25,7 @@ from colabel.data.images import read_with
 from colabel.data.limits import MAX_PIXELS
 from colabel.data.pixels import PixelOptions
 from colabel.data.readers.shapes import read_shapes
+from colabel.data.readers.table_folders import TABLES, find_tables
 from colabel.errors import ConfigError, DataError, nearest
 from colabel.settings.data import Data
 
@@ -43,8 +44,6 @@ WITHOUT_VALIDATION = frozenset({"coco2014", "coco2017"})
 
 WITHOUT_TEST = frozenset({"voc2012"})
 """Readers whose test labels were never published."""
-
-TABLES = (".csv", ".tsv", ".parquet")
 
 
 def open_source(data: Data, names: tuple[str | None, ...] | None = None) -> dict[str, Records]:
@@ -95,7 +94,7 @@ def _read_source(data: Data, names: tuple[str | None, ...] | None) -> dict[str, 
             and not (split == "test" and name in WITHOUT_TEST and names is None)
         }
     path = Path(data.source).expanduser()
-    if path.suffix.lower() in TABLES:
+    if path.suffix.lower() in TABLES or path.is_file() or _is_folder_of_tables(path, data):
         if data.train_options:
             raise ConfigError("data.train_options: a table is read at once; use data.options.")
         return read_table_splits(path, _table_options(data))
@@ -103,8 +102,13 @@ def _read_source(data: Data, names: tuple[str | None, ...] | None) -> dict[str, 
     hint = f" {nearest(name, READERS)}" if colon else ""
     raise ConfigError(
         f"the data source {data.source!r} is not understood;{hint} expected a "
-        f"{', '.join(TABLES)} file of paths and labels, or one of: {known}."
+        "table of paths and labels (CSV, Parquet, JSON or a workbook), a folder with such a "
+        f"table in each of train, valid and test, or one of: {known}."
     )
+
+
+def _is_folder_of_tables(path: Path, data: Data) -> bool:
+    return path.is_dir() and ("tables" in data.options or bool(find_tables(path, None)))
 
 
 def _options_of(data: Data, reader: Callable[..., Any], split: str) -> dict[str, Any]:
@@ -153,9 +157,20 @@ def _checked(
             raise ConfigError(
                 f"{key}.{option}: {source} has no such option; {nearest(option, known)}"
             )
+        if isinstance(value, str) and _is_list(kinds[option]):
+            value = tuple(name.strip() for name in value.split(",") if name.strip())
+        elif isinstance(value, (int, float)) and kinds[option] in (str | None,):
+            value = str(value)
+        elif option == "split_values" and isinstance(value, Mapping):
+            value = {str(word): split for word, split in value.items()}
         try:
             answer[option] = TypeAdapter(kinds[option]).validate_python(value)
         except ValidationError as error:
             reason = error.errors()[0]["msg"].lower()
             raise ConfigError(f"{key}.{option}: {reason}, got {value!r}.") from error
     return answer
+
+
+def _is_list(kind: Any) -> bool:
+    """Tell whether an option holds several words, which may be given with commas between."""
+    return any(get_origin(part) is tuple for part in (kind, *get_args(kind)))

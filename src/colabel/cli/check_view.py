@@ -50,13 +50,29 @@ def render(
             parts += [Text(), _title("Labels that go together most"), together]
     if report.pictures is not None:
         parts += [Text(), _title("Images that can be read"), _pictures(report.pictures)]
-    notes = [f"{split.name}: {note}" for split in report.splits for note in split.notes]
+    notes = _notes(report)
     if notes:
         parts += [Text(), _title("How the data was read"), *map(_line, notes)]
     for problem in report.problems:
         parts += [Text(), *_problem(problem, examples)]
     parts += [Text(), _verdict(report)]
     return Group(*parts)
+
+
+def _notes(report: CheckReport) -> list[str]:
+    """Return how a table was read and what the readers noted; what all splits share once."""
+    splits: dict[str, list[str]] = {}
+    for split in report.splits:
+        for note in split.notes:
+            splits.setdefault(note, []).append(split.name)
+    shared = len(report.splits) if report.reading is not None else 0
+    return [
+        *(report.reading.lines() if report.reading is not None else ()),
+        *(
+            note if len(names) == shared else f"{', '.join(names)}: {note}"
+            for note, names in splits.items()
+        ),
+    ]
 
 
 def _title(content: str) -> Text:

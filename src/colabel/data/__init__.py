@@ -6,7 +6,7 @@ from colabel.data.readers.adp import read_adp
 from colabel.data.readers.chestxray14 import read_chestxray14
 from colabel.data.readers.coco import read_coco2014, read_coco2017
 from colabel.data.readers.table import read_table, read_table_splits
-from colabel.data.readers.table_columns import TableOptions
+from colabel.data.readers.table_options import TableOptions
 from colabel.data.readers.voc import read_voc2007, read_voc2012
 from colabel.data.records import UNKNOWN, Records
 

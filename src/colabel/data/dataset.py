@@ -211,5 +211,7 @@ def without_corrupt(
     kept = [index for index in range(len(records)) if index not in bad]
     if not kept:
         raise ImageError(f"{counted}, so nothing is left:\n{names}")
-    note = f"{counted} and were left out (data.on_corrupt: skip)"
+    left = [records.ids[index] for index, _ in corrupt[:_NAMED]]
+    more = ", ..." if len(corrupt) > _NAMED else ""
+    note = f"{counted} and were left out (data.on_corrupt: skip): {', '.join(left)}{more}"
     return replace(records.subset(kept), notes=(*records.notes, note))

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, final
+from typing import BinaryIO, Protocol, final, runtime_checkable
 
 from PIL import Image, ImageFile, UnidentifiedImageError, features
 
@@ -28,7 +28,7 @@ from colabel.data.pixels import (
     turn,
 )
 from colabel.data.png16 import is_deep, read_deep
-from colabel.data.records import Records
+from colabel.data.records import ImageSource, Records
 from colabel.data.tiff import note_layout, pillow_reads, read_layout, read_tiff
 from colabel.errors import DataError, ImageError
 
@@ -277,10 +277,23 @@ class FileImages:
             raise ImageError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
+@runtime_checkable
+class EncodedSource(Protocol):
+    """An image source that decodes encoded images, and says what was done to them."""
+
+    def read(self, index: int) -> Decoded:
+        """Return image ``index`` with what was done to it."""
+        ...
+
+    def with_options(self, options: PixelOptions) -> ImageSource:
+        """Return the same images, read with other options."""
+        ...
+
+
 def read_with(records: Records, options: PixelOptions) -> Records:
     """Return records whose image files are read with these options."""
     images = records.images
-    if not isinstance(images, FileImages):
+    if not isinstance(images, EncodedSource):
         return records
     return replace(records, images=images.with_options(options))
 
@@ -302,15 +315,64 @@ def find_images(
     Raises:
         DataError: if there are names, none of them exists and ``require_images`` is set.
     """
-    paths, missing = find_files(root, names)
+    paths, missing = find_files(root, names, IMAGE_SUFFIXES)
     images = FileImages(paths)
+    notes = _ending_notes(names, paths, frozenset(missing))
     if not missing:
-        return images, ()
+        return images, notes
     if require_images and len(missing) == len(names):
         raise DataError(
             f"none of the {len(names)} images listed in {source} exists; the first was looked for "
-            f"at {paths[0]}. Check the folder, or unpack the images there."
+            f"at {paths[0]}. {_remedy(root, names[0])}"
         )
     return images, (
+        *notes,
         f"{len(missing)} of {len(names)} image files are missing, first {paths[missing[0]]}",
     )
+
+
+def _ending_notes(
+    names: Sequence[str], paths: Sequence[str], missing: frozenset[int]
+) -> tuple[str, ...]:
+    """Say how many names were completed by the ending of a file."""
+    completed = [
+        position
+        for position, name in enumerate(names)
+        if position not in missing
+        and os.path.splitext(name)[1].lower() not in IMAGE_SUFFIXES
+        and os.path.splitext(paths[position])[1].lower() in IMAGE_SUFFIXES
+    ]
+    if not completed:
+        return ()
+    first = completed[0]
+    return (
+        f"{len(completed)} names without an ending matched to files, such as {names[first]} to "
+        f"{os.path.basename(paths[first])}",
+    )
+
+
+_MOST_LISTED = 50_000
+
+
+def _remedy(root: Path, name: str) -> str:
+    """Say where a file of this name lies below the folder, and what to do."""
+    leaf = name.rsplit("/", 1)[-1]
+    bare = os.path.splitext(leaf)[1].lower() not in IMAGE_SUFFIXES
+    listed = 0
+    for folder, inner, files in os.walk(root):
+        inner[:] = sorted(one for one in inner if not one.startswith("."))
+        listed += len(files)
+        for file in files:
+            stem, ending = os.path.splitext(file)
+            if file == leaf or (bare and stem == leaf and ending.lower() in IMAGE_SUFFIXES):
+                base = folder if "/" not in name else folder.removesuffix(os.path.dirname(name))
+                return f"{os.path.join(folder, file)} exists: set the option images={base}."
+        if listed > _MOST_LISTED:
+            break
+    ending = (
+        f" The name {leaf!r} has no ending such as .jpg; a file with the same name and the ending "
+        "of an image would be found."
+        if bare
+        else ""
+    )
+    return "Check the folder, give it as the option images, or unpack the images there." + ending

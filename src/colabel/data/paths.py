@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -66,7 +67,9 @@ def contained(
 class _Folders:
     """Listings of folders, each read once."""
 
-    def __init__(self) -> None:
+    def __init__(self, suffixes: frozenset[str] = frozenset()) -> None:
+        self._suffixes = suffixes
+        self._stems: dict[str, dict[str, list[str]]] = {}
         self._names: dict[str, frozenset[str]] = {}
         self._folded: dict[str, dict[str, list[str]]] = {}
         self._actual: dict[str, str | None] = {}
@@ -78,16 +81,16 @@ class _Folders:
         return self._names[folder]
 
     def _spelled(self, folder: str, name: str) -> str | None:
-        """Return the name as it stands in the folder, whatever its letter case."""
+        """Return the name as it stands in the folder, whatever its case and Unicode form."""
         names = self._list(folder)
         if name in names:
             return name
         if folder not in self._folded:
             folded: dict[str, list[str]] = {}
             for present in names:
-                folded.setdefault(present.casefold(), []).append(present)
+                folded.setdefault(_folded(present), []).append(present)
             self._folded[folder] = folded
-        candidates = self._folded[folder].get(name.casefold(), [])
+        candidates = self._folded[folder].get(_folded(name), [])
         return candidates[0] if len(candidates) == 1 else None
 
     def _folder(self, folder: str, root: str) -> str | None:
@@ -113,25 +116,57 @@ class _Folders:
         """Return the full path of a file below ``root``, or None where there is none."""
         folder, leaf = os.path.split(os.path.join(root, name))
         actual = self._folder(folder, root)
-        spelled = None if actual is None else self._spelled(actual, leaf)
-        return None if actual is None or spelled is None else os.path.join(actual, spelled)
+        if actual is None:
+            return None
+        spelled = self._spelled(actual, leaf) or self._with_ending(actual, leaf)
+        return None if spelled is None else os.path.join(actual, spelled)
+
+    def _with_ending(self, folder: str, leaf: str) -> str | None:
+        """Return the one file that is called so but for an ending, None where there is none."""
+        if os.path.splitext(leaf)[1].lower() in self._suffixes or not self._suffixes:
+            return None
+        if folder not in self._stems:
+            stems: dict[str, list[str]] = {}
+            for present in self._list(folder):
+                stem, ending = os.path.splitext(present)
+                if ending.lower() in self._suffixes:
+                    stems.setdefault(_folded(stem), []).append(present)
+            self._stems[folder] = stems
+        found = sorted(self._stems[folder].get(_folded(leaf), []))
+        if len(found) > 1:
+            raise DataError(
+                f"{leaf!r} may be {' or '.join(found)} in {folder}; write the names with their "
+                "endings, or keep one of the files."
+            )
+        return found[0] if found else None
 
 
-def find_files(root: Path, names: Iterable[str]) -> tuple[list[str], list[int]]:
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def find_files(
+    root: Path, names: Iterable[str], suffixes: frozenset[str] = frozenset()
+) -> tuple[list[str], list[int]]:
     """Return the full path of each name, and the positions of those that do not exist.
 
     Every folder is listed once, which for many files is quicker than asking for each. Where a
-    file of that exact name is missing, the one that differs in letter case only is taken
-    (``a.jpg`` for ``A.JPG``), if there is exactly one.
+    file of that exact name is missing, the one that differs in letter case or Unicode form only
+    is taken (``a.jpg`` for ``A.JPG``), if there is exactly one; likewise the one that has an
+    ending more, for a name that has none.
 
     Args:
         root: folder the names are relative to.
         names: relative paths with forward slashes, as :func:`contained` returns them.
+        suffixes: endings that a name may lack, in lower case with the dot; none by default.
 
     Returns:
         One path per name (as asked for, where nothing was found), and the missing positions.
+
+    Raises:
+        DataError: if several files have the name of one that lacks its ending.
     """
-    folders = _Folders()
+    folders = _Folders(suffixes)
     base = str(root)
     paths, missing = [], []
     for position, name in enumerate(names):

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from colabel.data.reading import Reading
 from colabel.errors import DataError
 
 UNKNOWN = -1
@@ -50,6 +51,7 @@ class Records:
         groups: one name per image that must not be spread over splits (a patient), or ``None``.
         root: folder the paths are relative to, or ``None`` where there are no files.
         notes: what the reader decided that a user should know ("12 images without labels kept").
+        reading: how the table they come from was read, ``None`` for other sources.
 
     Raises:
         DataError: on disagreeing lengths, repeated ids or classes, or targets not in 1, 0, -1.
@@ -62,6 +64,7 @@ class Records:
     groups: tuple[str, ...] | None = None
     root: Path | None = None
     notes: tuple[str, ...] = ()
+    reading: Reading | None = None
 
     def __post_init__(self) -> None:
         """Check once, so that nothing downstream has to."""

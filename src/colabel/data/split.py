@@ -173,12 +173,19 @@ def divide(records: Records, names: Sequence[str]) -> dict[str, Records]:
     return {name: records.subset(positions[name]) for name in (*known, *others)}
 
 
-def hold_out(records: Records, fraction: float, *, seed: int = 0) -> tuple[Records, Records]:
+def hold_out(
+    records: Records,
+    fraction: float,
+    *,
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
+) -> tuple[Records, Records]:
     """Split off a share of the images, by label and without tearing groups.
 
     Args:
         records: images and targets, with groups where there are some.
         fraction: share of the images to hold out, between 0 and 1, exclusive.
+        groups: one name per image to keep together, instead of those of the records.
         seed: non-negative.
 
     Returns:
@@ -192,7 +199,7 @@ def hold_out(records: Records, fraction: float, *, seed: int = 0) -> tuple[Recor
     names = stratified_split(
         records.targets,
         fractions={"rest": 1 - fraction, "held out": fraction},
-        groups=records.groups,
+        groups=records.groups if groups is None else groups,
         seed=seed,
     )
     parts = divide(records, names.tolist())

@@ -107,13 +107,17 @@ def without_weights(folder: Path, config: Config) -> Config:
 
 
 def write_data(folder: Path, records: Mapping[str, Records]) -> None:
-    """Note the images a run begins with.
+    """Note the images a run begins with, how they were read, and what the reader decided.
 
     Args:
         folder: of the run.
         records: of each split that training sees.
     """
-    text = json.dumps(_facts(records), indent=2) + "\n"
+    facts: dict[str, Any] = dict(_facts(records))
+    facts["notes"] = {split: list(part.notes) for split, part in records.items()}
+    reading = next((part.reading for part in records.values() if part.reading is not None), None)
+    facts["reading"] = None if reading is None else reading.to_dict()
+    text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
     replace_file(folder / DATA, lambda file: file.write(text.encode()))
 
 

@@ -11,6 +11,7 @@ from colabel.build.batches import reading_processes
 from colabel.build.division import open_training_data
 from colabel.build.records import decodable, with_classes
 from colabel.build.source import open_source
+from colabel.build.told import told
 from colabel.config import Config
 from colabel.config.paths import with_absolute_paths
 from colabel.data import Records
@@ -104,7 +105,7 @@ def evaluate(
     if accelerator.is_main_process:
         facts = describe_data(config, records)
         path = write_results(predictions, report, folder, facts, suffix=suffix)
-    return Evaluated(report, path, records.notes)
+    return Evaluated(report, path, records.notes if own else tuple(told(records)))
 
 
 def _records_of(config: Config, folder: Path, split: str) -> Records:

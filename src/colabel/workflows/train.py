@@ -21,6 +21,7 @@ from colabel.build.division import open_training_data
 from colabel.build.records import decodable
 from colabel.build.source import pixel_options
 from colabel.build.stages import build_model, build_stages
+from colabel.build.told import news
 from colabel.config import Config, change_config, load_config
 from colabel.config.paths import with_absolute_paths
 from colabel.data import Records
@@ -130,8 +131,12 @@ def _train(
     division = folder / runs.SPLIT if resume else None
     opened = open_training_data(config.data, seed=seed, split_file=division)
     records = opened.records
-    if main and display is not None and opened.divided:
-        display.note(opened.divided)
+    said: set[str] = set()
+    if main and display is not None:
+        for sentence in news(records, said):
+            display.note(sentence)
+        if opened.divided:
+            display.note(opened.divided)
     start = without_weights(folder, config) if resume else config
     model = build_model(start, len(records["train"].classes))
     stages = build_stages(model, config)
@@ -150,6 +155,9 @@ def _train(
     )
     _check_labels(train_records, validation_records)  # again: some may have been left out
     seen = {"train": train_records, "val": validation_records}
+    if main and display is not None:
+        for sentence in news(seen, said):
+            display.note(sentence)
     if resume:
         check_data(folder, seen)
     # The same start everywhere; what is drawn while training (dropout) differs by process.

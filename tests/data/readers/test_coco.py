@@ -82,7 +82,7 @@ def test_json_of_another_shape(root, content, message):
         ("annotations", "category_id", 2, "annotation 1: category 2 is not among"),
         ("annotations", "image_id", None, "Expected `int`, got `null`"),
         ("categories", "id", 1, "the category id 1 occurs twice"),
-        ("categories", "name", "person", "the class 'person' occurs more than once"),
+        ("categories", "name", "person", "both called 'person'"),
         ("images", "file_name", "../../x.jpg", r"image id 10: the path .*leaves"),
         ("images", "file_name", "../val2014/x.jpg", r"image id 10: the path .*leaves"),
         ("images", "file_name", "/etc/x.jpg", r"image id 10: the path .*leaves"),

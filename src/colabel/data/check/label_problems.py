@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from colabel.data.check.problems import FEW_POSITIVES, Problem, counted, problem
+from colabel.data.class_names import odd_names
 from colabel.data.records import UNKNOWN
 
 Targets = npt.NDArray[np.int8]
@@ -22,6 +23,7 @@ def label_problems(classes: Sequence[str], targets: Mapping[str, Targets]) -> It
     """
     positives = {name: (rows == 1).sum(axis=0) for name, rows in targets.items()}
     negatives = {name: (rows == 0).sum(axis=0) for name, rows in targets.items()}
+    yield from _odd_names(classes, positives)
     for name in targets:
         yield from _one_sided(name, classes, positives[name], negatives[name])
     yield from _same_columns(classes, targets)
@@ -31,6 +33,23 @@ def label_problems(classes: Sequence[str], targets: Mapping[str, Targets]) -> It
                 yield from _shifted(name, classes, targets["train"], targets[name])
     yield from _without_labels(targets)
     yield from _unknown(classes, targets)
+
+
+def _odd_names(
+    classes: Sequence[str], positives: Mapping[str, npt.NDArray[np.int_]]
+) -> Iterator[Problem]:
+    """Yield classes whose names look as if the labels were not read as meant."""
+    counts = sum(positives.values(), np.zeros(len(classes), dtype=np.int_))
+    for what, names in odd_names(classes, counts).items():
+        yield problem(
+            "warning",
+            f"{counted(len(names), 'class', 'classes')} with {what}.",
+            "If labels were torn apart or left in one piece, the model learns classes that do "
+            "not exist.",
+            "Compare these names with the table; the options delimiter, labels and each_label "
+            "say how to read it.",
+            names,
+        )
 
 
 def _one_sided(

@@ -27,6 +27,7 @@ from colabel.data.check.scan import (
     stat_files,
     verify_images,
 )
+from colabel.data.reading import Reading
 from colabel.data.records import UNKNOWN, Records
 from colabel.errors import DataError
 
@@ -104,6 +105,7 @@ class CheckReport:
             diagonal, images with the label.
         pictures: ``None`` if no image was decoded.
         problems: the worst first.
+        reading: how the table was read, ``None`` for other sources.
     """
 
     classes: tuple[str, ...]
@@ -111,6 +113,7 @@ class CheckReport:
     co_occurrence: npt.NDArray[np.int64]
     pictures: ImageSummary | None
     problems: tuple[Problem, ...]
+    reading: Reading | None = None
 
     def of(self, severity: Severity) -> tuple[Problem, ...]:
         """Return the problems of this severity."""
@@ -144,6 +147,10 @@ class CheckReport:
                 "formats": dict(self.pictures.formats),
             },
             "problems": [problem.to_dict() for problem in self.problems],
+            "columns": None if self.reading is None else dict(self.reading.columns),
+            "separator": None if self.reading is None else self.reading.separator,
+            "rows_left_out": {} if self.reading is None else dict(self.reading.left_out),
+            "reading": None if self.reading is None else self.reading.to_dict(),
         }
 
 
@@ -215,6 +222,7 @@ def check_records(
         co_occurrence=_together(list(targets.values()), len(classes)),
         pictures=_picture_summary([one for part in pictures.values() for one in part if one]),
         problems=tuple(sorted(everything, key=lambda problem: order.index(problem.severity))),
+        reading=next((part.reading for part in splits.values() if part.reading), None),
     )
 
 

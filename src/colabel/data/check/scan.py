@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from colabel.data.changes import CHANGES
-from colabel.data.images import FileImages
+from colabel.data.images import EncodedSource, FileImages
 from colabel.data.pixels import Decoded
 from colabel.data.records import Records
 from colabel.errors import ImageError
@@ -162,7 +162,7 @@ def look(records: Records, index: int) -> Picture | Failure:
 
 def _read(records: Records, index: int) -> Decoded:
     """Decode one image; of one without a file is known what it is now."""
-    if isinstance(records.images, FileImages):
+    if isinstance(records.images, EncodedSource):
         return records.images.read(index)
     image = records.images.open(index)
     return Decoded(image, image.mode)

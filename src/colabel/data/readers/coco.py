@@ -68,6 +68,18 @@ def _rows_by_id(path: Path, ids: Iterable[int], what: str) -> dict[int, int]:
     return rows
 
 
+def _refuse_same_names(path: Path, categories: Iterable[_Category]) -> None:
+    first: dict[str, int] = {}
+    for category in categories:
+        same = first.setdefault(category.name, category.id)
+        if same != category.id:
+            raise DataError(
+                f"{path}: the categories {same} and {category.id} are both called "
+                f"{category.name!r}; give each its own name, or join them in the file if they are "
+                "one."
+            )
+
+
 def _targets(
     path: Path, instances: _Instances, classes: list[_Category]
 ) -> tuple[npt.NDArray[np.int8], tuple[str, ...]]:
@@ -116,6 +128,7 @@ def _read_coco(
     if not instances.images or not instances.categories:
         raise DataError(f"{source}: no images or no categories; expected some of each.")
     categories = sorted(instances.categories, key=lambda category: category.id)
+    _refuse_same_names(source, categories)
     targets, notes = _targets(source, instances, categories)
     names = [
         f"{part}/{contained(root / part, image.file_name, where=f'{source}, image id {image.id}')}"

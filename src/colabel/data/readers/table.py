@@ -1,208 +1,345 @@
-"""A table of image paths and labels: CSV, TSV or Parquet, one column per label or one for all."""
+"""A table of image paths and labels, read as its columns and cells show or its options say."""
 
 from __future__ import annotations
 
-from collections import Counter
+import posixpath
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from colabel.data.images import find_images
-from colabel.data.paths import contained
-from colabel.data.readers.rows import LIST_DELIMITER, Rows, read_rows
-from colabel.data.readers.table_columns import BLANKS, VALUES, TableOptions, find_roles, is_values
-from colabel.data.records import UNKNOWN, Records
-from colabel.data.split import SPLITS, divide, read_split_table
+from colabel.data.class_names import odd_name_notes
+from colabel.data.images import IMAGE_SUFFIXES, find_images
+from colabel.data.paths import contained, find_files
+from colabel.data.readers.rows import Rows, embedded_images, read_rows
+from colabel.data.readers.table_columns import Roles, find_roles
+from colabel.data.readers.table_folders import Origin, find_tables, read_tables
+from colabel.data.readers.table_hints import folder_groups, group_hints
+from colabel.data.readers.table_lists import ListedLabels, read_lists
+from colabel.data.readers.table_merge import (
+    Merge,
+    is_long,
+    merge_lists,
+    merge_rows,
+    merge_values,
+)
+from colabel.data.readers.table_options import TableOptions
+from colabel.data.readers.table_splits import look_up_splits, read_split_column, read_split_flags
+from colabel.data.readers.table_values import read_values
+from colabel.data.reading import Reading
+from colabel.data.records import ImageSource, Records
+from colabel.data.split import SPLITS, divide
 from colabel.errors import DataError, nearest
 
-_SPLIT_VALUES = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-_DELIMITERS = (";", "|", ",")
 _OUTSIDE = (
     "Give the folder of the images as the option images, or set allow_outside if these files are "
     "the ones you mean."
 )
 _FIND_OUT = TableOptions()
+_NAMED = 5
+_LONGEST = 4096
 
 
-def _read_wide(
-    rows: Rows, names: Sequence[str], blank: str
-) -> tuple[npt.NDArray[np.int8], tuple[str, ...]]:
-    """Return targets and notes of a table with one column per label."""
-    values = {**VALUES, **dict.fromkeys(BLANKS, 0 if blank == "absent" else UNKNOWN)}
-    targets = np.empty((len(rows), len(names)), dtype=np.int8)
-    blanks = 0
-    for column, name in enumerate(names):
-        cells = [cell.lower() for cell in rows.columns[name]]
-        try:
-            targets[:, column] = [values[cell] for cell in cells]
-        except KeyError:
-            row = next(row for row, cell in enumerate(cells) if cell not in values)
-            labels = [other for other in names if is_values(rows.columns[other])]
-            raise DataError(
-                f"{rows.where(row)}: the column {name!r} holds {rows.columns[name][row]!r}, "
-                "expected 1 (present), 0 (absent), -1 (unknown) or nothing. If it is no label, "
-                "name it in the option ignore; if it lists labels, in the option labels. "
-                f"Columns that do hold such values: {', '.join(labels) or 'none'}."
-            ) from None
-        blanks += sum(cell in BLANKS for cell in cells)
-    if blanks == 0:
-        return targets, ()
-    return targets, (f"{blanks} blank label cells taken as {blank} (option blank)",)
+@dataclass(frozen=True)
+class _Labels:
+    """The labels of the images of a table.
+
+    Args:
+        targets: shape (images, classes).
+        classes: class names.
+        form: how they are written.
+        separator: what separates them, where something does.
+        notes: what was decided.
+        merge: which rows make up each image.
+        complete: whether what is not listed is absent.
+    """
+
+    targets: npt.NDArray[np.int8]
+    classes: tuple[str, ...]
+    form: str
+    separator: str | None
+    notes: tuple[str, ...]
+    merge: Merge
+    complete: bool = False
 
 
-def _find_delimiter(rows: Rows, column: str) -> str | None:
-    """Return what separates the labels of a column, None where no cell holds a separator."""
-    cells = rows.columns[column]
-    if any(LIST_DELIMITER in cell for cell in cells):
-        return LIST_DELIMITER
-    first = {
-        delimiter: row
-        for delimiter in _DELIMITERS
-        if (row := next((row for row, cell in enumerate(cells) if delimiter in cell), None))
-        is not None
-    }
-    if len(first) > 1:
-        found = " and ".join(f"{one!r} ({rows.where(row)})" for one, row in first.items())
+def _read_labels(rows: Rows, roles: Roles, names: Sequence[str], options: TableOptions) -> _Labels:
+    """Return the labels of every image."""
+    merge = merge_rows(names)
+    if options.layout == "long" and not merge.repeats:
         raise DataError(
-            f"the column {column!r} holds {found}; say which one separates labels with the option "
-            "delimiter."
+            f"{rows.path}: layout=long has no effect, each image has one row; remove the option."
         )
-    return next(iter(first), None)
+    if not roles.labels:
+        targets, classes, notes = read_values(rows, roles.each_label, options)
+        form = "one column per label, present or absent"
+        merge = _settle(rows, names, merge, options, long=False)
+        if merge.repeats:
+            targets = merge_values(merge, targets)
+            notes = (*notes, *_merged_notes(merge), "a label is present where any row says so")
+        return _Labels(targets, classes, form, None, notes, merge)
+    listed = read_lists(rows, roles.labels, options, confidence=roles.confidence is not None)
+    long = is_long(merge, listed)
+    merge = _settle(rows, names, merge, options, long=long)
+    beside = roles.confidence if listed.single else None
+    targets, more = merge_lists(merge, listed, rows, beside, options)
+    _compare(rows, roles, merge, listed, targets)
+    notes = (*listed.notes, *more, *_merged_notes(merge))
+    if roles.each_label:
+        notes = (*notes, "the columns of 1 and 0 agree with the list of labels")
+    form = "one row per image and label" if merge.repeats else listed.form
+    complete = not form.startswith("a vector") and options.unlisted != "unknown"
+    return _Labels(targets, listed.classes, form, listed.separator, notes, merge, complete)
 
 
-def _read_long(
-    rows: Rows, column: str, delimiter: str | None
-) -> tuple[npt.NDArray[np.int8], tuple[str, ...], tuple[str, ...]]:
-    """Return targets, classes and notes of a table with one column that lists labels."""
-    if delimiter == "":
-        raise DataError("the delimiter of labels must be at least one character, got none.")
-    separator = delimiter or _find_delimiter(rows, column)
-    lists = {
-        cell: [label for label in map(str.strip, cell.split(separator)) if label]
-        if separator
-        else [cell] * (cell != "")
-        for cell in set(rows.columns[column])
-    }
-    classes = tuple(sorted({label for labels in lists.values() for label in labels}))
-    if not classes:
-        raise DataError(f"{rows.path}: the column {column!r} holds no label in any row.")
-    number = {name: position for position, name in enumerate(classes)}
-    targets = np.zeros((len(rows), len(classes)), dtype=np.int8)
-    for row, cell in enumerate(rows.columns[column]):
-        targets[row, [number[label] for label in lists[cell]]] = 1
-    folded = Counter(name.casefold() for name in classes)
-    alike = [name for name in classes if folded[name.casefold()] > 1]
-    notes = (f"labels that differ only in letter case: {', '.join(alike)}",) if alike else ()
-    return targets, classes, notes
+def _settle(
+    rows: Rows,
+    names: Sequence[str],
+    merge: Merge,
+    options: TableOptions,
+    *,
+    long: bool,
+) -> Merge:
+    """Return which rows are put together: all of an image, or none where each has its own id."""
+    if not merge.repeats or options.layout == "long" or (long and options.layout is None):
+        return merge
+    if options.id is not None and len(set(rows.columns[options.id])) == len(rows):
+        every = np.arange(len(rows))
+        return Merge(every, tuple(every.tolist()))
+    row = next(row for row, image in enumerate(merge.image) if merge.first[image] != row)
+    raise DataError(
+        f"{rows.where(row)}: {names[row]!r} stands already in {rows.unit} "
+        f"{rows.lines[merge.first[merge.image[row]]]}; expected one row per image, with all its "
+        "labels. If the rows of an image belong together, set layout=long: a label is then "
+        "present if one of them has it."
+    )
 
 
-def _read_ids(rows: Rows, ids: list[str]) -> tuple[str, ...]:
-    """Return the ids, refusing blank ones and the second row of one that occurs twice."""
+def _merged_notes(merge: Merge) -> tuple[str, ...]:
+    if not merge.repeats:
+        return ()
+    return (
+        f"{len(merge.image):,} rows put together to {len(merge.first):,} images (layout=long; "
+        "layout=image refuses an image that occurs twice)",
+    )
+
+
+def _compare(
+    rows: Rows,
+    roles: Roles,
+    merge: Merge,
+    listed: ListedLabels,
+    targets: npt.NDArray[np.int8],
+) -> None:
+    """Refuse columns of 1 and 0 beside a list that do not say the same."""
+    if not roles.each_label:
+        return
+    flags, classes, _ = read_values(rows, roles.each_label, _FIND_OUT)
+    seen = {name for name, column in zip(classes, flags.T, strict=True) if (column == 1).any()}
+    if seen == set(listed.classes):
+        order = [classes.index(name) for name in listed.classes]
+        if (merge_values(merge, flags)[:, order] == targets).all():
+            return
+    raise DataError(
+        f"{rows.path}: labels stand in a list ({', '.join(roles.labels)}) and in columns of 1 and "
+        f"0 ({', '.join(roles.each_label[:_NAMED])}), and the two do not say the same. Choose "
+        f"with the option labels={','.join(roles.labels)} or "
+        f"each_label={','.join(roles.each_label[:3])},... , or name what is no label in ignore."
+    )
+
+
+def _read_ids(rows: Rows, ids: Sequence[str], merge: Merge, *, found: str | None) -> None:
+    """Refuse blank ids and the second image of one that occurs twice."""
     first: dict[str, int] = {}
-    for row, identifier in enumerate(ids):
+    for image, identifier in enumerate(ids):
+        row = merge.first[image]
         if not identifier:
             raise DataError(f"{rows.where(row)}: the id is blank; each image needs its own.")
         if first.setdefault(identifier, row) != row:
+            hint = (
+                f" If the column {found!r} is no id, name it in the option group (images that "
+                "share it stay together) or ignore."
+                if found
+                else ""
+            )
             raise DataError(
                 f"{rows.where(row)}: {identifier!r} stands already in {rows.unit} "
                 f"{rows.lines[first[identifier]]}; expected one row per image, "
-                "with all its labels."
+                f"with all its labels.{hint}"
             )
-    return tuple(ids)
 
 
-def _image_folder(rows: Rows, options: TableOptions, names: Sequence[str]) -> Path:
+def _image_folder(folder: Path, options: TableOptions, names: Sequence[str]) -> Path:
     """Return the folder the paths are relative to."""
     if options.images is not None:
         return options.images
-    folder = rows.path.parent
-    below = folder / "images"
-    sample = names[:20]
-    if any((folder / name).exists() for name in sample):
-        return folder
-    return below if any((below / name).exists() for name in sample) else folder
+    sample = list(names[:20])
+    for candidate in (folder, folder / "images"):
+        try:
+            _, missing = find_files(candidate, sample, IMAGE_SUFFIXES)
+        except DataError:
+            return candidate
+        if len(missing) < len(sample):
+            return candidate
+    return folder
 
 
-def _read_splits(rows: Rows, column: str) -> list[str | None]:
-    """Return the split in each row's column, None where it is blank."""
-    splits: list[str | None] = []
-    for row, cell in enumerate(rows.columns[column]):
-        if cell and cell.lower() not in _SPLIT_VALUES:
-            raise DataError(
-                f"{rows.where(row)}: {cell!r} in the column {column!r} is no split; expected "
-                "train, val or test. If the column means something else, name it in the option "
-                "ignore."
-            )
-        splits.append(_SPLIT_VALUES[cell.lower()] if cell else None)
-    return splits
-
-
-def _look_up_splits(
-    path: Path, ids: Sequence[str], names: Sequence[str]
-) -> tuple[list[str | None], str]:
-    """Return the split of each image from another file, by id or by path, and a note."""
-    known = read_split_table(path)
-    splits = [known.get(one, known.get(name)) for one, name in zip(ids, names, strict=True)]
-    strangers = known.keys() - set(ids) - set(names)
-    if strangers:
+def _find_splits(
+    rows: Rows,
+    roles: Roles,
+    options: TableOptions,
+    origin: Origin | None,
+    merge: Merge,
+    ids: Sequence[str],
+    names: Sequence[str],
+) -> tuple[list[str | None] | None, tuple[str, ...]]:
+    """Return the split of each image, ``None`` where nothing divides them, and notes."""
+    if origin is not None and options.splits is None and options.split is None:
+        used = ", ".join(sorted(set(origin.folders)))
+        return [origin.splits[row] for row in merge.first], (f"splits are the folders {used}",)
+    paths = [names[row] for row in merge.first]
+    lists = options.splits or rows.path.parent / "splits"
+    if options.split_values and (roles.split is None or options.splits is not None):
         raise DataError(
-            f"{path}: {len(strangers)} of {len(known)} names are not in the table, first "
-            f"{min(strangers)!r}; expected its ids or paths."
+            "the option split_values has no effect: no column of splits is used. Name it in the "
+            "option split."
         )
-    for one in set(splits):
-        if one is not None and one not in SPLITS:
-            raise DataError(f"{path}: {one!r} is no split; expected train, val or test.")
-    return splits, f"splits taken from {path}"
+    for column in (roles.split, *roles.split_flags):
+        if column is not None:
+            merge.pick(rows, column, names)
+    every: list[str | None]
+    if options.splits is None and roles.split is not None:
+        every = read_split_column(rows, roles.split, options.split_values)
+        return [every[row] for row in merge.first], ()
+    if options.splits is None and roles.split_flags:
+        every = read_split_flags(rows, roles.split_flags)
+        return [every[row] for row in merge.first], ()
+    if options.splits is not None or any((lists / f"{split}.txt").is_file() for split in SPLITS):
+        splits, note = look_up_splits(lists, ids, paths)
+        return splits, (note,)
+    return None, ()
+
+
+def _find_groups(
+    rows: Rows,
+    roles: Roles,
+    options: TableOptions,
+    merge: Merge,
+    ids: Sequence[str],
+    names: Sequence[str],
+) -> tuple[str, ...] | None:
+    """Return the group of each image; one without a group is a group of its own."""
+    if options.group_folder is not None:
+        groups = folder_groups([names[row] for row in merge.first], options.group_folder)
+        if not any(groups):
+            raise DataError(
+                f"group_folder={options.group_folder}: the path {names[0]!r} has no such folder."
+            )
+    elif roles.group is not None:
+        groups = merge.pick(rows, roles.group, names)
+    else:
+        return None
+    return tuple(
+        group or f"only {identifier}" for group, identifier in zip(groups, ids, strict=True)
+    )
 
 
 def _read(path: Path, options: TableOptions) -> tuple[Records, list[str | None] | None]:
     """Return all images of a table, and the split of each where there are splits."""
-    rows = read_rows(path)
-    roles = find_roles(rows, options)
-    base = path.parent if options.images is None else options.images
-    names = [
-        contained(
-            base,
+    if not path.is_dir():
+        if options.tables is not None:
+            raise DataError(f"{path}: the option tables is for a folder of tables; remove it.")
+        return _interpret(read_rows(path, options.rows), options, None)
+    tables = find_tables(path, options.tables)
+    if not tables:
+        raise DataError(
+            f"{path}: a folder; expected a table of image paths and labels, or a folder whose "
+            "folders train, valid and test hold a table of one name each."
+        )
+    rows, origin = read_tables(path, tables, options.rows)
+    return _interpret(rows, options, origin)
+
+
+def _names(rows: Rows, image: str, options: TableOptions, origin: Origin | None) -> list[str]:
+    """Return the path of each row's image."""
+    cells = rows.columns[image]
+    if image in rows.blobs:
+        return list(cells)
+    base = rows.path.parent if origin is None else origin.root
+    base = base if options.images is None else options.images
+    names = []
+    for row, cell in enumerate(cells):
+        if len(cell) > _LONGEST:
+            raise DataError(
+                f"{rows.where(row)}: the column {image!r} holds {len(cell):,} characters, "
+                "expected the path of an image."
+            )
+        folder = "" if origin is None or options.images is not None else origin.folders[row]
+        name = contained(
+            base / folder,
             cell,
             where=rows.where(row),
             allow_outside=options.allow_outside,
             remedy=_OUTSIDE,
         )
-        for row, cell in enumerate(rows.columns[roles.image])
-    ]
-    ids = _read_ids(rows, names if roles.id is None else rows.columns[roles.id])
-    if roles.labels is not None:
-        targets, classes, notes = _read_long(rows, roles.labels, options.delimiter)
+        names.append(posixpath.normpath(posixpath.join(folder, name)) if folder else name)
+    return names
+
+
+def _interpret(
+    rows: Rows, options: TableOptions, origin: Origin | None
+) -> tuple[Records, list[str | None] | None]:
+    """Return what the rows mean."""
+    path = rows.path if origin is None else origin.root
+    roles = find_roles(rows, options)
+    names = _names(rows, roles.image, options, origin)
+    labels = _read_labels(rows, roles, names, options)
+    merge = labels.merge
+    if merge.repeats and roles.id is not None and options.id is None:
+        unused = {**roles.unused, roles.id: "an image has several rows"}
+        roles = replace(roles, id=None, unused=unused)
+    paths = [names[row] for row in merge.first]
+    ids = paths if roles.id is None else [rows.columns[roles.id][row] for row in merge.first]
+    _read_ids(rows, ids, merge, found=roles.id if options.id is None else None)
+    groups = _find_groups(rows, roles, options, merge, ids, names)
+    splits, split_notes = _find_splits(rows, roles, options, origin, merge, ids, names)
+    images: ImageSource
+    root: Path | None = None
+    missing: tuple[str, ...] = ()
+    if roles.image in rows.blobs:
+        images = embedded_images(rows, roles.image).select(merge.first)
     else:
-        classes = roles.each_label
-        targets, notes = _read_wide(rows, classes, options.blank)
-    groups = None if roles.group is None else _read_groups(rows, roles.group, ids)
-    splits: list[str | None] | None = None
-    lists = options.splits or path.parent / "splits"
-    if options.splits is None and roles.split is not None:
-        splits = _read_splits(rows, roles.split)
-    elif options.splits is not None or any((lists / f"{split}.txt").is_file() for split in SPLITS):
-        splits, note = _look_up_splits(lists, ids, names)
-        notes = (*notes, note)
-    root = _image_folder(rows, options, names)
-    images, missing = find_images(root, names, source=path, require_images=options.require_images)
-    records = Records(ids, images, targets, classes, groups, root, (*notes, *missing))
-    return records, splits
-
-
-def _read_groups(rows: Rows, column: str, ids: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the group of each image; one without a group is a group of its own."""
-    return tuple(
-        group or f"only {identifier}"
-        for group, identifier in zip(rows.columns[column], ids, strict=True)
+        folder = path if origin is not None else path.parent
+        root = _image_folder(folder, options, paths)
+        images, missing = find_images(
+            root, paths, source=path, require_images=options.require_images
+        )
+    positives = (labels.targets == 1).sum(axis=0)
+    notes = (
+        *rows.notes,
+        *labels.notes,
+        *odd_name_notes(labels.classes, positives),
+        *(() if groups is not None else group_hints(rows, roles.unused, paths)),
+        *split_notes,
+        *missing,
     )
+    reading = Reading(
+        source=str(path),
+        columns=roles.described(rows.columns),
+        form=labels.form,
+        separator=labels.separator,
+        dialect="" if rows.dialect is None else str(rows.dialect),
+        rows=len(rows),
+        images=len(ids),
+        ids=tuple(ids[:3]),
+        complete=labels.complete,
+    )
+    records = Records(
+        tuple(ids), images, labels.targets, labels.classes, groups, root, notes, reading
+    )
+    return records, splits
 
 
 def read_table_splits(path: Path, options: TableOptions = _FIND_OUT) -> dict[str, Records]:
@@ -222,14 +359,27 @@ def read_table_splits(path: Path, options: TableOptions = _FIND_OUT) -> dict[str
     records, splits = _read(path, options)
     if splits is None:
         return {"all": records}
-    left_out = splits.count(None)
-    if left_out == len(splits):
-        raise DataError(f"{path}: no image has a split; expected train, val or test.")
+    return _divide(records, splits)
+
+
+def _divide(records: Records, splits: list[str | None]) -> dict[str, Records]:
+    """Return the records of each split, leaving out the images that have none."""
+    left_out = [row for row, split in enumerate(splits) if split is None]
+    reading = records.reading
+    assert reading is not None
+    if len(left_out) == len(splits):
+        raise DataError(f"{reading.source}: no image has a split; expected train, val or test.")
     if left_out:
-        note = f"{left_out} of {len(splits)} images without a split left out"
-        records = replace(records, notes=(*records.notes, note))
-        kept = [row for row, split in enumerate(splits) if split is not None]
-        records = records.subset(kept)
+        ids = tuple(records.ids[row] for row in left_out[:_NAMED])
+        note = f"{len(left_out)} of {len(splits)} images without a split left out"
+        reading = replace(
+            reading,
+            images=len(splits) - len(left_out),
+            left_out={"images without a split": len(left_out)},
+            examples=ids,
+        )
+        records = replace(records, notes=(*records.notes, note), reading=reading)
+        records = records.subset([row for row, split in enumerate(splits) if split is not None])
     return divide(records, [split for split in splits if split is not None])
 
 
@@ -237,10 +387,11 @@ def read_table(path: Path, split: str | None = None, options: TableOptions = _FI
     r"""Read a table of image paths and labels.
 
     One row per image. Labels stand in one column per label (1 present, 0 absent, -1 unknown,
-    blank as ``options.blank`` says) or in one column that lists them (``cat;dog``, separated by
-    ``;``, ``|`` or ``,``). Classes come from the whole table, so that they are the same for
-    every split: in the order of the columns, or of the alphabet for lists. Paths are relative to
-    the table; a path that leaves its folder is refused.
+    blank as ``options.blank`` says) or in one column that lists them (``cat;dog``; what
+    separates them is found by the evidence of all cells). Tables of one row per image and label
+    are put together. Classes come from the whole table, so that they are the same for every
+    split: in the order of the columns, or of the alphabet for lists. Paths are relative to the
+    table; a path that leaves its folder is refused. ``Records.reading`` tells how it was read.
 
     Args:
         path: CSV, TSV or Parquet.

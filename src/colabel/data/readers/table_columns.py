@@ -2,154 +2,247 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, final
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import final
 
 from colabel.data.images import IMAGE_SUFFIXES
+from colabel.data.readers import table_names as known
 from colabel.data.readers.rows import Rows
-from colabel.data.records import UNKNOWN
+from colabel.data.readers.table_labels import find_each_label, find_listing
+from colabel.data.readers.table_names import compact
+from colabel.data.readers.table_options import TableOptions
+from colabel.data.readers.table_splits import SPLIT_WORDS, find_split_flags
+from colabel.data.readers.table_values import is_values
 from colabel.errors import DataError, nearest
 
-_IMAGE_NAMES = (
-    "path", "image_path", "filepath", "file_path", "file", "files", "filename", "filenames",
-    "file_name", "image_file", "image_name", "image_index", "patch_names", "image", "images",
-    "img",
-)  # fmt: skip
-_LABELS_NAMES = (
-    "labels", "label", "tags", "tag", "classes", "class", "categories", "category",
-    "finding_labels", "findings", "targets", "target",
-)  # fmt: skip
-_ID_NAMES = ("id", "image_id", "uid")
-_GROUP_NAMES = ("group", "groups", "patient", "patient_id", "subject", "subject_id", "case_id")
-_SPLIT_NAMES = ("split", "set", "subset", "partition")
-BLANKS = ("", "nan", "null")
-VALUES = {
-    "1": 1, "1.0": 1, "true": 1,
-    "0": 0, "0.0": 0, "false": 0,
-    "-1": UNKNOWN, "-1.0": UNKNOWN,
-}  # fmt: skip
-
-
-@final
-@dataclass(frozen=True)
-class TableOptions:
-    """How to read a table; ``None`` means: find out.
-
-    Args:
-        image: column with the path of each image.
-        labels: the one column that lists labels (``cat;dog``).
-        each_label: the columns that hold one label each (1, 0, -1 or blank).
-        id: column with a unique name per image; without one, its path is the name.
-        group: column of what must not be spread over splits, such as a patient.
-        split: column with the split of each image: train, val or test.
-        ignore: columns that are none of these.
-        delimiter: what separates the labels in the column ``labels``.
-        blank: what a blank cell of a label's own column means. A blank list of labels always
-            means that the image has none.
-        images: folder the paths are relative to; else that of the table, or ``images`` in it.
-        splits: the split of each image from elsewhere: a CSV file with the columns id and split,
-            or a folder with train.txt, val.txt and test.txt. Without a split column, a folder
-            ``splits`` beside the table is taken.
-        allow_outside: accept paths that leave the folder of the images.
-        require_images: refuse a table of which not one image exists.
-
-    Raises:
-        DataError: if both ``labels`` and ``each_label`` are given.
-    """
-
-    image: str | None = None
-    labels: str | None = None
-    each_label: tuple[str, ...] | None = None
-    id: str | None = None
-    group: str | None = None
-    split: str | None = None
-    ignore: tuple[str, ...] = ()
-    delimiter: str | None = None
-    blank: Literal["absent", "unknown"] = "absent"
-    images: Path | None = None
-    splits: Path | None = None
-    allow_outside: bool = False
-    require_images: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot both be meant."""
-        if self.labels is not None and self.each_label is not None:
-            raise DataError(
-                "labels names one column that lists labels, each_label names columns of one label "
-                "each; give one of the two."
-            )
-        if self.blank not in ("absent", "unknown"):
-            raise DataError(f"blank must be 'absent' or 'unknown', got {self.blank!r}.")
-
-
-def _plain(name: str) -> str:
-    return "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
+_FEW_SITES = 20
+_SUFFIXES = tuple(sorted(IMAGE_SUFFIXES))
+_ADDRESS = ("http://", "https://", "s3://", "gs://", "ftp://")
 
 
 @final
 @dataclass(frozen=True)
 class Roles:
-    """What each column of one table is."""
+    """What each column of one table is.
+
+    Args:
+        image: column of paths.
+        labels: columns that list labels.
+        each_label: columns of one label each; beside ``labels``, those that may say the same.
+        id: column of unique names.
+        group: column of what must stay together.
+        split: column of split names.
+        split_flags: columns of true and false, with the split that true means.
+        confidence: column that says how sure a label is, or whether it is there.
+        unused: the other columns, with the reason.
+    """
 
     image: str
-    labels: str | None
+    labels: tuple[str, ...]
     each_label: tuple[str, ...]
     id: str | None
     group: str | None
     split: str | None
+    split_flags: Mapping[str, str] = field(default_factory=dict)
+    confidence: str | None = None
+    unused: Mapping[str, str] = field(default_factory=dict)
+
+    def described(self, columns: Iterable[str]) -> dict[str, str]:
+        """Return the role of each column in words."""
+        roles = {
+            **{name: f"not used ({why})" for name, why in self.unused.items()},
+            **dict.fromkeys(self.each_label, "label"),
+            **dict.fromkeys(self.labels, "labels"),
+            **{name: f"split (true: {split})" for name, split in self.split_flags.items()},
+        }
+        for name, role in (
+            (self.confidence, "confidence"),
+            (self.split, "split"),
+            (self.group, "group"),
+            (self.id, "id"),
+            (self.image, "image"),
+        ):
+            if name is not None:
+                roles[name] = role
+        return {name: roles.get(name, "not used") for name in columns}
+
+
+class _Search:
+    """The columns of a table that have no role yet."""
+
+    def __init__(self, rows: Rows, options: TableOptions) -> None:
+        self.rows = rows
+        self.unused: dict[str, str] = {}
+        self.taken: set[str] = set()
+        given = [options.image, options.id, options.group, options.split]
+        named = [*given, *options.label_columns, *(options.each_label or ()), *options.ignore]
+        for name in named:
+            if name is not None:
+                if name not in rows.columns:
+                    raise DataError(
+                        f"{rows.path}: no column {name!r}; {nearest(name, rows.columns)}"
+                    )
+                self.taken.add(name)
+        self.unused.update(dict.fromkeys(options.ignore, "option ignore"))
+
+    def free(self) -> list[str]:
+        return [name for name in self.rows.columns if name not in self.taken]
+
+    def named(self, names: Iterable[str]) -> list[str]:
+        """Return the free columns of these names, in the order of the names."""
+        free: dict[str, list[str]] = {}
+        for column in self.free():
+            free.setdefault(compact(column), []).append(column)
+        return [column for name in names for column in free.get(name, ())]
+
+    def take(self, name: str | None) -> str | None:
+        if name is not None:
+            self.taken.add(name)
+        return name
+
+    def drop(self, names: Iterable[str], why: str) -> None:
+        for name in names:
+            self.taken.add(name)
+            self.unused[name] = why
 
 
 def find_roles(rows: Rows, options: TableOptions) -> Roles:
-    """Return the given columns, with those left open found out."""
-    given = [options.image, options.labels, options.id, options.group, options.split]
-    taken = {name for name in (*given, *(options.each_label or ()), *options.ignore) if name}
-    for name in taken:
-        if name not in rows.columns:
-            raise DataError(f"{rows.path}: no column {name!r}; {nearest(name, rows.columns)}")
+    """Return the given columns, with those left open found out.
 
-    def find(names: Iterable[str], among: Iterable[str] = tuple(rows.columns)) -> str | None:
-        free = {_plain(column): column for column in among if column not in taken}
-        found = next((free[name] for name in names if name in free), None)
-        taken.update([found] if found else [])
-        return found
-
-    image = options.image or find(_IMAGE_NAMES) or _column_of_paths(rows, taken)
+    Raises:
+        DataError: if a given column is missing, there are no images or no labels, or a column
+            may be a label or not; names the options that decide.
+    """
+    _refuse_missing_header(rows)
+    search = _Search(rows, options)
+    image = options.image or search.take(_find_image(search))
     if image is None:
         raise DataError(
             f"{rows.path}: no column with the paths of the images; expected one named path, file, "
             f"filename or image, got: {', '.join(rows.columns)}. Rename the column, or give its "
             "name as the option image."
         )
-    taken.add(image)
-    identifier = options.id or find(_ID_NAMES)
-    group = options.group or find(_GROUP_NAMES)
-    split = options.split or find(_SPLIT_NAMES)
-    labels, each_label = options.labels, options.each_label
-    if labels is None and each_label is None:
-        lists = [name for name in rows.columns if not is_values(rows.columns[name])]
-        labels = find(_LABELS_NAMES, lists)
-    if labels is None and each_label is None:
-        each_label = tuple(column for column in rows.columns if column not in taken)
-    if labels is None and not each_label:
+    _refuse_addresses(rows, image)
+    identifier = options.id or search.take(next(iter(search.named(known.IDENTIFIER)), None))
+    listing = find_listing(rows, search.free(), options)
+    search.taken.update(listing.columns)
+    search.drop(listing.repeated, "says the same as the labels")
+    split = options.split or search.take(_find_split(search, options))
+    flags: dict[str, str] = {}
+    if split is None and options.splits is None:
+        flags = find_split_flags(rows, search.free(), wide=not listing.columns)
+        search.taken.update(flags)
+    else:
+        other = [name for name in search.named(known.SPLIT_FLAGS) if compact(name)[:2] == "is"]
+        search.drop(other, "the split is told otherwise")
+    group = options.group or _find_group(search, options)
+    confidence = search.take(next(iter(search.named(sorted(known.CONFIDENCE))), None))
+    each = options.each_label
+    if each is None:
+        each, dropped = find_each_label(rows, search.free(), options, listing.columns)
+        search.unused.update(dropped)
+    for name in search.free():
+        if name not in each:
+            search.unused.setdefault(name, "not named in the option each_label")
+    if not listing.columns and not each:
         raise DataError(
             f"{rows.path}: no labels; expected a column named labels that lists them (cat;dog), "
-            "or one column per label with 1 and 0."
+            f"or one column per label with 1 and 0. Of the columns {', '.join(rows.columns)} name "
+            "the one that lists labels in the option labels."
         )
-    return Roles(image, labels, each_label or (), identifier, group, split)
+    return Roles(
+        image, listing.columns, each, identifier, group, split, flags, confidence, search.unused
+    )
 
 
-def _column_of_paths(rows: Rows, taken: set[str]) -> str | None:
-    """Return the first column of which every cell ends like an image file."""
-    for name, cells in rows.columns.items():
-        if name not in taken and all(
-            cell.lower().endswith(tuple(IMAGE_SUFFIXES)) for cell in cells
-        ):
-            return name
-    return None
+def _refuse_missing_header(rows: Rows) -> None:
+    name = next((name for name in rows.columns if name.lower().endswith(_SUFFIXES)), None)
+    if name is not None:
+        raise DataError(
+            f"{rows.path}: the header holds {name!r}, which is an image and no name of a column. "
+            "Put a line with names above the first image, such as path,labels or path,cat,dog."
+        )
 
 
-def is_values(cells: Iterable[str]) -> bool:
-    """Tell whether cells hold 1, 0, -1 and blanks alone."""
-    return all(cell in VALUES or cell in BLANKS for cell in {cell.lower() for cell in cells})
+def _find_image(search: _Search) -> str | None:
+    named = [name for name in search.named(known.IMAGE) if not _is_flags(search.rows, name)]
+    ends = [name for name in named if _share_of_paths(search.rows.columns[name]) > 0.5]
+    if ends:
+        return ends[0]
+    full = (name for name in search.free() if _share_of_paths(search.rows.columns[name]) == 1)
+    found = next(full, None) or next(iter(named), None)
+    return found or next(iter(search.named(known.IDENTIFIER)), None)
+
+
+def _is_flags(rows: Rows, name: str) -> bool:
+    return len(rows) > 2 and is_values(rows.columns[name])
+
+
+def _share_of_paths(cells: list[str]) -> float:
+    """Return the share of cells that end like an image file."""
+    return sum(cell.lower().endswith(_SUFFIXES) for cell in cells) / len(cells)
+
+
+def _refuse_addresses(rows: Rows, image: str) -> None:
+    for row, cell in enumerate(rows.columns[image]):
+        if cell.lower().startswith(_ADDRESS):
+            raise DataError(
+                f"{rows.where(row)}: the column {image!r} holds the address {cell[:80]!r}, "
+                "expected the path of a file. Download the images, and write where they lie "
+                "relative to the table; or name another column in the option image."
+            )
+
+
+def _find_split(search: _Search, options: TableOptions) -> str | None:
+    """Return the column of split names."""
+    cells = search.rows.columns
+    named = search.named(known.SPLIT)
+    if options.splits is not None:
+        search.drop(named, "the option splits is used instead")
+        return None
+    sure = [name for name in named if compact(name) not in (*known.FOLDS, "dataset")]
+    speaking = [
+        name
+        for name in search.free()
+        if len(different := {cell.lower() for cell in set(cells[name])} - {""}) > 1
+        and different <= SPLIT_WORDS.keys()
+    ]
+    for name in (*(one for one in speaking if one in named), *sure, *speaking):
+        search.drop(
+            [one for one in named if one != name and compact(one) in known.FOLDS],
+            "the split is used",
+        )
+        return name
+    folds = [name for name in named if compact(name) in known.FOLDS]
+    if not folds or (_is_flags(search.rows, folds[0]) and not options.split_values):
+        search.drop(folds, "numbers folds; name it in the option split to divide by it")
+        return None
+    return folds[0]
+
+
+def _find_group(search: _Search, options: TableOptions) -> str | None:
+    """Return the coarsest column of what must stay together."""
+    named = [name for name in search.named(known.PATIENT) if not _is_flags(search.rows, name)]
+    if options.group_folder is not None:
+        search.drop(named, "the option group_folder is used instead")
+        return None
+    chosen: str | None = None
+    for name in named:
+        values = len(set(search.rows.columns[name]))
+        if compact(name) in known.SITES and values < _FEW_SITES:
+            why = f"{values} values are too few to divide by; name it in the option group if meant"
+            search.drop([name], why)
+        elif chosen is None:
+            chosen = search.take(name)
+        else:
+            nested = _is_within(search.rows, name, chosen)
+            why = f"{chosen} is used"
+            search.drop([name], why if nested else f"{why}, though it groups images otherwise")
+    return chosen
+
+
+def _is_within(rows: Rows, fine: str, coarse: str) -> bool:
+    """Tell whether each value of one column belongs to one value of the other."""
+    pairs = set(zip(rows.columns[fine], rows.columns[coarse], strict=True))
+    return len(pairs) == len(set(rows.columns[fine]))

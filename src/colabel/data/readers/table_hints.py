@@ -1,0 +1,67 @@
+"""Signs of patients that a table does not name: told, never acted upon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from colabel.data.readers.rows import Rows
+from colabel.data.readers.table_names import FACTS as _FACTS
+from colabel.data.readers.table_names import compact
+
+_FEWEST = 10
+_ONCE = 1.2
+_OFTEN = 50
+
+
+def group_hints(rows: Rows, unused: Mapping[str, str], paths: Sequence[str]) -> tuple[str, ...]:
+    """Return notes about columns and folders that repeat like patients.
+
+    Args:
+        rows: the table, without a column of groups.
+        unused: its columns without a role.
+        paths: of the images.
+    """
+    notes = []
+    for name in unused:
+        cells = [cell for cell in rows.columns[name] if cell]
+        if compact(name) not in _FACTS and _repeats(cells) and not _are_measures(set(cells)):
+            notes.append(
+                f"the column {name!r} repeats like a patient ({len(set(cells)):,} values in "
+                f"{len(cells):,} rows) and is not used; if images that share a value must stay "
+                f"in one split, set group={name}"
+            )
+    depth = min(path.count("/") for path in paths)
+    for level in range(depth):
+        folders = [path.split("/", level + 1)[level] for path in paths]
+        numbered = sum(any(map(str.isdecimal, name)) for name in set(folders))
+        if _repeats(folders) and numbered > 0.9 * len(set(folders)):
+            notes.append(
+                f"the images lie in {len(set(folders)):,} folders such as {folders[0]!r}, which "
+                "may be patients; if images of one folder must stay in one split, set "
+                f"group_folder={level + 1}"
+            )
+            break
+    return tuple(notes)
+
+
+def _repeats(cells: Sequence[str]) -> bool:
+    values = len(set(cells))
+    return values >= _FEWEST and _ONCE <= len(cells) / values <= _OFTEN
+
+
+def _are_measures(values: Iterable[str]) -> bool:
+    """Tell whether values are numbers with a fraction, as measurements are."""
+    return all(value.replace(".", "", 1).isdecimal() for value in values) and any(
+        "." in value for value in values
+    )
+
+
+def folder_groups(paths: Sequence[str], level: int) -> list[str]:
+    """Return the folder of each path at a level from 1, nothing where it has none.
+
+    Example:
+        >>> folder_groups(["p1/s2/a.png", "b.png"], 1)
+        ['p1', '']
+    """
+    parts = [path.split("/")[:-1] for path in paths]
+    return ["/".join(part[:level]) if len(part) >= level else "" for part in parts]
