@@ -21,6 +21,8 @@ from colabel.data import (
     read_voc2007,
     read_voc2012,
 )
+from colabel.data.readers.folders import read_folders
+from colabel.data.readers.recognise import other_readers
 from colabel.data.readers.shapes import read_shapes
 from colabel.errors import ConfigError, DataError, nearest
 from colabel.settings.data import Data
@@ -33,7 +35,13 @@ READERS: Mapping[str, Callable[..., Records]] = {
     "chestxray14": read_chestxray14,
     "adp": read_adp,
 }
-"""Readers of ``name:FOLDER``."""
+"""Readers of published sets, ``name:FOLDER``, which are asked for one split at a time."""
+
+LAYOUTS: Mapping[str, Callable[..., dict[str, Records]]] = {
+    "folders": read_folders,
+}
+"""Readers of anyone's files in a known layout, ``name:PATH``, which return all splits there are,
+or ``all`` where nothing divides the images."""
 
 WITHOUT_VALIDATION = frozenset({"coco2014", "coco2017"})
 """Readers whose published splits are train and test only."""
@@ -52,7 +60,8 @@ def open_source(data: Data, names: tuple[str | None, ...] | None = None) -> dict
         names: the splits wanted; default: train, validation and test.
 
     Returns:
-        Records by split name, those that exist; a table without splits comes back as ``all``.
+        Records by split name, those that exist; a table or folder that nothing divides comes back
+        as ``all``.
 
     Raises:
         ConfigError: if the source or an option of its reader is unknown.
@@ -76,21 +85,45 @@ def open_source(data: Data, names: tuple[str | None, ...] | None = None) -> dict
             if not (split == "val" and name in WITHOUT_VALIDATION)
             and not (split == "test" and name in WITHOUT_TEST and names is None)
         }
+    if colon and name in LAYOUTS:
+        return _read_layout(data, LAYOUTS[name], Path(folder).expanduser())
     path = Path(data.source).expanduser()
     if path.suffix.lower() in TABLES:
         if data.train_options:
             raise ConfigError("data.train_options: a table is read at once; use data.options.")
         return read_table_splits(path, _table_options(data))
-    known = ", ".join((*(f"{reader}:FOLDER" for reader in READERS), "shapes"))
-    hint = f" {nearest(name, READERS)}" if colon else ""
+    known = ", ".join(
+        (
+            *(f"{reader}:FOLDER" for reader in READERS),
+            *(f"{reader}:PATH" for reader in LAYOUTS),
+            "shapes",
+        )
+    )
+    hint = f" {nearest(name, (*READERS, *LAYOUTS))}" if colon else other_readers(path)
     raise ConfigError(
         f"the data source {data.source!r} is not understood;{hint} expected a "
         f"{', '.join(TABLES)} file of paths and labels, or one of: {known}."
     )
 
 
-def _options_of(data: Data, reader: Callable[..., Any], split: str) -> dict[str, Any]:
-    """Return the reader's options for a split, checked against its signature."""
+def _read_layout(
+    data: Data, reader: Callable[..., dict[str, Records]], path: Path
+) -> dict[str, Records]:
+    """Return all splits of files in a known layout."""
+    if data.train_options:
+        raise ConfigError(
+            f"data.train_options: {data.source} is read once for all splits; use data.options "
+            "instead."
+        )
+    if not path.exists():
+        raise DataError(f"{data.source}: there is no file or folder {path}.")
+    return reader(path, **_options_of(data, reader))
+
+
+def _options_of(
+    data: Data, reader: Callable[..., Any], split: str | None = None
+) -> dict[str, Any]:
+    """Return the reader's options for a split, or for all, checked against its signature."""
     known = [
         name
         for name, parameter in inspect.signature(reader).parameters.items()
