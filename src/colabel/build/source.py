@@ -24,6 +24,7 @@ from colabel.data import (
 from colabel.data.readers.folders import read_folders
 from colabel.data.readers.recognise import other_readers
 from colabel.data.readers.shapes import read_shapes
+from colabel.data.readers.textfiles import read_textfiles
 from colabel.errors import ConfigError, DataError, nearest
 from colabel.settings.data import Data
 
@@ -39,6 +40,7 @@ READERS: Mapping[str, Callable[..., Records]] = {
 
 LAYOUTS: Mapping[str, Callable[..., dict[str, Records]]] = {
     "folders": read_folders,
+    "textfiles": read_textfiles,
 }
 """Readers of anyone's files in a known layout, ``name:PATH``, which return all splits there are,
 or ``all`` where nothing divides the images."""
