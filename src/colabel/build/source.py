@@ -21,6 +21,7 @@ from colabel.data import (
     read_voc2007,
     read_voc2012,
 )
+from colabel.data.readers.coco_export import read_coco
 from colabel.data.readers.folders import read_folders
 from colabel.data.readers.recognise import other_readers
 from colabel.data.readers.shapes import read_shapes
@@ -39,6 +40,7 @@ READERS: Mapping[str, Callable[..., Records]] = {
 """Readers of published sets, ``name:FOLDER``, which are asked for one split at a time."""
 
 LAYOUTS: Mapping[str, Callable[..., dict[str, Records]]] = {
+    "coco": read_coco,
     "folders": read_folders,
     "textfiles": read_textfiles,
 }
