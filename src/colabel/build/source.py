@@ -26,6 +26,7 @@ from colabel.data.readers.folders import read_folders
 from colabel.data.readers.recognise import other_readers
 from colabel.data.readers.shapes import read_shapes
 from colabel.data.readers.textfiles import read_textfiles
+from colabel.data.readers.voc_export import read_voc
 from colabel.errors import ConfigError, DataError, nearest
 from colabel.settings.data import Data
 
@@ -43,6 +44,7 @@ LAYOUTS: Mapping[str, Callable[..., dict[str, Records]]] = {
     "coco": read_coco,
     "folders": read_folders,
     "textfiles": read_textfiles,
+    "voc": read_voc,
 }
 """Readers of anyone's files in a known layout, ``name:PATH``, which return all splits there are,
 or ``all`` where nothing divides the images."""
