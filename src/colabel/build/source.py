@@ -22,6 +22,7 @@ from colabel.data import (
     read_voc2012,
 )
 from colabel.data.readers.coco_export import read_coco
+from colabel.data.readers.fiftyone import read_fiftyone
 from colabel.data.readers.folders import read_folders
 from colabel.data.readers.recognise import other_readers
 from colabel.data.readers.shapes import read_shapes
@@ -42,6 +43,7 @@ READERS: Mapping[str, Callable[..., Records]] = {
 
 LAYOUTS: Mapping[str, Callable[..., dict[str, Records]]] = {
     "coco": read_coco,
+    "fiftyone": read_fiftyone,
     "folders": read_folders,
     "textfiles": read_textfiles,
     "voc": read_voc,

@@ -23,6 +23,7 @@ from colabel.data.readers.json_file import refuse_more_keys_than
 from colabel.data.readers.layout import (
     SPLIT_NAMES,
     alike_notes,
+    below,
     empty_targets,
     find_split_folders,
 )
@@ -206,10 +207,7 @@ def _records(
         notes = (*notes, f"classes that {file.path.name} lacks are unknown: {', '.join(lacking)}")
     names = _names(file, images or file.path.parent)
     folder, where = _image_folder(file, split, names, images)
-    base = folder
-    if folder.is_relative_to(root):
-        base, prefix = root, folder.relative_to(root).as_posix()
-        names = names if prefix == "." else [f"{prefix}/{name}" for name in names]
+    base, names = below(root, folder, names)
     kept, empty = kept_images(own.any(axis=1), unannotated)
     if not len(kept):
         raise DataError(f"{file.path}: no image has an annotation, and unannotated is 'drop'.")

@@ -174,6 +174,42 @@ def folder_names(root: Path) -> list[str]:
         raise DataError(f"{root}: cannot be read as a folder ({error.strerror}).") from error
 
 
+def below(root: Path, folder: Path, names: Sequence[str]) -> tuple[Path, list[str]]:
+    """Return names in a folder as names in the root, if the folder lies below it.
+
+    Args:
+        root: of the source.
+        folder: that the names are relative to.
+        names: relative paths with forward slashes.
+
+    Returns:
+        The folder that the returned names are relative to, and the names.
+
+    Example:
+        >>> below(Path("set"), Path("set/images"), ["a.jpg"])[1]
+        ['images/a.jpg']
+    """
+    if not folder.is_relative_to(root):
+        return folder, list(names)
+    prefix = folder.relative_to(root).as_posix()
+    return root, [name if prefix == "." else f"{prefix}/{name}" for name in names]
+
+
+def first_repeated(names: Iterable[str]) -> str | None:
+    """Return the first name that occurred before, or None.
+
+    Example:
+        >>> first_repeated(["cat", "dog", "cat"])
+        'cat'
+    """
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
 def empty_targets(images: int, classes: int, *, source: Path) -> npt.NDArray[np.int8]:
     """Return zeros of shape (images, classes).
 

@@ -13,9 +13,11 @@ from colabel.data.readers.layout import (
     SPLIT_NAMES,
     Listing,
     alike_notes,
+    below,
     check_plain_file,
     empty_targets,
     find_split_folders,
+    first_repeated,
     list_folder,
 )
 from colabel.data.readers.recognise import other_readers
@@ -175,12 +177,10 @@ def _read_part(
         filename = (annotation.findtext("filename") or "").strip().replace("\\", "/")
         filenames[stem] = filename.rsplit("/", 1)[-1]
     names, notes = _image_names(part, filenames)
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+    twice = first_repeated(names)
+    if twice is not None:
         raise DataError(f"{part.annotations}: two annotations name {twice}; expected one.")
-    prefix = part.images.relative_to(root).as_posix()
-    names = names if prefix == "." else [f"{prefix}/{name}" for name in names]
-    return names, objects, (*part.notes, *notes)
+    return below(root, part.images, names)[1], objects, (*part.notes, *notes)
 
 
 def read_voc(
