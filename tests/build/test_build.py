@@ -66,7 +66,14 @@ def test_every_reader_is_tried():
     assert set(build_source.READERS) == {
         "voc2007", "voc2012", "coco2014", "coco2017", "chestxray14", "adp",
     }  # fmt: skip
-    assert set(build_source.LAYOUTS) == {"coco", "fiftyone", "folders", "textfiles", "voc"}
+    assert set(build_source.LAYOUTS) == {
+        "coco",
+        "fiftyone",
+        "folders",
+        "labelstudio",
+        "textfiles",
+        "voc",
+    }
     assert set(build_model.METHODS) == {"kmcl", "probmcl", "asl", "bce"}
 
 

@@ -24,6 +24,7 @@ from colabel.data import (
 from colabel.data.readers.coco_export import read_coco
 from colabel.data.readers.fiftyone import read_fiftyone
 from colabel.data.readers.folders import read_folders
+from colabel.data.readers.labelstudio import read_labelstudio
 from colabel.data.readers.recognise import other_readers
 from colabel.data.readers.shapes import read_shapes
 from colabel.data.readers.textfiles import read_textfiles
@@ -45,6 +46,7 @@ LAYOUTS: Mapping[str, Callable[..., dict[str, Records]]] = {
     "coco": read_coco,
     "fiftyone": read_fiftyone,
     "folders": read_folders,
+    "labelstudio": read_labelstudio,
     "textfiles": read_textfiles,
     "voc": read_voc,
 }
