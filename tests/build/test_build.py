@@ -67,13 +67,8 @@ def test_every_reader_is_tried():
         "voc2007", "voc2012", "coco2014", "coco2017", "chestxray14", "adp",
     }  # fmt: skip
     assert set(build_source.LAYOUTS) == {
-        "coco",
-        "fiftyone",
-        "folders",
-        "labelstudio",
-        "textfiles",
-        "voc",
-    }
+        "coco", "fiftyone", "folders", "labelstudio", "openimages", "textfiles", "voc",
+    }  # fmt: skip
     assert set(build_model.METHODS) == {"kmcl", "probmcl", "asl", "bce"}
 
 

@@ -25,6 +25,7 @@ from colabel.data.readers.coco_export import read_coco
 from colabel.data.readers.fiftyone import read_fiftyone
 from colabel.data.readers.folders import read_folders
 from colabel.data.readers.labelstudio import read_labelstudio
+from colabel.data.readers.openimages import read_openimages
 from colabel.data.readers.recognise import other_readers
 from colabel.data.readers.shapes import read_shapes
 from colabel.data.readers.textfiles import read_textfiles
@@ -47,6 +48,7 @@ LAYOUTS: Mapping[str, Callable[..., dict[str, Records]]] = {
     "fiftyone": read_fiftyone,
     "folders": read_folders,
     "labelstudio": read_labelstudio,
+    "openimages": read_openimages,
     "textfiles": read_textfiles,
     "voc": read_voc,
 }
