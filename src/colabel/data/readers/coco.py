@@ -40,7 +40,7 @@ def _read_coco(
         f"{part}/{contained(root / part, image.file_name, where=f'{source}, image id {image.id}')}"
         for image in instances.images
     ]
-    kept, empty = kept_images(targets.any(axis=1), unannotated)
+    kept, empty = kept_images(targets, unannotated)
     ids = [names[row] for row in kept]
     images, missing = find_images(root, ids, source=source, require_images=require_images)
     return Records(

@@ -26,6 +26,7 @@ from colabel.data.readers.layout import (
     below,
     empty_targets,
     find_split_folders,
+    is_system_name,
 )
 from colabel.data.readers.recognise import other_readers
 from colabel.data.records import UNKNOWN, Records
@@ -57,21 +58,25 @@ def _split_of(path: Path) -> str | None:
     return splits.pop() if len(splits) == 1 else None
 
 
+def _json_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.json") if not is_system_name(path.name))
+
+
 def _find_files(root: Path) -> dict[str, Path]:
     """Return the annotation file of each split, or of all."""
     if not root.is_dir():
         return {"all": root}
     parts = find_split_folders(root)
     if parts:
-        files = {split: sorted(folder.glob("*.json")) for split, folder in parts.items()}
-        for split, found in files.items():
-            if len(found) != 1:
+        files = {split: _json_files(folder) for split, folder in parts.items()}
+        for split, inside in files.items():
+            if len(inside) != 1:
                 raise DataError(
-                    f"{parts[split]}: {len(found)} JSON files, expected one with the annotations "
+                    f"{parts[split]}: {len(inside)} JSON files, expected one with the annotations "
                     f"of this split.{other_readers(root)}"
                 )
-        return {split: found[0] for split, found in files.items()}
-    found = sorted((root / "annotations").glob("*.json")) or sorted(root.glob("*.json"))
+        return {split: inside[0] for split, inside in files.items()}
+    found = _json_files(root / "annotations") or _json_files(root)
     found = [path for path in found if path.name.startswith("instances_")] or found
     if len(found) == 1:
         return {"all": found[0]}
@@ -79,17 +84,17 @@ def _find_files(root: Path) -> dict[str, Path]:
         raise DataError(f"{root}: no JSON file; expected {_LAYOUT}.{other_readers(root)}")
     by_split: dict[str, Path] = {}
     for path in found:
-        split = _split_of(path)
-        if split is None or split in by_split:
+        named = _split_of(path)
+        if named is None or named in by_split:
             problem = (
-                f"{path.name} names no split" if split is None
-                else f"{by_split[split].name} and {path.name} are both {split}"
+                f"{path.name} names no split" if named is None
+                else f"{by_split[named].name} and {path.name} are both {named}"
             )  # fmt: skip
             raise DataError(
                 f"{root}: {len(found)} JSON files, of which {problem}; give one of them as "
                 f"coco:{path}, or leave one for each of train, val and test."
             )
-        by_split[split] = path
+        by_split[named] = path
     return {split: by_split[split] for split in ("train", "val", "test") if split in by_split}
 
 
@@ -208,7 +213,7 @@ def _records(
     names = _names(file, images or file.path.parent)
     folder, where = _image_folder(file, split, names, images)
     base, names = below(root, folder, names)
-    kept, empty = kept_images(own.any(axis=1), unannotated)
+    kept, empty = kept_images(own, unannotated)
     if not len(kept):
         raise DataError(f"{file.path}: no image has an annotation, and unannotated is 'drop'.")
     ids = [names[row] for row in kept]

@@ -127,13 +127,13 @@ def targets_of(
 
 
 def kept_images(
-    annotated: npt.NDArray[np.bool_], unannotated: Unannotated
+    targets: npt.NDArray[np.int8], unannotated: Unannotated
 ) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
     """Return the rows to keep, and a note where images have no annotation.
 
     Args:
-        annotated: whether an image has an annotation.
-        unannotated: what to do with those that have none.
+        targets: as :func:`targets_of` returns them.
+        unannotated: what to do with images that have no annotation.
 
     Raises:
         DataError: for an option that is neither keep nor drop.
@@ -141,10 +141,10 @@ def kept_images(
     choices = ("keep", "drop")
     if unannotated not in choices:
         raise DataError(f"unannotated: {unannotated!r}; {nearest(unannotated, choices)}")
-    empty = int((~annotated).sum())
+    annotated = np.flatnonzero(targets.any(axis=1))
+    empty = len(targets) - len(annotated)
     if not empty:
-        return np.arange(len(annotated)), ()
+        return annotated, ()
     done = "dropped" if unannotated == "drop" else "kept"
     note = f"{empty} images without annotations {done} (option unannotated)"
-    kept = np.flatnonzero(annotated) if unannotated == "drop" else np.arange(len(annotated))
-    return kept, (note,)
+    return annotated if unannotated == "drop" else np.arange(len(targets)), (note,)

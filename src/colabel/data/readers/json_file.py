@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -100,13 +101,10 @@ def refuse_more_keys_than(path: Path, expected: Mapping[str, int]) -> None:
         DataError: as :func:`refuse_repeated_keys`.
     """
     pattern = re.compile(rb'"(' + b"|".join(key.encode() for key in expected) + rb')"\s*:')
-    found = dict.fromkeys(expected, 0)
     with (
         path.open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
     ):
-        for match in pattern.finditer(mapped):
-            found[match[1].decode()] += 1
-        match = None  # it holds the map open
+        found = Counter(match[1].decode() for match in pattern.finditer(mapped))
     if any(found[key] > count for key, count in expected.items()):
         refuse_repeated_keys(path)

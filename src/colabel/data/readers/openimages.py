@@ -16,6 +16,7 @@ from colabel.data.readers.layout import (
     below,
     check_plain_file,
     empty_targets,
+    is_system_name,
     list_folder,
 )
 from colabel.data.readers.recognise import other_readers
@@ -64,7 +65,12 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _find(root: Path, fits: Callable[[str], bool]) -> list[Path]:
     """Return the CSV files of the folders that hold tables, whose names fit."""
     folders = [root / name for name in _FOLDERS if (root / name).is_dir()]
-    return sorted(path for folder in folders for path in folder.glob("*.csv") if fits(path.name))
+    return sorted(
+        path
+        for folder in folders
+        for path in folder.glob("*.csv")
+        if fits(path.name) and not is_system_name(path.name)
+    )
 
 
 def _is_table(name: str) -> bool:
