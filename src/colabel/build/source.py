@@ -111,7 +111,9 @@ def open_source(data: Data, names: tuple[str | None, ...] | None = None) -> dict
             "shapes",
         )
     )
-    hint = f" {nearest(name, (*READERS, *LAYOUTS))}" if colon else other_readers(path)
+    hint = f" {nearest(name, (*READERS, *LAYOUTS))}" if colon else ""
+    if offered := other_readers(path):
+        raise ConfigError(f"{data.source}: expected the name of a reader before it.{offered}")
     raise ConfigError(
         f"the data source {data.source!r} is not understood;{hint} expected a "
         f"{', '.join(TABLES)} file of paths and labels, or one of: {known}."

@@ -88,6 +88,8 @@ def _find_images(folder: Path) -> Callable[[str, str], str]:
         by_stem.setdefault(os.path.splitext(image)[0], []).append(image)
 
     def find(key: str, where: str) -> str:
+        if key in known:
+            return key
         name = contained(folder, key, where=where)
         candidates = [name] if name in known else by_stem.get(name, [])
         if len(candidates) > 1:

@@ -31,6 +31,8 @@ _LAYOUT = "an array of tasks, as Label Studio exports it as JSON or JSON_MIN"
 _OF_MIN = frozenset(
     {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "comment"}
 )
+_LOOKED_AT = 1000
+"""Tasks that are looked at to find the field of the image."""
 _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")
 
 
@@ -110,7 +112,8 @@ def _image_key(path: Path, data: Sequence[Mapping[str, Any]], given: str | None)
     """Return the field of the tasks that refers to the image."""
     keys = {key for fields in data for key in fields}
     if given is None:
-        keys = {key for key in keys if any(_is_reference(fields.get(key)) for fields in data)}
+        first = data[:_LOOKED_AT]
+        keys = {key for key in keys if any(_is_reference(fields.get(key)) for fields in first)}
     return _only(path, keys, given, "fields that refer to an image file", "image")
 
 
