@@ -59,10 +59,5 @@ def test_a_name_that_is_not_there_is_noticed(name):
 
 
 def test_names_that_are_there_are_found():
-    for name in (
-        "losses.KernelContrastiveLoss",
-        "settings.Training.epochs",
-        "mixtures",
-        "cli.main",
-    ):
+    for name in ("losses.KernelContrastiveLoss", "settings.Training.epochs", "mixtures", "cli.main"):
         assert exists(name), name

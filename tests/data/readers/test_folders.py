@@ -58,6 +58,8 @@ def test_files_of_one_size_and_other_content_stay_apart(tmp_path):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.pgm").write_bytes(b"P5 1 1 255\n" + pixel)
     assert len(read_folders(tmp_path)["all"]) == 2
+    (tmp_path / "dog" / "a.pgm").write_bytes(b"P5 1 1 255\n1")  # two files are enough to compare
+    assert labels_of(read_folders(tmp_path)["all"]) == {"cat/a.pgm": {"cat", "dog"}}
 
 
 def test_splits_have_the_classes_of_all_and_copies_across_them_are_told(tmp_path):
