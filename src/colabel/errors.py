@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LISTED = 50
+"""Most choices that a message lists."""
+
 
 class ColabelError(Exception):
     """Base of all errors that the input causes; the command line prints them without a trace."""
@@ -50,7 +53,7 @@ class MissingExtraError(ColabelError, ImportError):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """Return a sentence that offers the closest of the choices, or lists all of them.
+    """Return a sentence that offers the closest of the choices, or lists the first fifty.
 
     Example:
         >>> nearest("epoch", ["epochs", "batch_size"])
@@ -60,4 +63,7 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     """
     known = sorted(choices)
     close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"expected one of: {', '.join(known)}"
+    if close:
+        return f"did you mean {close[0]!r}?"
+    more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+    return f"expected one of: {', '.join(known[:_LISTED])}{more}"

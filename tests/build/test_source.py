@@ -4,7 +4,7 @@ import pytest
 from fakes import write_adp, write_chestxray14, write_coco, write_image, write_voc
 from tiny_runs import write_tiny_table
 
-from colabel.build.source import READERS, open_source
+from colabel.build.source import LAYOUTS, READERS, open_source
 from colabel.errors import ConfigError, DataError
 from colabel.settings import Data
 
@@ -48,6 +48,9 @@ def test_every_reader_gives_the_splits_it_has(folders, reader, splits):
 def test_every_reader_is_tried():
     assert set(READERS) == {
         "voc2007", "voc2012", "coco2014", "coco2017", "chestxray14", "adp",
+    }  # fmt: skip
+    assert set(LAYOUTS) == {
+        "coco", "fiftyone", "folders", "labelstudio", "openimages", "textfiles", "voc",
     }  # fmt: skip
 
 
@@ -95,10 +98,10 @@ def test_shapes_are_drawn_as_asked():
         ("nowhere.csv", {}, DataError, "nowhere.csv: no such file"),
         ("voc2007:nowhere", {}, DataError, "there is no folder nowhere"),
         ("voc2008:nowhere", {}, ConfigError, "did you mean 'voc2007'"),
-        ("pictures", {}, ConfigError, "is not understood; expected a .csv, .tsv, .parquet"),
+        ("pictures", {}, ConfigError, "is not understood; expected a table of paths"),
         ("shapes", {"ambigity": 1}, ConfigError, "did you mean 'ambiguity'"),
         ("voc2007:FOLDER", {"dificult": "absent"}, ConfigError, "did you mean 'difficult'"),
-        ("TABLE", {"lables": "x"}, ConfigError, "data.options.lables.*did you mean 'labels'"),
+        ("TABLE", {"lables": "x"}, ConfigError, "data.options.lables.*did you mean"),
         (
             "TABLE",
             {"blank": "zero"},

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from colabel.build.source import open_source
+from colabel.build.source import gives_all_splits, open_source
 from colabel.data import Records
 from colabel.data.copies import groups_with_copies
-from colabel.data.readers.table_folders import TABLES
 from colabel.data.split import SPLITS, divide, hold_out, read_split_table, stratified_split
 from colabel.errors import DataError, nearest
 from colabel.settings.data import Data
@@ -55,9 +54,8 @@ def open_training_data(data: Data, *, seed: int, split_file: Path | None = None)
     opened = open_source(data, (data.train, data.validation))
     if data.shared_groups == "stop":
         _check_groups(data, opened)
-    # a table is read whole, so it is known already whether the split for the report is there
-    is_table = Path(data.source).suffix.lower() in TABLES
-    if is_table and "all" not in opened and data.test not in (DEFAULT.test, *opened):
+    named = data.test not in (DEFAULT.test, *opened)
+    if named and gives_all_splits(data) and "all" not in opened:
         raise _no_split(data, "test", data.test, opened)
     if "all" in opened and data.train != "all":
         return _in_three(data, opened["all"], seed, split_file)

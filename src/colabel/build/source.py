@@ -24,8 +24,16 @@ from colabel.data import (
 from colabel.data.images import read_with
 from colabel.data.limits import MAX_PIXELS
 from colabel.data.pixels import PixelOptions
+from colabel.data.readers.coco_export import read_coco
+from colabel.data.readers.fiftyone import read_fiftyone
+from colabel.data.readers.folders import read_folders
+from colabel.data.readers.labelstudio import read_labelstudio
+from colabel.data.readers.openimages import read_openimages
+from colabel.data.readers.recognise import other_readers
 from colabel.data.readers.shapes import read_shapes
 from colabel.data.readers.table_folders import TABLES, find_tables
+from colabel.data.readers.textfiles import read_textfiles
+from colabel.data.readers.voc_export import read_voc
 from colabel.errors import ConfigError, DataError, nearest
 from colabel.settings.data import Data
 
@@ -37,7 +45,19 @@ READERS: Mapping[str, Callable[..., Records]] = {
     "chestxray14": read_chestxray14,
     "adp": read_adp,
 }
-"""Readers of ``name:FOLDER``."""
+"""Readers of published sets, ``name:FOLDER``, which are asked for one split at a time."""
+
+LAYOUTS: Mapping[str, Callable[..., dict[str, Records]]] = {
+    "coco": read_coco,
+    "fiftyone": read_fiftyone,
+    "folders": read_folders,
+    "labelstudio": read_labelstudio,
+    "openimages": read_openimages,
+    "textfiles": read_textfiles,
+    "voc": read_voc,
+}
+"""Readers of anyone's files in a known layout, ``name:PATH``, which return all splits there are,
+or ``all`` where nothing divides the images."""
 
 WITHOUT_VALIDATION = frozenset({"coco2014", "coco2017"})
 """Readers whose published splits are train and test only."""
@@ -54,7 +74,8 @@ def open_source(data: Data, names: tuple[str | None, ...] | None = None) -> dict
         names: the splits wanted; default: train, validation and test.
 
     Returns:
-        Records by split name, those that exist; a table without splits comes back as ``all``.
+        Records by split name, those that exist; a table or folder that nothing divides comes back
+        as ``all``.
 
     Raises:
         ConfigError: if the source or an option of its reader is unknown.
@@ -63,6 +84,12 @@ def open_source(data: Data, names: tuple[str | None, ...] | None = None) -> dict
     options = pixel_options(data)
     opened = _read_source(data, names)
     return {split: read_with(records, options) for split, records in opened.items()}
+
+
+def gives_all_splits(data: Data) -> bool:
+    """Tell whether a source is read as a whole, so that it is known which splits it has."""
+    name, colon, _ = data.source.partition(":")
+    return not (data.source == "shapes" or (colon and name in READERS))
 
 
 def pixel_options(data: Data) -> PixelOptions:
@@ -93,13 +120,28 @@ def _read_source(data: Data, names: tuple[str | None, ...] | None) -> dict[str, 
             if not (split == "val" and name in WITHOUT_VALIDATION)
             and not (split == "test" and name in WITHOUT_TEST and names is None)
         }
+    if colon and name in LAYOUTS:
+        return _read_layout(data, LAYOUTS[name], Path(folder).expanduser())
     path = Path(data.source).expanduser()
     if path.suffix.lower() in TABLES or path.is_file() or _is_folder_of_tables(path, data):
         if data.train_options:
             raise ConfigError("data.train_options: a table is read at once; use data.options.")
-        return read_table_splits(path, _table_options(data))
-    known = ", ".join((*(f"{reader}:FOLDER" for reader in READERS), "shapes"))
-    hint = f" {nearest(name, READERS)}" if colon else ""
+        try:
+            return read_table_splits(path, _table_options(data))
+        except DataError as error:
+            if offered := other_readers(path):
+                raise DataError(f"{error}{offered}") from error
+            raise
+    known = ", ".join(
+        (
+            *(f"{reader}:FOLDER" for reader in READERS),
+            *(f"{reader}:PATH" for reader in LAYOUTS),
+            "shapes",
+        )
+    )
+    hint = f" {nearest(name, (*READERS, *LAYOUTS))}" if colon else ""
+    if offered := other_readers(path):
+        raise ConfigError(f"{data.source}: expected the name of a reader before it.{offered}")
     raise ConfigError(
         f"the data source {data.source!r} is not understood;{hint} expected a "
         "table of paths and labels (CSV, Parquet, JSON or a workbook), a folder with such a "
@@ -111,8 +153,24 @@ def _is_folder_of_tables(path: Path, data: Data) -> bool:
     return path.is_dir() and ("tables" in data.options or bool(find_tables(path, None)))
 
 
-def _options_of(data: Data, reader: Callable[..., Any], split: str) -> dict[str, Any]:
-    """Return the reader's options for a split, checked against its signature."""
+def _read_layout(
+    data: Data, reader: Callable[..., dict[str, Records]], path: Path
+) -> dict[str, Records]:
+    """Return all splits of files in a known layout."""
+    if data.train_options:
+        raise ConfigError(
+            f"data.train_options: {data.source} is read once for all splits; use data.options "
+            "instead."
+        )
+    if not path.exists():
+        raise DataError(f"{data.source}: there is no file or folder {path}.")
+    return reader(path, **_options_of(data, reader))
+
+
+def _options_of(
+    data: Data, reader: Callable[..., Any], split: str | None = None
+) -> dict[str, Any]:
+    """Return the reader's options for a split, or for all, checked against its signature."""
     known = [
         name
         for name, parameter in inspect.signature(reader).parameters.items()

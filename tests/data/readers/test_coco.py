@@ -60,7 +60,7 @@ def test_annotations_may_lie_beside_the_images(root):
     [
         (b"", "not readable JSON"),
         (b'{"images": [', "not readable JSON"),
-        (b"[]", r"not a COCO instances file \(Expected `object`, got `array`"),
+        (b"[]", r"not as expected \(Expected `object`, got `array`.*COCO's images"),
         (b'{"images": [], "annotations": []}', "missing required field `categories`"),
         (b'{"images": {}, "annotations": [], "categories": []}', r"at `\$\.images`"),
         (b'{"images": [], "annotations": [], "categories": []}', "no images or no categories"),
@@ -82,7 +82,7 @@ def test_json_of_another_shape(root, content, message):
         ("annotations", "category_id", 2, "annotation 1: category 2 is not among"),
         ("annotations", "image_id", None, "Expected `int`, got `null`"),
         ("categories", "id", 1, "the category id 1 occurs twice"),
-        ("categories", "name", "person", "both called 'person'"),
+        ("categories", "name", "person", "categories 1 and 7 are both called 'person'"),
         ("images", "file_name", "../../x.jpg", r"image id 10: the path .*leaves"),
         ("images", "file_name", "../val2014/x.jpg", r"image id 10: the path .*leaves"),
         ("images", "file_name", "/etc/x.jpg", r"image id 10: the path .*leaves"),

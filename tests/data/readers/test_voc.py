@@ -104,7 +104,7 @@ def test_entities_are_refused(folder, content):
         ("<annotation>", "not well-formed XML"),
         ("", "not well-formed XML"),
         ("<annotation><object><name>dgo</name></object></annotation>", "object 1: .*mean 'dog'"),
-        ("<annotation><object/></annotation>", "unknown class ''"),
+        ("<annotation><object/></annotation>", "no name; expected the class"),
         (
             "<a><object><name>dog</name><difficult>2</difficult></object></a>",
             "difficult is '2', expected 0 or 1",
@@ -119,7 +119,9 @@ def test_broken_annotations_are_named(folder, content, message):
 
 def test_a_missing_annotation(folder):
     (folder / "Annotations" / "000001.xml").unlink()
-    with pytest.raises(DataError, match=r"000001\.xml: no such file, but its image is listed"):
+    with pytest.raises(
+        DataError, match=r"000001\.xml: no such file; expected the annotation of a listed image"
+    ):
         read_voc2007(folder, "train")
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
-from xml.etree.ElementTree import Element, ParseError
 
 import numpy as np
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 
 from colabel.data.images import find_images
 from colabel.data.paths import contained, first_existing
+from colabel.data.readers.voc_file import (
+    Difficult,
+    parse_annotation,
+    read_objects,
+    target_of_difficult,
+)
 from colabel.data.records import UNKNOWN, Records
 from colabel.errors import DataError, nearest
-
-Difficult = Literal["unknown", "present", "absent"]
 
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -23,8 +23,6 @@ CLASSES = (
     "train", "tvmonitor",
 )  # fmt: skip
 """The twenty classes, in the order of the challenge."""
-
-_DIFFICULT = {"unknown": UNKNOWN, "present": 1, "absent": 0}
 
 
 def _find_year(root: Path, year: str) -> Path:
@@ -50,42 +48,6 @@ def _read_ids(path: Path, split: str) -> list[str]:
     return ids
 
 
-def _parse(path: Path) -> Element:
-    try:
-        annotation: Element = fromstring(path.read_bytes(), forbid_dtd=True)
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{path}: no such file, but its image is listed; restore the annotation."
-        ) from error
-    except DefusedXmlException as error:
-        raise DataError(
-            f"{path}: holds a document type or entities, which VOC annotations never do; "
-            "refused, since they can read other files or exhaust the memory."
-        ) from error
-    except (ParseError, ValueError) as error:
-        raise DataError(f"{path}: not well-formed XML ({error}); restore the file.") from error
-    return annotation
-
-
-def _read_objects(path: Path, difficult: int) -> dict[str, int]:
-    """Return the target of each class that has an object in one annotation file."""
-    targets: dict[str, int] = {}
-    for number, thing in enumerate(_parse(path).findall("object"), start=1):
-        name = (thing.findtext("name") or "").strip()
-        if name not in CLASSES:
-            raise DataError(
-                f"{path}, object {number}: unknown class {name!r}; {nearest(name, CLASSES)}"
-            )
-        flag = (thing.findtext("difficult") or "0").strip()
-        if flag not in ("0", "1"):
-            raise DataError(f"{path}, object {number}: difficult is {flag!r}, expected 0 or 1.")
-        if flag == "0":
-            targets[name] = 1
-        else:
-            targets.setdefault(name, difficult)
-    return targets
-
-
 def _read_voc(
     root: Path,
     split: str,
@@ -95,8 +57,7 @@ def _read_voc(
     difficult: Difficult,
     require_images: bool,
 ) -> Records:
-    if difficult not in _DIFFICULT:
-        raise DataError(f"difficult: {difficult!r}; {nearest(difficult, _DIFFICULT)}")
+    target = target_of_difficult(difficult)
     if split not in splits:
         raise DataError(f"{year} has no split {split!r}; {nearest(split, splits)}")
     folder = _find_year(root, year)
@@ -108,7 +69,8 @@ def _read_voc(
     number = {name: column for column, name in enumerate(CLASSES)}
     targets = np.zeros((len(ids), len(CLASSES)), dtype=np.int8)
     for row, name in enumerate(ids):
-        objects = _read_objects(folder / "Annotations" / f"{name}.xml", _DIFFICULT[difficult])
+        path = folder / "Annotations" / f"{name}.xml"
+        objects = read_objects(path, parse_annotation(path), target, CLASSES)
         for label, value in objects.items():
             targets[row, number[label]] = value
     images, notes = find_images(
