@@ -66,16 +66,26 @@ def _verify_together(records: Records, accelerator: Accelerator) -> list[tuple[i
     return found if processes == 1 else sorted(gather_object(found))
 
 
-def with_classes(records: Records, classes: Sequence[str], source: str) -> Records:
+def with_classes(
+    records: Records,
+    classes: Sequence[str],
+    source: str,
+    *,
+    missing_labels: Literal["unknown", "absent"] = "unknown",
+) -> Records:
     """Return records with the labels of a model, in its order.
+
+    A label that is nowhere in the data may not have been looked for: it is unknown, whether the
+    data has a column per label or lists of labels, unless the caller knows better.
 
     Args:
         records: images and labels.
         classes: what the model knows.
         source: for messages.
+        missing_labels: what a label is that the records do not have.
 
     Returns:
-        The records; a label they do not have is unknown (-1), which a note says.
+        The records; a note names the labels that they do not have.
 
     Raises:
         DataError: if they have a label that the model does not know.
@@ -87,13 +97,18 @@ def with_classes(records: Records, classes: Sequence[str], source: str) -> Recor
             f"{', '.join(classes)}. Rename or remove them."
         )
     missing = [name for name in classes if name not in records.classes]
-    targets = np.full((len(records), len(classes)), UNKNOWN, dtype=np.int8)
+    fill = UNKNOWN if missing_labels == "unknown" else 0
+    targets = np.full((len(records), len(classes)), fill, dtype=np.int8)
     for column, name in enumerate(records.classes):
         targets[:, classes.index(name)] = records.targets[:, column]
     notes = records.notes
     if missing:
+        effect = (
+            "and left out of every metric" if missing_labels == "unknown" else "in every image"
+        )
         notes = (
             *notes,
-            f"labels that the data does not have, taken as unknown: {', '.join(missing)}",
+            f"labels that the data does not have, taken as {missing_labels} {effect} "
+            f"(missing labels): {', '.join(missing)}",
         )
     return replace(records, targets=targets, classes=tuple(classes), notes=notes)

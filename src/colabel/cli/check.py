@@ -9,15 +9,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from colabel.cli.options import ReaderOption
 from colabel.cli.output import progress_bar
 
 
 def check(
     source: Annotated[str, typer.Argument(metavar="SPEC", help="As for --data of train.")],
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", metavar="NAME=VALUE", help="Of the reader, as data.options."),
-    ] = None,
+    option: ReaderOption = None,
     decode: Annotated[bool, typer.Option(help="Read every image completely.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:

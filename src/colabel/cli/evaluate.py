@@ -8,17 +8,19 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from colabel.cli.options import Cpu, Run, Source
+from colabel.cli.options import Cpu, ReaderOption, Run, Source, read_options
 from colabel.cli.output import prints_results
-from colabel.cli.tables import (
-    class_table,
-    metrics_table,
-)
+from colabel.cli.tables import class_table, metrics_table
 
 
 def evaluate(
     run: Run,
     data: Source = None,
+    option: ReaderOption = None,
+    missing_labels: Annotated[
+        Literal["unknown", "absent"],
+        typer.Option(help="What a label of the model is that the data does not have."),
+    ] = "unknown",
     split: Annotated[str, typer.Option(help="Split to measure on.")] = "test",
     cpu: Cpu = False,
     classes: Annotated[bool, typer.Option("--classes", help="Also a line per class.")] = False,
@@ -30,7 +32,15 @@ def evaluate(
     """Measure a run's model on a split; writes predictions and metrics into the run."""
     from colabel.workflows import evaluate as workflow
 
-    evaluated = workflow.evaluate(run, data=data, split=split, cpu=cpu, on_corrupt=on_corrupt)
+    evaluated = workflow.evaluate(
+        run,
+        data=data,
+        options=read_options(option),
+        missing_labels=missing_labels,
+        split=split,
+        cpu=cpu,
+        on_corrupt=on_corrupt,
+    )
     if not prints_results():
         return
     for note in evaluated.notes:

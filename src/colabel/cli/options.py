@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -20,5 +21,30 @@ Source = Annotated[
         "coco2014:DIR, coco2017:DIR, chestxray14:DIR, adp:DIR; or shapes.",
     ),
 ]
+ReaderOption = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="NAME=VALUE", help="Of the reader, as data.options."),
+]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Do not use an accelerator.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained run.")]
+
+
+def read_options(given: Iterable[str] | None) -> dict[str, str]:
+    """Return options of a reader by name; the last of a name holds.
+
+    Raises:
+        ConfigError: for one that is not ``NAME=VALUE``.
+
+    Example:
+        >>> read_options(["delimiter=#", "ignore=sex,age"])
+        {'delimiter': '#', 'ignore': 'sex,age'}
+    """
+    options = {}
+    for one in given or ():
+        name, equals, value = one.partition("=")
+        if not equals or not name:
+            from colabel.errors import ConfigError
+
+            raise ConfigError(f"--option: expected NAME=VALUE, got {one!r}.")
+        options[name] = value
+    return options
