@@ -103,12 +103,10 @@ def with_classes(
         targets[:, classes.index(name)] = records.targets[:, column]
     notes = records.notes
     if missing:
-        effect = (
-            "and left out of every metric" if missing_labels == "unknown" else "in every image"
-        )
-        notes = (
-            *notes,
-            f"labels that the data does not have, taken as {missing_labels} {effect} "
-            f"(missing labels): {', '.join(missing)}",
-        )
+        effect = {
+            "unknown": "unknown, so left out of every metric; --missing-labels absent counts them",
+            "absent": "absent from every image",
+        }[missing_labels]
+        names = ", ".join(missing)
+        notes = (*notes, f"labels that the data does not have: {names}; taken as {effect}")
     return replace(records, targets=targets, classes=tuple(classes), notes=notes)

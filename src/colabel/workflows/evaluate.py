@@ -88,6 +88,8 @@ def evaluate(
         if data is None:
             raise DataError(f"{error} If the data has moved, say where to with --data.") from error
         raise
+    if split == "test" and config.data.test != "test":
+        notes = (*notes, f"the split test is {config.data.test} in this source (data.test)")
     records = replace(records, notes=(*notes, *records.notes))
     records = with_classes(
         records, description.classes, config.data.source, missing_labels=missing_labels
