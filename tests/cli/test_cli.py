@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -307,8 +308,8 @@ def test_a_killed_prediction_keeps_what_was_there_and_what_it_has(run, mixed, tm
     words = program("predict", run, mixed, "--out", out, "--batch", 1)
     started = subprocess.Popen(words, env=os.environ | ENVIRONMENT, stderr=subprocess.PIPE)
     partial = tmp_path / "out.csv.partial"
-    while started.poll() is None and not (partial.exists() and b"a.png" in partial.read_bytes()):
-        pass
+    while started.poll() is None and not (partial.exists() and b"0.png" in partial.read_bytes()):
+        time.sleep(0.01)
     started.kill()
     started.communicate()
     assert started.returncode == -signal.SIGKILL

@@ -74,7 +74,8 @@ def test_an_image_is_never_written_over_by_whatever_name(tmp_path):
 def test_what_is_left_is_said(tmp_path):
     path = tmp_path / "a.csv"
     assert what_is_left(None) == "The output ends early."
-    assert what_is_left(path).startswith(f"{path} was not written; ")
+    assert what_is_left(path) == f"{path} was not written."
+    (tmp_path / "a.csv.partial").write_text("new")
     path.write_text("old")
     said = what_is_left(path)
     assert said == f"{path} is what it was before; the predictions so far are in {path}.partial."

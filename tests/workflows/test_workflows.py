@@ -148,6 +148,15 @@ def test_a_label_that_the_data_does_not_have_is_unknown(run, home, tiny_run):
     assert written["mAP"] == pytest.approx(np.mean([rows[c]["AP"] for c in ("cat", "owl")]))
 
 
+def test_a_test_split_of_another_name_is_noted(run):
+    settings = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
+    settings["data"]["test"] = "train"
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    evaluated = colabel.evaluate(run, cpu=True)
+    assert evaluated.notes[0] == "the split test is train in this source (data.test)"
+    assert evaluated.report.images > IMAGES / 2
+
+
 def test_missing_labels_can_be_counted_as_absent_for_columns_and_lists_alike(run, home, tiny_run):
     columns = write_columns(home, tiny_run, ("owl", "cat"))
     lists = home / "lists.csv"

@@ -100,4 +100,4 @@ def what_is_left(path: Path | None) -> str:
         return "The output ends early."
     partial = partial_of(path.resolve())
     said = f"{path} is what it was before" if path.exists() else f"{path} was not written"
-    return f"{said}; the predictions so far are in {partial}."
+    return f"{said}; the predictions so far are in {partial}." if partial.exists() else f"{said}."
