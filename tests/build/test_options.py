@@ -3,10 +3,11 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import yaml
 
 from colabel.build.options import checked_options, known_options, options_of_another
 from colabel.build.source import READERS, open_source, options_of_source
-from colabel.config import load_config
+from colabel.config import check_config, load_config
 from colabel.data import TableOptions
 from colabel.errors import ConfigError
 
@@ -80,6 +81,14 @@ def test_every_reader_says_which_options_it_knows():
     assert "ambiguity" in options_of_source("shapes")
     for name in READERS:
         assert options_of_source(f"{name}:/data") == known_options(READERS[name])
+
+
+@pytest.mark.parametrize("group", ["options", "train_options"])
+@pytest.mark.parametrize("text", ["#", "|", ",", " ", "null", "007", "[a, b", "{x", "a=b", ""])
+def test_an_option_of_a_reader_stays_the_text_it_is(group, text):
+    config = load_config("shapes-kmcl", [f"data.{group}.delimiter={text}"])
+    assert getattr(config.data, group)["delimiter"] == text
+    assert check_config(yaml.safe_load(config.to_yaml())) == config
 
 
 @pytest.mark.parametrize("delimiter", ["#", "|", ",", " ", ":"])

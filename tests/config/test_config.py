@@ -49,14 +49,6 @@ def test_changes_are_read_as_yaml_and_the_last_one_holds():
     assert config.encoder.options == {"drop_rate": 0.5}
 
 
-@pytest.mark.parametrize("group", ["options", "train_options"])
-@pytest.mark.parametrize("text", ["#", "|", ",", " ", "null", "007", "[a, b", "{x", "a=b", ""])
-def test_an_option_of_a_reader_stays_the_text_it_is(group, text):
-    config = load_config("shapes-kmcl", [f"data.{group}.delimiter={text}"])
-    assert getattr(config.data, group)["delimiter"] == text
-    assert check_config(yaml.safe_load(config.to_yaml())) == config
-
-
 def test_values_of_a_caller_come_after_the_changes():
     config = load_config("shapes-kmcl", ["data.source=a.csv"], data__source="b.csv")
     assert config.data.source == "b.csv"
