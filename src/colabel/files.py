@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TextIO
 
 from colabel.errors import RunError
 
@@ -57,5 +58,54 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
+    with suppress(OSError):  # the new file is in place; some file systems cannot do more
+        flush_to_disk(path.parent)
+
+
+def partial_of(path: Path) -> Path:
+    """Return where a growing file is kept until it is complete."""
+    return path.with_name(f"{path.name}.partial")
+
+
+@contextmanager
+def growing_file(path: Path) -> Iterator[TextIO]:
+    """Hold a text file open that takes its name when the block ends without an error.
+
+    Until then every line is in ``<name>.partial`` as soon as it is written; it stays there if the
+    block fails or the process is killed, and what was under the name before stays as well. A pipe
+    or a device is written to as it is.
+
+    Args:
+        path: file to make or replace; its folder must exist.
+
+    Yields:
+        The file, UTF-8.
+
+    Raises:
+        OSError: if the disk refuses.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "lines.txt"
+        >>> with growing_file(path) as file:
+        ...     _ = file.write("one")
+        ...     path.exists(), partial_of(path).exists()
+        (False, True)
+        >>> path.read_text(), partial_of(path).exists()
+        ('one', False)
+    """
+    if path.exists() and not path.is_file():
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            yield file
+        return
+    path = path.resolve()  # a link stays a link
+    partial = partial_of(path)
+    with open(partial, "w", encoding="utf-8", newline="", buffering=1) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    with suppress(FileNotFoundError):
+        shutil.copymode(path, partial)
+    partial.replace(path)
     with suppress(OSError):  # the new file is in place; some file systems cannot do more
         flush_to_disk(path.parent)

@@ -3,8 +3,10 @@ import errno
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +28,11 @@ from colabel import cli
 from colabel.errors import ImageError
 from colabel.training import History
 from colabel.workflows import evaluate as evaluate_workflow
+from colabel.workflows import output_file
+from colabel.workflows import pictures as pictures_workflow
 from colabel.workflows import train as train_workflow
+from colabel.workflows.pictures import Found
+from colabel.workflows.predictions_file import read_csv
 from colabel.workflows.train import Trained
 
 
@@ -162,7 +168,7 @@ def test_evaluate_says_what_it_left_out_and_where_it_wrote(run, tmp_path, capsys
     assert not (run / "metrics-all-labels.json").exists()
     assert command(*arguments, "--on-corrupt", "skip") == 0
     printed = capsys.readouterr()
-    assert "note: labels that the data does not have, taken as unknown: dog\n" in printed.err
+    assert "note: labels that the data does not have: dog; taken as unknown, so" in printed.err
     assert "note: 1 of 9 images cannot be decoded and were left out" in printed.err
     assert f"written: {run / 'metrics-all-labels.json'}\n" in printed.out
     assert "8 images, 3 classes" in printed.out
@@ -172,9 +178,14 @@ def test_a_file_name_that_is_no_text_is_written_out(run, mixed, tmp_path, capsys
     path = os.fsdecode(os.fsencode(mixed) + b"/\xff.png")
     (mixed / "a.png").rename(path)
     assert command("predict", run, path) == 0
-    assert "\\udcff.png," in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "/\\xff.png," in printed
     assert command("predict", run, path, "--out", tmp_path / "out.csv") == 0
-    assert b"/\xff.png," in (tmp_path / "out.csv").read_bytes()
+    assert (tmp_path / "out.csv").read_text("utf-8") == printed
+    ((name, _, _),) = read_csv(printed.splitlines(keepends=True))
+    assert name == path
+    assert command("predict", run, path, "--format", "jsonl") == 0
+    assert json.loads(capsys.readouterr().out)["image"] == path
 
 
 def test_predictions_as_csv(run, mixed, capsys):
@@ -189,7 +200,7 @@ def test_predictions_as_csv(run, mixed, capsys):
         assert row["labels"] == ";".join(prediction.labels)
         for name in CLASSES:
             assert float(row[name]) == pytest.approx(prediction.probabilities[name], abs=1e-6)
-    assert printed.err == ""
+    assert printed.err == "2 predicted\n"
 
 
 def test_predictions_as_lines_of_json(run, mixed, tmp_path, capsys):
@@ -211,16 +222,37 @@ def test_images_that_cannot_be_read_are_named_and_skipped(run, mixed, capsys, fo
     assert command("predict", run, mixed, "--format", form, "--batch", 3) == 1
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == 2 + (form == "csv")
-    assert f"skipped: {mixed / 'b.png'}: not an image" in printed.err
-    assert f"skipped: {mixed / 'c.jpg'}: " in printed.err
-    assert "2 of 4 images were skipped." in printed.err
+    assert f"not read: {mixed / 'b.png'}: not an image" in printed.err
+    assert f"not read: {mixed / 'c.jpg'}: " in printed.err
+    last = printed.err.splitlines()[-1]
+    assert last == f"2 predicted, 2 not read: {mixed / 'b.png'}, {mixed / 'c.jpg'}"
+
+
+def test_other_files_are_counted_and_no_failure(run, mixed, capsys):
+    for name in ("b.png", "c.jpg"):
+        (mixed / name).unlink()
+    (mixed / "notes.txt").write_text("no image")
+    (mixed / ".DS_Store").write_bytes(b"x")
+    assert command("predict", run, mixed) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "note: files that are no pictures, left alone: 1 .txt",
+        "note: hidden and system files and folders, left alone: 1",
+        "2 predicted",
+    ]
 
 
 def test_predictions_that_cannot_be_written_are_an_error(
     run, mixed, tmp_path, capsys, monkeypatch
 ):
     assert command("predict", run, mixed / "a.png", "--out", tmp_path / "no" / "where.csv") == 2
-    assert "where.csv cannot be written: No such file or directory" in capsys.readouterr().err
+    assert "where.csv cannot be written: there is no folder" in capsys.readouterr().err
+    for name in ("a.png", "hard.png"):
+        if name != "a.png":
+            os.link(mixed / "a.png", mixed / name)
+        assert command("predict", run, mixed, "--out", mixed / name) == 2
+        assert "is one of the images" in capsys.readouterr().err
+    assert command("predict", run, mixed, "--out", run / "model.json") == 2
+    assert "is a file of the run" in capsys.readouterr().err
 
     class Full(io.StringIO):
         def write(self, _):
@@ -230,6 +262,80 @@ def test_predictions_that_cannot_be_written_are_an_error(
         patch.setattr(sys, "stdout", Full())
         assert command("predict", run, mixed / "a.png") == 2
     assert "the output cannot be written: No space left on device" in capsys.readouterr().err
+
+
+class Ending(list):
+    """Images that end a prediction after some of them."""
+
+    def __init__(self, path, error):
+        super().__init__([path] * 4)
+        self.error = error
+
+    def __iter__(self):
+        yield from list.__iter__(self)
+        self.error()
+
+
+def stop():
+    raise KeyboardInterrupt
+
+
+def fill():
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (stop, 130, "interrupted. "),
+        (lambda: signal.raise_signal(signal.SIGTERM), 143, "interrupted. "),
+        (fill, 2, "cannot be written: No space left on device"),
+    ],
+)
+@pytest.mark.parametrize("existed", [True, False])
+def test_a_prediction_that_ends_early_keeps_what_was_there_and_what_it_has(
+    run, mixed, tmp_path, capsys, monkeypatch, error, status, message, existed
+):
+    out = tmp_path / "out.csv"
+    if existed:
+        out.write_text("image,labels\nold")
+    found = Found(Ending(str(mixed / "a.png"), error))
+    monkeypatch.setattr(pictures_workflow, "find_pictures", lambda _: found)
+    monkeypatch.setattr(output_file, "check_is_no_input", lambda *_: None)
+    handler = signal.getsignal(signal.SIGTERM)
+    assert command("predict", run, "any", "--out", out, "--batch", 2) == status
+    assert signal.getsignal(signal.SIGTERM) is handler
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert f"the predictions so far are in {out}.partial" in printed
+    assert out.exists() == existed
+    assert not existed or out.read_text() == "image,labels\nold"
+    rows = (tmp_path / "out.csv.partial").read_text().splitlines()
+    assert rows[0].startswith("image,labels,")
+    assert all(row.startswith(str(mixed / "a.png")) for row in rows[1:])
+    assert len(rows) == 1 + 2
+    monkeypatch.undo()
+    assert command("predict", run, mixed / "a.png", "--out", out) == 0
+    assert len(out.read_text().splitlines()) == 2
+    assert not (tmp_path / "out.csv.partial").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_prediction_keeps_what_was_there_and_what_it_has(run, mixed, tmp_path):
+    out = tmp_path / "out.csv"
+    out.write_text("image,labels\nold")
+    for number in range(400):
+        os.link(mixed / "a.png", mixed / f"{number}.png")
+    words = program("predict", run, mixed, "--out", out, "--batch", 1)
+    started = subprocess.Popen(words, env=os.environ | ENVIRONMENT, stderr=subprocess.PIPE)
+    partial = tmp_path / "out.csv.partial"
+    while started.poll() is None and not (partial.exists() and b"0.png" in partial.read_bytes()):
+        time.sleep(0.01)
+    started.kill()
+    started.communicate()
+    assert started.returncode == -signal.SIGKILL
+    assert out.read_text() == "image,labels\nold"
+    assert partial.read_text().endswith("\n")
 
 
 @pytest.mark.slow
@@ -246,7 +352,7 @@ def test_a_reader_that_leaves_early_is_no_error(run, mixed):
             text=True,
             check=False,
         )
-    assert done.stderr == ""
+    assert "Traceback" not in done.stderr
     assert done.returncode == 1
 
 

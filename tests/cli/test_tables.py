@@ -5,8 +5,16 @@ import io
 import pytest
 from rich.console import Console
 
-from colabel.cli.tables import ablation_table, ablations_table, percent
+from colabel.cli.tables import (
+    NAMES_SHOWN,
+    ablation_table,
+    ablations_table,
+    class_table,
+    metrics_table,
+    percent,
+)
 from colabel.figures import AblationPoint
+from colabel.metrics import evaluate_scores
 from colabel.workflows.ablation import (
     Ablated,
     Ablation,
@@ -21,6 +29,42 @@ def lines(table, *, width=120):
     console = Console(width=width, record=True, file=io.StringIO())
     console.print(table)
     return console.export_text().splitlines()
+
+
+def test_a_mean_says_which_classes_it_leaves_out():
+    names = ["cat", "none", "always", "[unjudged]"]
+    scores = [[0.9, 0.9, 0.9, 0.9], [0.1, 0.8, 0.1, 0.8]]
+    report = evaluate_scores(scores, [[1, 0, 1, -1], [0, 0, 1, -1]], class_names=names)
+    text = "\n".join(lines(metrics_table(report, "test")))
+    assert "mAP: mean over 2 of 4 classes; not judged: [unjudged]; no positives: none\n" in text
+    assert (
+        "mAUC: mean over 1 of 4 classes; not judged: [unjudged]; no positives: none; "
+        "no negatives: always\n" in text
+    )
+    assert "mAP counts 100 for what every image carries: always" in text
+    rows = "\n".join(lines(class_table(report)))
+    assert "[unjudged]" in rows
+    assert "nan" not in (text + rows).lower()
+
+
+def test_a_mean_over_all_classes_needs_no_words():
+    report = evaluate_scores([[0.9], [0.1]], [[1], [0]])
+    assert "mean over" not in "".join(lines(metrics_table(report, "test")))
+
+
+def test_nothing_that_can_be_measured_is_a_dash():
+    report = evaluate_scores([[0.9, 0.1]], [[0, -1]], class_names=["cat", "dog"])
+    text = "\n".join(lines(metrics_table(report, "test")))
+    assert "mAP: mean over 0 of 2 classes; not judged: dog; no positives: cat" in text
+    assert "nan" not in text.lower()
+
+
+def test_many_names_are_counted():
+    names = [f"c{number}" for number in range(NAMES_SHOWN + 5)]
+    report = evaluate_scores([[0.5] * len(names)], [[0] * len(names)], class_names=names)
+    text = " ".join(" ".join(lines(metrics_table(report, "test"), width=200)).split())
+    assert f"c{NAMES_SHOWN - 1} and 5 more" in text
+    assert f"c{NAMES_SHOWN}," not in text
 
 
 def tried(value, *scores, seeds=3, chosen=False, published=None, problem=None):

@@ -47,7 +47,8 @@ def test_keys_and_plain_types():
     assert (values["images"], values["classes"]) == (80, 6)
     assert values["unknown_targets"] == (targets == -1).sum()
     for row in values["per_class"]:
-        assert list(row) == ["name", "AP", "AUC", "precision", "recall", "f1", "support"]
+        measures = ["AP", "AUC", "precision", "recall", "f1"]
+        assert list(row) == ["name", *measures, "support", "negatives"]
         assert {type(row[key]) for key in ("AP", "AUC", "precision", "recall", "f1")} == {float}
         assert type(row["support"]) is int
 
@@ -91,6 +92,20 @@ def test_undefined_classes_are_left_out_and_counted():
     assert full.average_precision == 1
     assert np.isnan(full.auc)
     assert np.isnan([unknown.average_precision, unknown.auc, unknown.precision]).all()
+    assert [row.negatives for row in report.per_class] == [1, 2, 0, 0]
+    averaged = report.to_dict()["averaged"]
+    assert averaged["mAP"] == {
+        "classes": 2,
+        "left_out": {"not judged": ["class 3"], "no positives": ["class 1"]},
+    }
+    assert averaged["mAUC"] == {
+        "classes": 1,
+        "left_out": {
+            "not judged": ["class 3"],
+            "no positives": ["class 1"],
+            "no negatives": ["class 2"],
+        },
+    }
     assert report.classes_without_positives == 2
     assert report.classes_without_negatives == 2
     assert report.decisions.class_recall == pytest.approx((1 + 0.5) / 2)

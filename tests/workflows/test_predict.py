@@ -11,12 +11,12 @@ from torch import nn
 
 from colabel.data.pixels import PixelOptions
 from colabel.data.transforms import squash_pixels
-from colabel.errors import ConfigError, DataError, ImageError, RunError
+from colabel.errors import ConfigError, ImageError, RunError
 from colabel.mixtures import GaussianMixture
 from colabel.models import Classifier, Head
 from colabel.runs.description import Description, Selection
 from colabel.settings import LinearSettings
-from colabel.workflows.predict import Failure, Predictor, find_pictures, load_predictor
+from colabel.workflows.predict import Failure, Predictor, load_predictor
 
 SIZE = 8
 CLASSES = ("red", "green", "blue")
@@ -229,40 +229,6 @@ def test_an_endless_stream_holds_at_most_two_batches(predictor):
         taken = itertools.count(so_far)
         assert so_far <= wanted + 2 * 3
     answers.close()
-
-
-@pytest.fixture
-def tree(tmp_path, monkeypatch):
-    for name in ("b.png", "a.JPG", "deep/er/c.tif", "deep/d.webp", "odd[1].png"):
-        write_image(tmp_path / name)
-    (tmp_path / "scan").write_bytes((tmp_path / "b.png").read_bytes())
-    (tmp_path / "deep" / "notes.txt").write_text("no image")
-    (tmp_path / "folder.png").mkdir()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("arguments", "found"),
-    [
-        (["b.png", "a.JPG"], ["b.png", "a.JPG"]),
-        (["scan"], ["scan"]),
-        (["deep"], ["deep/d.webp", "deep/er/c.tif"]),
-        (["."], ["a.JPG", "b.png", "deep/d.webp", "deep/er/c.tif", "odd[1].png"]),
-        (["*"], ["a.JPG", "b.png", "odd[1].png"]),
-        (["deep/**/*"], ["deep/d.webp", "deep/er/c.tif"]),
-        (["odd[1].png"], ["odd[1].png"]),
-        (["b.png", "*.png", "b.png"], ["b.png", "odd[1].png"]),
-    ],
-)
-def test_arguments_are_expanded(tree, arguments, found):
-    assert find_pictures(arguments) == found
-
-
-@pytest.mark.parametrize("argument", ["nothing.png", "*.gif", "folder.png", "deep/*.txt"])
-def test_an_argument_that_leads_nowhere_is_named(tree, argument):
-    with pytest.raises(DataError, match="leads to no image: expected a file"):
-        find_pictures(["b.png", argument])
 
 
 # --- a run that is loaded

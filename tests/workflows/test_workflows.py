@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from fakes import write_voc
+from fakes import write_image, write_voc
 from tiny_runs import CLASSES, IMAGES
 
 import colabel
 from colabel.build.division import open_training_data
 from colabel.config import check_config, load_config
-from colabel.errors import DataError, ImageError, RunError
+from colabel.errors import ConfigError, DataError, ImageError, RunError
 from colabel.models import cost
 from colabel.runs.predictions import Predictions
 from colabel.workflows.check import open_for_check
@@ -135,7 +135,9 @@ def test_a_label_that_the_data_does_not_have_is_unknown(run, home, tiny_run):
         run, data=write_columns(home, tiny_run, ("owl", "cat"))
     )
     (note,) = evaluated.notes
-    assert note == "labels that the data does not have, taken as unknown: dog"
+    assert note.startswith(
+        "labels that the data does not have: dog; taken as unknown, so left out"
+    )
     assert written["data"]["notes"] == [note]
     assert predictions.targets[:, 1].tolist() == [-1] * IMAGES
     rows, whole = by_class(written), by_class(expected)
@@ -144,6 +146,112 @@ def test_a_label_that_the_data_does_not_have_is_unknown(run, home, tiny_run):
     for name in ("cat", "owl"):
         assert rows[name] == whole[name]
     assert written["mAP"] == pytest.approx(np.mean([rows[c]["AP"] for c in ("cat", "owl")]))
+
+
+def test_a_test_split_of_another_name_is_noted(run):
+    settings = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
+    settings["data"]["test"] = "train"
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    evaluated = colabel.evaluate(run, cpu=True)
+    assert evaluated.notes[0] == "the split test is train in this source (data.test)"
+    assert evaluated.report.images > IMAGES / 2
+
+
+def test_missing_labels_can_be_counted_as_absent_for_columns_and_lists_alike(run, home, tiny_run):
+    columns = write_columns(home, tiny_run, ("owl", "cat"))
+    lists = home / "lists.csv"
+    with open(columns, encoding="utf-8", newline="") as file:
+        rows = [
+            f"{row['path']},{';'.join(name for name in ('cat', 'owl') if row[name] == '1')}\n"
+            for row in csv.DictReader(file)
+        ]
+    lists.write_text("path,labels\n" + "".join(rows))
+    for missing, target in (("unknown", -1), ("absent", 0)):
+        results = [
+            all_of(run, data=source, missing_labels=missing) for source in (columns, str(lists))
+        ]
+        for evaluated, written, predictions in results:
+            assert f"dog; taken as {missing}" in evaluated.notes[-1]
+            assert predictions.targets[:, 1].tolist() == [target] * IMAGES
+            assert by_class(written)["dog"]["negatives"] == IMAGES * (missing == "absent")
+        np.testing.assert_array_equal(results[0][2].targets, results[1][2].targets)
+
+
+@pytest.fixture
+def sites(tmp_path):
+    """Two sites whose tables and images have the same names, and other pictures."""
+    for number, site in enumerate(("siteA", "siteB")):
+        for index in range(6):
+            write_image(tmp_path / site / "scans" / f"{index}.png", seed=100 * number + index)
+        lines = [f"{index}.png,{index % 2},,0" for index in range(6)]
+        (tmp_path / site / "labels.csv").write_text("\n".join(["path,cat,dog,owl", *lines]))
+    return tmp_path
+
+
+def trained_on(run, site, **options):
+    """Say of a run that it was trained on a site, with options of its reader."""
+    settings = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
+    settings["data"] |= {"source": str(site / "labels.csv"), "options": options}
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    (run / "split.csv").unlink()
+
+
+def test_options_of_training_are_never_applied_to_another_source(run, sites):
+    scans = {site: str(sites / site / "scans") for site in ("siteA", "siteB")}
+    trained_on(run, sites / "siteA", images=scans["siteA"], blank="unknown")
+    evaluated, own, first = all_of(run)
+    assert own["data"]["options"] == {"images": scans["siteA"], "blank": "unknown"}
+    assert not any("training" in note for note in evaluated.notes)
+    table = str(sites / "siteB" / "labels.csv")
+    with pytest.raises(DataError, match=r"none of the 6 images .*siteB"):
+        all_of(run, data=table)
+    evaluated, written, second = all_of(run, data=table, options={"images": scans["siteB"]})
+    assert evaluated.notes[0] == "option blank=unknown is carried over from training"
+    assert written["data"]["options"] == {"images": scans["siteB"], "blank": "unknown"}
+    expected = colabel.load(run).predict([f"{scans['siteB']}/{n}.png" for n in range(6)])
+    np.testing.assert_allclose(
+        second.probabilities, [list(p.probabilities.values()) for p in expected], atol=1e-5
+    )
+    assert not np.allclose(first.logits, second.logits)
+    shutil.copytree(sites / "siteB" / "scans", sites / "siteB", dirs_exist_ok=True)
+    evaluated, _, third = all_of(run, data=table)
+    assert evaluated.notes[1] == (
+        f"not used here, since they are options of the training data: images={scans['siteA']} "
+        "(--option)"
+    )
+    np.testing.assert_array_equal(second.logits, third.logits)
+
+
+def test_the_source_of_training_keeps_its_options_by_whatever_path(run, sites, monkeypatch):
+    scans = str(sites / "siteA" / "scans")
+    trained_on(run, sites / "siteA", images=scans)
+    expected, _, _ = all_of(run)
+    monkeypatch.chdir(sites)
+    again, _, _ = all_of(run, data="siteA/labels.csv")
+    assert again.path == expected.path
+    before = expected.path.read_bytes()
+    other, written, predictions = all_of(run, options={"blank": "unknown"})
+    assert other.path == run / "metrics-all-labels.json"
+    assert written["data"]["options"] == {"images": scans, "blank": "unknown"}
+    assert (predictions.targets[:, 1] == -1).all()
+    assert expected.path.read_bytes() == before
+    with pytest.raises(ConfigError, match="did you mean 'blank'"):
+        all_of(run, options={"blnak": "unknown"})
+
+
+def test_two_tables_of_one_name_have_two_results(run, sites):
+    for site in ("siteA", "siteB"):
+        shutil.copytree(sites / site / "scans", sites / site, dirs_exist_ok=True)
+    paths = {}
+    for site in ("siteA", "siteB", "siteA"):
+        evaluated, written, _ = all_of(run, data=str(sites / site / "labels.csv"))
+        assert written["data"]["source"] == str(sites / site / "labels.csv")
+        assert paths.setdefault(site, evaluated.path) == evaluated.path
+    assert [path.name for path in paths.values()] == [
+        "metrics-all-labels.json",
+        "metrics-all-siteB-labels.json",
+    ]
+    assert json.loads(paths["siteB"].read_text())["data"]["source"].endswith("siteB/labels.csv")
 
 
 def test_a_label_that_the_model_does_not_know_is_refused(run, home, tiny_run):

@@ -75,17 +75,26 @@ def _verify_together(records: Records, accelerator: Accelerator) -> Verified:
     return Verified(tuple(failures), tuple(changes))
 
 
-def with_classes(records: Records, classes: Sequence[str], source: str) -> Records:
+def with_classes(
+    records: Records,
+    classes: Sequence[str],
+    source: str,
+    *,
+    missing_labels: Literal["unknown", "absent"] | None = None,
+) -> Records:
     """Return records with the labels of a model, in its order.
+
+    A label is unknown where the data had no place to say it.
 
     Args:
         records: images and labels.
         classes: what the model knows.
         source: for messages.
+        missing_labels: what a label is that the records do not have; ``None`` goes by the data.
 
     Returns:
-        The records; a label they do not have is unknown (-1), or absent
-        where a list of labels is all there is to say about an image; a note says so.
+        The records. A label they do not have is absent where labels are listed, since a list is
+        complete, and unknown (-1) where every label has a column; a note says so.
 
     Raises:
         DataError: if they have a label that the model does not know.
@@ -98,12 +107,17 @@ def with_classes(records: Records, classes: Sequence[str], source: str) -> Recor
         )
     missing = [name for name in classes if name not in records.classes]
     complete = records.reading is not None and records.reading.complete
-    empty = 0 if complete else UNKNOWN
-    targets = np.full((len(records), len(classes)), empty, dtype=np.int8)
+    taken = missing_labels or ("absent" if complete else "unknown")
+    fill = {"absent": 0, "unknown": UNKNOWN}[taken]
+    targets = np.full((len(records), len(classes)), fill, dtype=np.int8)
     for column, name in enumerate(records.classes):
         targets[:, classes.index(name)] = records.targets[:, column]
     notes = records.notes
     if missing:
-        taken = "list, taken as absent" if complete else "have, taken as unknown"
-        notes = (*notes, f"labels that the data does not {taken}: {', '.join(missing)}")
+        effect = {
+            "unknown": "unknown, so left out of every metric (--missing-labels absent counts them)",
+            "absent": "absent from each image (--missing-labels unknown leaves them out)",
+        }[taken]
+        names = ", ".join(missing)
+        notes = (*notes, f"labels that the data does not have: {names}; taken as {effect}")
     return replace(records, targets=targets, classes=tuple(classes), notes=notes)

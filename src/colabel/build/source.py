@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
+from colabel.build.options import checked_options, known_options
 from colabel.data import (
     Records,
     TableOptions,
@@ -171,14 +168,11 @@ def _options_of(
     data: Data, reader: Callable[..., Any], split: str | None = None
 ) -> dict[str, Any]:
     """Return the reader's options for a split, or for all, checked against its signature."""
-    known = [
-        name
-        for name, parameter in inspect.signature(reader).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    ]
-    kinds = get_type_hints(reader)
-    options = _checked("data.options", data.options, data.source, known, kinds)
-    for_train = _checked("data.train_options", data.train_options, data.source, known, kinds)
+    known = known_options(reader)
+    options = checked_options(data.options, known, key="data.options", source=data.source)
+    for_train = checked_options(
+        data.train_options, known, key="data.train_options", source=data.source
+    )
     return {**options, **(for_train if split == data.train else {})}
 
 
@@ -188,47 +182,20 @@ def _table_options(data: Data) -> TableOptions:
         raise ConfigError(
             "data.train_options: a table is read once for all splits; use data.options instead."
         )
-    known = [field.name for field in fields(TableOptions)]
-    kinds = get_type_hints(TableOptions)
-    options = _checked("data.options", data.options, data.source, known, kinds)
-    for option, value in options.items():
-        if isinstance(value, Path):
-            options[option] = value.expanduser()
-    return TableOptions(**options)
+    known = known_options(TableOptions)
+    return TableOptions(
+        **checked_options(data.options, known, key="data.options", source=data.source)
+    )
 
 
-def _checked(
-    key: str,
-    options: Mapping[str, Any],
-    source: str,
-    known: Sequence[str],
-    kinds: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Return options as the types they must have.
+def options_of_source(source: str) -> dict[str, Any]:
+    """Return the options that the reader of a source knows, with the type of each.
 
-    Raises:
-        ConfigError: for an option that is not known or of another type.
+    Args:
+        source: as in :class:`~colabel.settings.data.Data`; one that is not understood has none.
     """
-    answer = {}
-    for option, value in options.items():
-        if option not in known:
-            raise ConfigError(
-                f"{key}.{option}: {source} has no such option; {nearest(option, known)}"
-            )
-        if isinstance(value, str) and _is_list(kinds[option]):
-            value = tuple(name.strip() for name in value.split(",") if name.strip())
-        elif isinstance(value, (int, float)) and kinds[option] in (str | None,):
-            value = str(value)
-        elif option == "split_values" and isinstance(value, Mapping):
-            value = {str(word): split for word, split in value.items()}
-        try:
-            answer[option] = TypeAdapter(kinds[option]).validate_python(value)
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"].lower()
-            raise ConfigError(f"{key}.{option}: {reason}, got {value!r}.") from error
-    return answer
-
-
-def _is_list(kind: Any) -> bool:
-    """Tell whether an option holds several words, which may be given with commas between."""
-    return any(get_origin(part) is tuple for part in (kind, *get_args(kind)))
+    name, colon, _ = source.partition(":")
+    if source == "shapes":
+        return known_options(read_shapes)
+    readers: Mapping[str, Callable[..., Any]] = {**READERS, **LAYOUTS}
+    return known_options(readers[name] if colon and name in readers else TableOptions)

@@ -8,17 +8,14 @@ from typing import Annotated
 
 import typer
 
-from colabel.cli.options import Change
+from colabel.cli.options import Change, ReaderOption
 from colabel.cli.output import progress_bar
 from colabel.printing import PlainConsole
 
 
 def check(
     source: Annotated[str, typer.Argument(metavar="SPEC", help="As for --data of train.")],
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", metavar="NAME=VALUE", help="Of the reader, as data.options."),
-    ] = None,
+    option: ReaderOption = None,
     change: Change = None,
     decode: Annotated[bool, typer.Option(help="Read every image completely.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,

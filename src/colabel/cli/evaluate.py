@@ -6,18 +6,23 @@ from typing import Annotated, Literal
 
 import typer
 
-from colabel.cli.options import Cpu, MaxPixels, Run, Source
+from colabel.cli.options import Cpu, MaxPixels, ReaderOption, Run, Source, read_options
 from colabel.cli.output import prints_results, say
-from colabel.cli.tables import (
-    class_table,
-    metrics_table,
-)
+from colabel.cli.tables import class_table, metrics_table
 from colabel.printing import PlainConsole
 
 
 def evaluate(
     run: Run,
     data: Source = None,
+    option: ReaderOption = None,
+    missing_labels: Annotated[
+        Literal["unknown", "absent"] | None,
+        typer.Option(
+            help="What a label of the model is that the data does not have (default: absent where "
+            "the data lists labels, unknown where labels have columns)."
+        ),
+    ] = None,
     split: Annotated[str, typer.Option(help="Split to measure on.")] = "test",
     cpu: Cpu = False,
     classes: Annotated[bool, typer.Option("--classes", help="Also a line per class.")] = False,
@@ -31,7 +36,14 @@ def evaluate(
     from colabel.workflows import evaluate as workflow
 
     evaluated = workflow.evaluate(
-        run, data=data, split=split, cpu=cpu, on_corrupt=on_corrupt, max_pixels=max_pixels
+        run,
+        data=data,
+        options=read_options(option),
+        missing_labels=missing_labels,
+        split=split,
+        cpu=cpu,
+        on_corrupt=on_corrupt,
+        max_pixels=max_pixels,
     )
     if not prints_results():
         return

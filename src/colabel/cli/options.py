@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -27,5 +28,30 @@ MaxPixels = Annotated[
         help="Width times height above which no image is decoded (default: as in training).",
     ),
 ]
+ReaderOption = Annotated[
+    list[str] | None,
+    typer.Option("--option", metavar="NAME=VALUE", help="Of the reader, as data.options."),
+]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Do not use an accelerator.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained run.")]
+
+
+def read_options(given: Iterable[str] | None) -> dict[str, str]:
+    """Return options of a reader by name; the last of a name holds.
+
+    Raises:
+        ConfigError: for one that is not ``NAME=VALUE``.
+
+    Example:
+        >>> read_options(["delimiter=#", "ignore=sex,age"])
+        {'delimiter': '#', 'ignore': 'sex,age'}
+    """
+    options = {}
+    for one in given or ():
+        name, equals, value = one.partition("=")
+        if not equals or not name:
+            from colabel.errors import ConfigError
+
+            raise ConfigError(f"--option: expected NAME=VALUE, got {one!r}.")
+        options[name] = value
+    return options

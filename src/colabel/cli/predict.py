@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import json
+import io
+import signal
 import sys
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
-if TYPE_CHECKING:
-    from colabel.workflows.predict import Failure, Prediction, Predictor
-
 from colabel.cli.options import MaxPixels, Run
 from colabel.cli.output import say
+
+if TYPE_CHECKING:
+    from colabel.workflows.predict import Prediction
+
+NAMES_SHOWN = 10
+"""Images that the last line names before it only counts the others."""
 
 
 def predict(
@@ -35,63 +39,93 @@ def predict(
     max_pixels: MaxPixels = None,
 ) -> None:
     """Label images. Those that cannot be read are named, skipped, and make the exit status 1."""
-    from colabel.errors import RunError
-    from colabel.workflows.predict import Failure, find_pictures, load
+    from colabel.workflows.output_file import check_is_no_input, check_place
+    from colabel.workflows.pictures import find_pictures
+    from colabel.workflows.predict import Failure, load
+    from colabel.workflows.predictions_file import write_csv, write_jsonl
 
+    if out is not None:
+        check_place(out, run)
     predictor = load(run, device=device, max_pixels=max_pixels)
-    pictures = find_pictures(images)
-    failures: list[Failure] = []
+    found = find_pictures(images)
+    if out is not None:
+        check_is_no_input(out, found.pictures)
+    for note in found.notes:
+        say(f"note: {note}")
+    failed: list[str] = []
+    predicted = 0
+
+    def fail(name: str, reason: str) -> None:
+        failed.append(name)
+        say(f"not read: {reason}")
 
     def good() -> Iterator[Prediction]:
-        for answer in predictor.stream(pictures, batch=batch):
+        nonlocal predicted
+        for folder, reason in found.folders.items():
+            fail(folder, f"{folder}: {reason}")
+        for answer in predictor.stream(found.pictures, batch=batch):
             if isinstance(answer, Failure):
-                failures.append(answer)
-                say(f"skipped: {answer.reason}")
+                fail(answer.image, answer.reason)
             else:
                 yield answer
+                predicted += 1
+
+    with _output(out) as file:
+        if form == "csv":
+            write_csv(good(), predictor.classes, file)
+        else:
+            write_jsonl(good(), predictor.description, file)
+    say(_summary(predicted, failed))
+    if failed:
+        sys.exit(1)
+
+
+def _summary(predicted: int, failed: Sequence[str]) -> str:
+    if not failed:
+        return f"{predicted} predicted"
+    more = len(failed) - NAMES_SHOWN
+    names = ", ".join(failed[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return f"{predicted} predicted, {len(failed)} not read: {names}"
+
+
+@contextmanager
+def _output(out: Path | None) -> Iterator[TextIO]:
+    """Hold open what predictions are written to; say what is left where it ends early."""
+    from colabel.errors import RunError
+    from colabel.files import growing_file
+    from colabel.workflows.output_file import what_is_left
 
     try:
-        with (
-            nullcontext(sys.stdout)
-            if out is None
-            else open(out, "w", encoding="utf-8", errors="surrogateescape", newline="") as file
-        ):
-            _write(good(), predictor, form, file)
+        with _termination_as_interruption():
+            if out is not None:
+                with growing_file(out) as file:
+                    yield file
+                return
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(encoding="utf-8")
+            yield sys.stdout
+            sys.stdout.flush()
     except BrokenPipeError:
         raise  # whoever reads the output has gone: no error
     except OSError as error:
         raise RunError(
             f"{out or 'the output'} cannot be written: {error.strerror or error}; make room, or "
-            "give another file with --out."
+            f"give another file with --out. {what_is_left(out)}"
         ) from error
-    if failures:
-        say(f"{len(failures)} of {len(pictures)} images were skipped.")
-        sys.exit(1)
+    except KeyboardInterrupt as interruption:
+        say(f"interrupted. {what_is_left(out)}")
+        sys.exit(128 + (interruption.args[0] if interruption.args else signal.SIGINT))
 
 
-def _write(
-    predictions: Iterator[Prediction], predictor: Predictor, form: str, file: TextIO
-) -> None:
-    """Write predictions as they come."""
-    if form == "csv":
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["image", "labels", *predictor.classes])
-        for one in predictions:
-            writer.writerow(
-                [
-                    one.image,
-                    ";".join(one.labels),
-                    *(f"{p:.6f}" for p in one.probabilities.values()),
-                ]
-            )
-        return
-    thresholds = dict(zip(predictor.classes, predictor.description.thresholds, strict=True))
-    for one in predictions:
-        line = {
-            "image": one.image,
-            "labels": one.labels,
-            "probabilities": one.probabilities,
-            "thresholds": thresholds,
-            "variance": one.variance,
-        }
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+@contextmanager
+def _termination_as_interruption() -> Iterator[None]:
+    """Raise KeyboardInterrupt for the polite kill too, so that its end is told as well."""
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt(number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from colabel.workflows.ablation import Ablated, Ablation
 
 
-def metrics_table(report: Report, split: str) -> Table:
-    """Return the metrics of a report, in per cent, as a table."""
+NAMES_SHOWN = 12
+"""Classes that a line names before it only counts the others."""
+
+
+def metrics_table(report: Report, split: str) -> Group:
+    """Return the metrics of a report, in per cent, and what their means leave out."""
     values = report.to_dict()
     table = Table(
         "metric", "%", "metric", "%", "metric", "%",
@@ -35,11 +40,32 @@ def metrics_table(report: Report, split: str) -> Table:
     for row in rows:
         cells = [cell for name in row for cell in (name, percent(values[name]))]
         table.add_row(*cells)
-    return table
+    return Group(table, *(Text(line) for line in _averaged(report)))
+
+
+def _averaged(report: Report) -> list[str]:
+    """Return a line for each mean that does not include every class."""
+    classes = len(report.per_class)
+    lines = []
+    for metric, left_out in report.left_out().items():
+        if left_out:
+            reasons = [f"{reason}: {_names(names)}" for reason, names in left_out.items()]
+            count = classes - sum(map(len, left_out.values()))
+            lines.append(f"{metric}: mean over {count} of {classes} classes; {'; '.join(reasons)}")
+    full = report.left_out()["mAUC"].get("no negatives")
+    if full:
+        lines.append(f"mAP counts 100 for what every image carries: {_names(full)}")
+    return lines
+
+
+def _names(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def class_table(report: Report) -> Table:
-    """Return a line per class, in per cent."""
+    """Return a line per class, in per cent; names are text, not markup."""
     table = Table("class", "images", "AP", "AUC", "precision", "recall", "F1")
     for column in table.columns[1:]:
         column.justify = "right"

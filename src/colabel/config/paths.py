@@ -19,13 +19,13 @@ def absolute_source(source: str) -> str:
 def with_absolute_paths(config: Config, source: str | None) -> Config:
     """Return the configuration with its source, or another one, and all paths absolute."""
     data, encoder = config.data, config.encoder
+    path = absolute_source(data.source if source is None else source)
     options = {
         key: str(Path(value).expanduser().absolute())
-        if key in ("images", "splits") and isinstance(value, str)
+        if key in ("images", "splits") and isinstance(value, (str, Path)) and path != "shapes"
         else value
         for key, value in data.options.items()
     }
-    path = absolute_source(data.source if source is None else source)
     weights = encoder.weights
     if weights is not None and weights != PRETRAINED:
         weights = str(Path(weights).expanduser().absolute())

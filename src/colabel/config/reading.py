@@ -13,6 +13,8 @@ from colabel.config.checking import check_config
 from colabel.config.schema import Config
 from colabel.errors import ConfigError, nearest
 
+_READER_OPTIONS = ("data.options.", "data.train_options.")
+
 
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the package."""
@@ -90,7 +92,8 @@ def load_config(recipe: str | Path, changes: Iterable[str] = (), **replaced: Any
 
     Args:
         recipe: a recipe's name or a YAML file.
-        changes: ``key.path=value``, each value read as YAML.
+        changes: ``key.path=value``, each value read as YAML; except the options of a reader
+            (``data.options.NAME``), which stay text, since only the reader knows their types.
         **replaced: values for dotted keys, with ``__`` for the dot (``data__source=...``).
 
     Returns:
@@ -102,6 +105,8 @@ def load_config(recipe: str | Path, changes: Iterable[str] = (), **replaced: Any
     Example:
         >>> load_config("shapes-kmcl", ["training.epochs=2"]).training.epochs
         2
+        >>> load_config("shapes-kmcl", ["data.options.delimiter=#"]).data.options["delimiter"]
+        '#'
     """
     values = read_recipe(recipe)
     _apply(values, changes)
@@ -159,7 +164,8 @@ def _apply(values: dict[str, Any], changes: Iterable[str]) -> None:
         key, equals, text = change.partition("=")
         if not equals or not key:
             raise ConfigError(f"expected key.path=value, got {change!r}.")
-        _put(values, key, _parse(text, f"the value of {change!r}"))
+        is_option = key.startswith(_READER_OPTIONS)
+        _put(values, key, text if is_option else _parse(text, f"the value of {change!r}"))
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

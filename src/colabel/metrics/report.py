@@ -33,6 +33,7 @@ class ClassReport:
         recall: share of the positives that are given out.
         f1: harmonic mean of precision and recall.
         support: number of images that carry the label.
+        negatives: number of images that are known not to carry it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ClassReport:
     recall: float
     f1: float
     support: int
+    negatives: int
 
     def to_dict(self) -> dict[str, str | float | int]:
         """Return plain values under their customary abbreviations."""
@@ -53,6 +55,7 @@ class ClassReport:
             "recall": self.recall,
             "f1": self.f1,
             "support": self.support,
+            "negatives": self.negatives,
         }
 
 
@@ -86,14 +89,41 @@ class Report:
     classes_without_negatives: int
     unknown_targets: int
 
+    def left_out(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """Return the classes that mAP and mAUC do not include, by the reason.
+
+        Returns:
+            Under "mAP" and "mAUC", class names under "not judged" (of no image it is known
+            whether it carries the label), "no positives" and, for mAUC alone, "no negatives".
+            Reasons that apply to no class are left away. The means of precision, recall and F1
+            over classes leave out the same classes as mAP.
+
+        Example:
+            >>> report = evaluate_scores([[0.9, 0.2]], [[1, -1]], class_names=["cat", "dog"])
+            >>> report.left_out()["mAP"]
+            {'not judged': ('dog',)}
+            >>> report.left_out()["mAUC"]
+            {'not judged': ('dog',), 'no negatives': ('cat',)}
+        """
+        rows = self.per_class
+        reasons = {
+            "not judged": tuple(r.name for r in rows if not r.support and not r.negatives),
+            "no positives": tuple(r.name for r in rows if not r.support and r.negatives),
+            "no negatives": tuple(r.name for r in rows if r.support and not r.negatives),
+        }
+        kept = {reason: names for reason, names in reasons.items() if names}
+        without = {reason: names for reason, names in kept.items() if reason != "no negatives"}
+        return {"mAP": without, "mAUC": kept}
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values under the abbreviations of the literature.
 
         Returns:
             ``mAP``, ``CP``, ``CR``, ``CF1``, ``OP``, ``OR``, ``OF1``, ``top3_CP`` to ``top3_OF1``,
             ``mAUC``, all fractions in [0, 1] and NaN where undefined; ``per_class``, a list of
-            dicts with ``name``, ``AP``, ``AUC``, ``precision``, ``recall``, ``f1``, ``support``;
-            and the choices and counts behind them.
+            dicts with ``name``, ``AP``, ``AUC``, ``precision``, ``recall``, ``f1``, ``support``,
+            ``negatives``; ``averaged``, which says of mAP and mAUC over how many classes they are
+            the mean and which are left out, by reason; and the choices and counts behind them.
         """
         return {
             "mAP": self.mean_average_precision,
@@ -104,6 +134,13 @@ class Report:
             "thresholds": list(self.thresholds),
             "images": self.images,
             "classes": len(self.per_class),
+            "averaged": {
+                name: {
+                    "classes": len(self.per_class) - sum(map(len, left_out.values())),
+                    "left_out": {reason: list(names) for reason, names in left_out.items()},
+                }
+                for name, left_out in self.left_out().items()
+            },
             "classes_without_positives": self.classes_without_positives,
             "classes_without_negatives": self.classes_without_negatives,
             "unknown_targets": self.unknown_targets,
@@ -193,6 +230,7 @@ def _report(
                 recall=float(decisions.recall[index]),
                 f1=float(decisions.f1[index]),
                 support=int(support[index]),
+                negatives=int(ranking.total_known[index] - support[index]),
             )
             for index, name in enumerate(names)
         ),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from colabel import runs
 from colabel.build.batches import reading_processes
 from colabel.build.division import open_training_data
+from colabel.build.options import options_of_another
 from colabel.build.records import decodable, with_classes
-from colabel.build.source import open_source
+from colabel.build.source import open_source, options_of_source
 from colabel.build.told import told
 from colabel.config import Config
-from colabel.config.paths import with_absolute_paths
+from colabel.config.paths import absolute_source, with_absolute_paths
 from colabel.data import Records
 from colabel.data.dataset import EvaluationImages
 from colabel.data.images import read_with
@@ -21,7 +23,12 @@ from colabel.data.loader import evaluation_loader
 from colabel.errors import DataError, nearest
 from colabel.metrics import Report
 from colabel.runs.predictions import score_predictions
-from colabel.runs.results import describe_data, name_predictions, write_results
+from colabel.runs.results import (
+    describe_data,
+    name_predictions,
+    suffix_of_source,
+    write_results,
+)
 from colabel.runs.resuming import read_settings
 from colabel.training import collect_logits, make_accelerator, prepare_evaluation
 from colabel.workflows.predict import load_predictor
@@ -46,6 +53,8 @@ def evaluate(
     folder: Path | str,
     *,
     data: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    missing_labels: Literal["unknown", "absent"] | None = None,
     split: str = "test",
     cpu: bool = False,
     workers: int | None = None,
@@ -57,6 +66,12 @@ def evaluate(
     Args:
         folder: of the run.
         data: source of the images; default: the one it was trained on. Labels are matched by name.
+        options: of the source's reader, by name. Those of training are used for the source of
+            training; for another one, only those that say what labels mean, which a note says.
+        missing_labels: what a label of the model is that the source does not have: "unknown",
+            which leaves it out of every metric, or "absent" from every image. ``None`` goes by
+            the source: absent where each image has a list of its labels, since a list is
+            complete; unknown where labels have columns and this one has none.
         split: ``test``, ``val`` or another split of the source.
         cpu: do not use an accelerator.
         workers: processes that read images; default: the run's setting.
@@ -69,21 +84,27 @@ def evaluate(
 
     Raises:
         RunError: if the folder holds no usable model.
+        ConfigError: if an option is unknown or of another type.
         DataError: if the split does not exist or has labels that the model does not know.
     """
     folder = Path(folder)
     predictor = load_predictor(folder, max_pixels=max_pixels)
     description = predictor.description
     trained = read_settings(folder)
-    config = with_absolute_paths(trained, data)
+    config, notes = _with_source(trained, data, options or {})
     try:
         records = _records_of(config, folder, split)
     except DataError as error:
         if data is None:
             raise DataError(f"{error} If the data has moved, say where to with --data.") from error
         raise
+    if split == "test" and config.data.test != "test":
+        notes = (*notes, f"the split test is {config.data.test} in this source (data.test)")
+    records = replace(records, notes=(*notes, *records.notes))
     records = read_with(records, description.pixels)
-    records = with_classes(records, description.classes, config.data.source)
+    records = with_classes(
+        records, description.classes, config.data.source, missing_labels=missing_labels
+    )
     accelerator = make_accelerator(mixed_precision=config.training.precision, cpu=cpu)
     records = decodable(records, split, config, accelerator, None, on_corrupt=on_corrupt)
     loader = prepare_evaluation(
@@ -99,13 +120,31 @@ def evaluate(
     report = score_predictions(
         predictions, thresholds=list(description.thresholds), protocol=config.evaluation.protocol
     )
-    own = config.data.source == trained.data.source
-    suffix = "" if own else f"-{Path(config.data.source.split(':')[-1]).stem}"
+    own = with_absolute_paths(trained, None).data
+    is_own = (config.data.source, config.data.options) == (own.source, own.options)
+    suffix = "" if is_own else suffix_of_source(folder, split, config.data.source)
     path = folder / f"metrics-{split}{suffix}.json"
     if accelerator.is_main_process:
         facts = describe_data(config, records)
         path = write_results(predictions, report, folder, facts, suffix=suffix)
-    return Evaluated(report, path, records.notes if own else tuple(told(records)))
+    return Evaluated(report, path, records.notes if is_own else tuple(told(records)))
+
+
+def _with_source(
+    trained: Config, source: str | None, given: Mapping[str, Any]
+) -> tuple[Config, tuple[str, ...]]:
+    """Return the configuration for a source with the options that belong to it, and notes."""
+    data = trained.data
+    own = with_absolute_paths(trained, None).data
+    if source is None or absolute_source(source) == own.source:
+        options: dict[str, Any] = {**data.options, **given}
+        notes: tuple[str, ...] = ()
+    else:
+        known = options_of_source(absolute_source(source))
+        options, notes = options_of_another(data.options, known, given)
+        data = data.model_copy(update={"train_options": {}})
+    data = data.model_copy(update={"options": options})
+    return with_absolute_paths(trained.model_copy(update={"data": data}), source), notes
 
 
 def _records_of(config: Config, folder: Path, split: str) -> Records:

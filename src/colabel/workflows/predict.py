@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,10 +17,10 @@ from PIL import Image
 
 from colabel.build.model import build_classifier
 from colabel.data.decode import load_squashed
-from colabel.data.images import IMAGE_SUFFIXES, FileImages
+from colabel.data.images import FileImages
 from colabel.data.pixels import to_upright_rgb
 from colabel.data.transforms import squash_pixels
-from colabel.errors import ConfigError, DataError, ImageError, RunError
+from colabel.errors import ConfigError, ImageError, RunError
 from colabel.models import Classifier
 from colabel.runs.description import Description, load_description, load_weights
 from colabel.runs.folder import DESCRIPTION
@@ -218,43 +217,6 @@ def build_described(description: Description) -> Classifier:
         raise RunError(
             f"the run's {DESCRIPTION} describes a model that this version cannot build: {error}"
         ) from error
-
-
-def find_pictures(arguments: Iterable[str]) -> list[str]:
-    """Expand files, folders and patterns to the paths of images.
-
-    Args:
-        arguments: files, taken whatever their ending; folders, searched for image files in all
-            their subfolders; patterns such as ``scans/**/*.png``.
-
-    Returns:
-        Paths, those of each argument sorted, without repetitions.
-
-    Raises:
-        DataError: if an argument leads to no image.
-    """
-    found: dict[str, None] = {}
-    for argument in arguments:
-        path = Path(argument)
-        if path.is_file():
-            here = [argument]
-        elif path.is_dir():
-            here = sorted(str(one) for one in path.rglob("*") if _is_picture(one))
-        else:
-            here = sorted(
-                one for one in glob.iglob(argument, recursive=True) if _is_picture(Path(one))
-            )
-        if not here:
-            raise DataError(
-                f"{argument!r} leads to no image: expected a file, a folder with images "
-                f"({', '.join(sorted(IMAGE_SUFFIXES))}) or a pattern such as 'scans/*.png'."
-            )
-        found.update(dict.fromkeys(here))
-    return list(found)
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
 
 
 def _name(number: int, picture: Picture) -> str:

@@ -1,0 +1,131 @@
+r"""Predictions as CSV or lines of JSON, written so that they read back without doubt.
+
+In CSV the first two columns are ``image`` and ``labels``; then comes one column of probabilities
+for each class, whose name heads it. Text is escaped with backslashes, which :func:`unescape` and
+:func:`split_labels` undo:
+
+- ``\\`` is a backslash; ``\n``, ``\r`` and ``\t`` are a line feed, a carriage return and a tab;
+- ``\xNN`` is a byte of a file name that is no UTF-8 text;
+- ``\;`` is a semicolon of a label, since plain ones separate labels;
+- one before ``=``, ``+``, ``-`` or ``@`` at the beginning of a cell keeps a spreadsheet from
+  taking it for a formula; one before a class called ``image`` or ``labels`` keeps the header
+  unique.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from colabel.runs.description import Description
+    from colabel.workflows.predict import Prediction
+
+_COLUMNS = ("image", "labels")
+_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_PLAIN = {"n": "\n", "r": "\r", "t": "\t"}
+_FORMULA = ("=", "+", "-", "@")
+
+
+def escape(text: str) -> str:
+    r"""Return text as a cell that no program takes for anything but text.
+
+    Example:
+        >>> print(escape("=SUM(A1)"), escape("a;b.png"), escape("two\nlines"))
+        \=SUM(A1) a;b.png two\nlines
+    """
+    return _guarded("".join(map(_escaped, text)))
+
+
+def join_labels(labels: Iterable[str]) -> str:
+    r"""Return labels as one cell, separated by semicolons.
+
+    Example:
+        >>> print(join_labels(["red; ripe", "round"]))
+        red\; ripe;round
+    """
+    return _guarded(
+        ";".join("".join(map(_escaped, label)).replace(";", "\\;") for label in labels)
+    )
+
+
+def split_labels(cell: str) -> list[str]:
+    r"""Return the labels of a cell, as they are called in the model.
+
+    Example:
+        >>> split_labels(r"red\; ripe;round"), split_labels("")
+        (['red; ripe', 'round'], [])
+    """
+    return [unescape(label) for label in re.findall(r"(?:\\.|[^\\;])+", cell)]
+
+
+def unescape(cell: str) -> str:
+    r"""Return the text that :func:`escape` made a cell of.
+
+    Example:
+        >>> unescape(r"\=SUM(A1)"), unescape(r"two\nlines")
+        ('=SUM(A1)', 'two\nlines')
+    """
+    return re.sub(r"\\(x[0-9a-f]{2}|.)", lambda found: _meant(found[1]), cell)
+
+
+def _meant(code: str) -> str:
+    if len(code) == 3:
+        return os.fsdecode(bytes([int(code[1:], 16)]))
+    return _PLAIN.get(code, code)
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # how Python writes a byte that is no text
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return _ESCAPES.get(character, character)
+
+
+def _guarded(cell: str) -> str:
+    return f"\\{cell}" if cell.startswith(_FORMULA) else cell
+
+
+def write_csv(predictions: Iterable[Prediction], classes: Iterable[str], file: TextIO) -> None:
+    """Write predictions as they come, a line for each, as this module describes."""
+    heads = [f"\\{name}" if name in _COLUMNS else escape(name) for name in classes]
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*_COLUMNS, *heads])
+    for prediction in predictions:
+        numbers = (f"{value:.6f}" for value in prediction.probabilities.values())
+        writer.writerow([escape(prediction.image), join_labels(prediction.labels), *numbers])
+
+
+def write_jsonl(predictions: Iterable[Prediction], description: Description, file: TextIO) -> None:
+    r"""Write predictions as they come, an object for each.
+
+    A byte of a file name that is no text becomes ``\udcNN``, from which ``os.fsencode`` makes the
+    name again.
+    """
+    thresholds = dict(zip(description.classes, description.thresholds, strict=True))
+    for prediction in predictions:
+        line = {
+            "image": prediction.image,
+            "labels": prediction.labels,
+            "probabilities": prediction.probabilities,
+            "thresholds": thresholds,
+            "variance": prediction.variance,
+        }
+        text = json.dumps(line, ensure_ascii=False)
+        file.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+
+
+def read_csv(file: Iterable[str]) -> Iterator[tuple[str, list[str], dict[str, float]]]:
+    """Yield the image, its labels and the probability of each class from what was written.
+
+    Args:
+        file: lines of the file, opened with ``newline=""`` and ``encoding="utf-8"``.
+    """
+    rows = csv.reader(file)
+    classes = [unescape(head) for head in next(rows)[len(_COLUMNS) :]]
+    for image, labels, *numbers in rows:
+        probabilities = dict(zip(classes, map(float, numbers), strict=True))
+        yield unescape(image), split_labels(labels), probabilities
