@@ -10,8 +10,8 @@ from colabel.config import check_config
 from colabel.data.dataset import EvaluationImages, TrainingImages
 from colabel.data.loader import set_epoch
 from colabel.data.transforms import Augment
-from colabel.models import Classifier, LinearHead
-from colabel.training import Objective, Stage, make_accelerator
+from colabel.models import Classifier, Features, Head, LinearHead
+from colabel.training import Objective, Stage, Term, make_accelerator
 
 SIZE, CLASSES, TRAIN, VALIDATION, BATCH, SEED = 16, 3, 11, 5, 4, 7
 AUGMENTATION = {"operations": 2, "cutout": 0.5, "horizontal_flip": True}
@@ -59,7 +59,7 @@ class World:
         self.validation = some_records(VALIDATION, width=20, height=18)
         self.display = Notes()
         self.encoder = Colours()
-        self.model = Classifier(self.encoder, LinearHead(3, CLASSES))
+        self.model = Classifier(self.encoder, Head(LinearHead(3, CLASSES)))
         config = check_config(
             {
                 "data": {"image_size": size, "cache_mb": cache_mb},
@@ -73,9 +73,7 @@ class World:
         )
 
     def stage(self, *, encoder=True, **options):
-        objective = Objective(
-            {"size": lambda output, _: output.logits.sum()}, {"size": 1.0}, pairwise=False
-        )
+        objective = Objective((Term("size", lambda logits, _: logits.sum()),))
         own = {"frozen": (self.encoder,), "encoder": self.encoder} if encoder else {}
         return Stage("fit", self.model, objective, 2, 0.1, **own, **options)
 
@@ -104,12 +102,13 @@ def test_what_is_not_augmented_is_encoded_once(augmentation, augmented):
     assert sorted(world.validation.images.opened) == list(range(VALIDATION))
     for epoch in range(3):
         for features, targets, indices in epoch_of(loader, epoch):
-            assert features.shape == (BATCH, 3)
-            torch.testing.assert_close(features, world.encoder.of(world.train)[indices])
+            assert features.vector.shape == (BATCH, 3)
+            torch.testing.assert_close(features.vector, world.encoder.of(world.train)[indices])
             assert targets.tolist() == world.train.targets[indices].tolist()
         rows = list(world.batches.validation(stage))
         torch.testing.assert_close(
-            torch.cat([features for features, _, _ in rows]), world.encoder.of(world.validation)
+            torch.cat([features.vector for features, _, _ in rows]),
+            world.encoder.of(world.validation),
         )
         targets = torch.cat([targets for _, targets, _ in rows])
         assert targets.tolist() == world.validation.targets.tolist()
@@ -159,9 +158,9 @@ def test_a_stage_that_begins_later_sees_the_encoder_as_it_is_then():
     with torch.no_grad():
         world.encoder.scale.mul_(3)
     for features, _, indices in epoch_of(world.batches.training(stage)):
-        torch.testing.assert_close(features, world.encoder.of(world.train)[indices])
+        torch.testing.assert_close(features.vector, world.encoder.of(world.train)[indices])
     (first, *_) = world.batches.validation(stage)
-    torch.testing.assert_close(first[0], world.encoder.of(world.validation)[:2])
+    torch.testing.assert_close(first[0].vector, world.encoder.of(world.validation)[:2])
 
 
 # --- pixels
@@ -223,15 +222,16 @@ def test_validation_outside_of_such_a_stage_sees_pixels():
     world = World()
     plain, frozen = world.stage(encoder=False), world.stage(augmented=False)
 
-    def axes(stage=None):
+    def kind(stage=None):
         (first, *_) = world.batches.validation(stage)
-        return first[0].ndim
+        return type(first[0])
 
-    assert [axes(), axes(plain), axes(frozen)] == [4, 4, 4]  # nothing is encoded yet
+    pixels = torch.Tensor
+    assert [kind(), kind(plain), kind(frozen)] == [pixels] * 3  # nothing is encoded yet
     world.batches.training(frozen)
-    assert [axes(), axes(plain), axes(frozen)] == [4, 4, 2]
+    assert [kind(), kind(plain), kind(frozen)] == [pixels, pixels, Features]
     world.batches.training(plain)  # the features of the stage before are forgotten
-    assert [axes(), axes(plain), axes(frozen)] == [4, 4, 4]
+    assert [kind(), kind(plain), kind(frozen)] == [pixels] * 3
 
 
 def test_cached_pixels_are_read_once():

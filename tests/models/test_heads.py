@@ -201,7 +201,9 @@ def test_bad_arguments_are_refused(arguments, message):
 
 @pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize("make", [KernelMixtureHead, LinearHead])
-@pytest.mark.parametrize("shape", [(2, WIDTH + 1), (WIDTH,), (1, 2, WIDTH)])
+@pytest.mark.parametrize(
+    "shape", [(2, WIDTH + 1), (WIDTH,), (1, 2, WIDTH), (1, CLASSES, WIDTH + 1)]
+)
 def test_features_of_another_shape_are_refused(make, shape):
     with pytest.raises(ValueError, match=r"must have shape \(batch, width\) = \(batch, 5\)"):
         make(WIDTH, CLASSES)(torch.zeros(shape))

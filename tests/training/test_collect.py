@@ -7,7 +7,7 @@ from training_runs import CLASSES, SIZE, WIDTH, SmallEncoder, small_model
 from colabel.data.dataset import EvaluationImages
 from colabel.data.loader import evaluation_loader
 from colabel.errors import ConfigError, ImageError
-from colabel.models import Classifier, KernelMixtureHead, LinearHead, Output
+from colabel.models import Classifier, Head, KernelMixtureHead, LinearHead, Output
 from colabel.training import (
     collect_features,
     collect_logits,
@@ -43,7 +43,9 @@ def test_answers_come_in_the_order_of_the_images(batch, prepared):
 
 
 def test_a_diagonal_kernel_has_the_mean_of_its_variances():
-    model = Classifier(SmallEncoder(), KernelMixtureHead(WIDTH, CLASSES, covariance="diagonal"))
+    model = Classifier(
+        SmallEncoder(), Head(KernelMixtureHead(WIDTH, CLASSES, covariance="diagonal"))
+    )
     _, batches = loader()
     collected = collect_logits(model, batches, make_accelerator(cpu=True))
     with torch.no_grad():
@@ -54,7 +56,7 @@ def test_a_diagonal_kernel_has_the_mean_of_its_variances():
 
 
 def test_a_linear_head_has_no_variance():
-    model = Classifier(SmallEncoder(), LinearHead(WIDTH, CLASSES))
+    model = Classifier(SmallEncoder(), Head(LinearHead(WIDTH, CLASSES)))
     assert collect_logits(model, loader()[1], make_accelerator(cpu=True)).variance is None
 
 

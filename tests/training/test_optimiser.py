@@ -4,14 +4,19 @@ import pytest
 import torch
 from torch import nn
 
-from colabel.training.optimiser import build_optimiser, build_schedule
+from colabel.training.optimiser import ParameterGroup, build_optimiser, build_schedule
+
+
+def optimiser_of(model, *, learning_rate=0.1, weight_decay=0.0):
+    group = ParameterGroup("model", (model,), learning_rate)
+    return build_optimiser([group], weight_decay=weight_decay)
 
 
 def test_decay_is_added_to_the_gradient_of_matrices_only():
     model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 2))
-    values = {name: one.detach().clone() for name, one in model.named_parameters()}
+    values = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     rate, decay = 0.01, 0.5
-    optimiser = build_optimiser(model, learning_rate=rate, weight_decay=decay)
+    optimiser = optimiser_of(model, learning_rate=rate, weight_decay=decay)
     for parameter in model.parameters():
         parameter.grad = torch.full_like(parameter, 0.1)
     optimiser.step()
@@ -25,14 +30,14 @@ def test_decay_is_added_to_the_gradient_of_matrices_only():
 def test_frozen_parameters_are_left_out():
     model = nn.Linear(2, 2)
     model.bias.requires_grad_(False)
-    optimiser = build_optimiser(model, learning_rate=0.1, weight_decay=0.1)
+    optimiser = optimiser_of(model, weight_decay=0.1)
     assert [group["params"] for group in optimiser.param_groups] == [[model.weight]]
 
 
 def cycle(steps, value, warm_up=0.2, peak=0.3):
     """Return a value of the optimiser at every step of the schedule."""
-    optimiser = build_optimiser(nn.Linear(1, 1), learning_rate=peak, weight_decay=0)
-    schedule = build_schedule(optimiser, learning_rate=peak, steps=steps, warm_up=warm_up)
+    optimiser = optimiser_of(nn.Linear(1, 1), learning_rate=peak)
+    schedule = build_schedule(optimiser, steps=steps, warm_up=warm_up)
     seen = []
     for _ in range(steps):
         seen.append(value(optimiser.param_groups[0]))
