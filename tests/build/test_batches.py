@@ -6,12 +6,14 @@ from pictures import some_records
 from torch import nn
 
 from colabel.build.batches import Batches
+from colabel.build.stages import build_model, build_stages
 from colabel.config import check_config
 from colabel.data.dataset import EvaluationImages, TrainingImages
 from colabel.data.loader import set_epoch
 from colabel.data.transforms import Augment
 from colabel.models import Classifier, Features, Head, LinearHead
-from colabel.training import Objective, Stage, Term, make_accelerator
+from colabel.settings import Training
+from colabel.training import Objective, Stage, Term, collect_logits, fit, make_accelerator
 
 SIZE, CLASSES, TRAIN, VALIDATION, BATCH, SEED = 16, 3, 11, 5, 4, 7
 AUGMENTATION = {"operations": 2, "cutout": 0.5, "horizontal_flip": True}
@@ -161,6 +163,91 @@ def test_a_stage_that_begins_later_sees_the_encoder_as_it_is_then():
         torch.testing.assert_close(features.vector, world.encoder.of(world.train)[indices])
     (first, *_) = world.batches.validation(stage)
     torch.testing.assert_close(first[0].vector, world.encoder.of(world.validation)[:2])
+
+
+# --- feature maps
+
+
+def attending(pooling, **encoder):
+    """The only stage of a recipe that trains a head on a frozen encoder, and its batches."""
+    config = check_config(
+        {
+            "method": "kmcl",
+            "head": {"pooling": {"name": pooling}},
+            "encoder": {"name": "test_resnet"} | encoder,
+            "data": {"image_size": 64, "cache_mb": 0},
+            "augmentation": IDLE,
+            "training": {
+                "epochs": 2,
+                "batch_size": BATCH,
+                "freeze_encoder": True,
+                "workers": 0,
+                "learning_rate": 0.1,
+            },
+            "evaluation": {"batch_size": 2},
+        }
+    )
+    torch.manual_seed(0)
+    model = build_model(config, CLASSES)
+    (stage,) = build_stages(model, config)
+    records = [some_records(count, width=70, height=66) for count in (TRAIN, VALIDATION)]
+    return config, stage, records
+
+
+@pytest.mark.parametrize("pooling", ["class_attention", "encoder"])
+@pytest.mark.parametrize("name", ["test_resnet", "test_mambaout"])
+def test_a_head_that_pools_the_map_learns_from_maps_that_are_encoded_once(tmp_path, name, pooling):
+    config, stage, records = attending(pooling, name=name)
+    model, encoded = stage.model, []
+    model.encoder.register_forward_hook(lambda _, inputs, __: encoded.append(len(inputs[0])))
+    accelerator = make_accelerator(cpu=True)
+    batches = Batches(config, accelerator, *records, None)
+
+    def validate(stage, model):
+        collect_logits(model, batches.validation(stage), accelerator)
+        return {"mAP": 0.5}
+
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    assert fit(
+        (stage,),
+        loaders=batches.training,
+        validate=validate,
+        on_best=lambda *_: None,
+        folder=tmp_path,
+        accelerator=accelerator,
+        settings=Training(ema_decay=0),
+    ).finished
+    assert sum(encoded) == TRAIN + VALIDATION
+    changed = {
+        key for key, tensor in model.state_dict().items() if not torch.equal(tensor, before[key])
+    }
+    assert changed == {key for key in before if key.startswith("head.")}
+    model.eval()
+    images = EvaluationImages(records[1], size=64)
+    pixels = torch.stack([images[index][0] for index in range(VALIDATION)])
+    with torch.no_grad():
+        expected = model(pixels)
+        found = [model(features) for features, _, _ in batches.validation(stage)]
+    assert sum(encoded) == TRAIN + 2 * VALIDATION  # the pixels of this test
+    logits = torch.cat([output.logits for output in found])
+    torch.testing.assert_close(logits, expected.logits, rtol=1e-4, atol=1e-4)
+    read = torch.cat([output.features for output in found])
+    assert read.ndim == (3 if pooling == "class_attention" else 2)
+    torch.testing.assert_close(read, expected.features, rtol=1e-4, atol=1e-4)
+    if pooling == "class_attention":
+        assert not torch.allclose(read[:, 0], read[:, 1])
+
+
+def test_a_batch_holds_the_part_that_the_head_reads():
+    for pooling, part, other in (
+        ("class_attention", "unpooled", "vector"),
+        ("encoder", "vector", "unpooled"),
+    ):
+        config, stage, records = attending(pooling)
+        batches = Batches(config, make_accelerator(cpu=True), *records, None)
+        (features, _, _), *_ = epoch_of(batches.training(stage))
+        assert len(getattr(features, part)) == BATCH
+        assert getattr(features, other) is None
 
 
 # --- pixels

@@ -1,6 +1,5 @@
 import errno
 import math
-import signal
 from dataclasses import replace
 
 import pytest
@@ -12,6 +11,8 @@ from training_runs import (
     WIDTH,
     Run,
     SmallEncoder,
+    Watcher,
+    interrupt,
     kernel_objective,
     records_of_log,
     same,
@@ -26,35 +27,6 @@ from colabel.errors import ConfigError, NonFiniteLossError, RunError, WeightsErr
 from colabel.models import Classifier, Head, KernelMixtureHead, LinearHead
 from colabel.training import History, Objective, Term, checkpoint
 from colabel.training.checkpoint import load_state
-
-
-class Watcher:
-    """A display that acts at a step of the run."""
-
-    def __init__(self, at=None, action=None):
-        self.at, self.action = at, action
-        self.steps, self.notes = [], []
-
-    def start_stage(self, stage, *, step, steps):
-        self.started = (stage.name, step, steps)
-
-    def show_step(self, progression):
-        self.steps.append(progression)
-        if len(self.steps) == self.at:
-            self.action()
-
-    def show_epoch(self, stage, record):
-        pass
-
-    def note(self, text):
-        self.notes.append(text)
-
-    def close(self):
-        pass
-
-
-def interrupt():
-    signal.raise_signal(signal.SIGINT)
 
 
 @pytest.fixture(scope="module")
