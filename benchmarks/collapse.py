@@ -20,15 +20,15 @@ import colabel
 from colabel.training import make_display, read_log
 
 VARIANTS = {
-    "literal": ["method.per_dimension=false"],
-    "literal, weight 30": ["method.per_dimension=false", "method.weights.contrastive=30"],
+    "literal": ["terms.likelihood.per_dimension=false"],
+    "literal, weight 30": ["terms.likelihood.per_dimension=false", "terms.contrastive.weight=30"],
     "divided by n": [],
 }
 SETTINGS = [
     "training.learning_rate=2e-3",
     "method.classification.learning_rate=2e-2",
     "method.classification.epochs=10",
-    "method.classification.feature_length=1",
+    "method.classification.head.feature_length=1",
 ]
 COLOURS = ("#D55E00", "#E69F00", "#0072B2")
 

@@ -47,7 +47,7 @@ def main() -> None:
     dataset = EvaluationImages(records, size=arguments.image_size)
     with torch.no_grad():
         images = torch.stack([dataset[index][0] for index in range(len(dataset))])
-        features = torch.cat([encoder(part) for part in images.split(64)])
+        features = torch.cat([encoder(part).vector for part in images.split(64)])
         targets = torch.from_numpy(records.targets)
         anchors, labels = (targets == 1).nonzero(as_tuple=True)
         others = torch.arange(len(records)) != anchors[:, None]

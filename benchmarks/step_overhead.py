@@ -28,6 +28,8 @@ from colabel.losses import (
 )
 from colabel.models import (
     Classifier,
+    Features,
+    Head,
     KernelMixtureHead,
     LinearHead,
     MixtureDensityHead,
@@ -64,8 +66,10 @@ def probmcl_loss(output: Output, targets: Tensor) -> Tensor:
 def mixture_model(method: str, encoder: nn.Module, width: int, classes: int, covariance: str):
     """Return the model a method trains and its loss."""
     if method == "kmcl":
-        return Classifier(encoder, KernelMixtureHead(width, classes, covariance)), kmcl_loss
-    return Classifier(encoder, MixtureDensityHead(width, classes), feature_length=1), probmcl_loss
+        head = Head(KernelMixtureHead(width, classes, covariance))
+        return Classifier(encoder, head), kmcl_loss
+    head = Head(MixtureDensityHead(width, classes), feature_length=1)
+    return Classifier(encoder, head), probmcl_loss
 
 
 def whole_step(model: nn.Module, loss: Loss, images: Tensor, targets: Tensor) -> Step:
@@ -82,10 +86,8 @@ def whole_step(model: nn.Module, loss: Loss, images: Tensor, targets: Tensor) ->
 
 
 def head_step(model: nn.Module, loss: Loss, features: Tensor, targets: Tensor) -> Step:
-    alone = Classifier(nn.Identity(), model.head, model.feature_length)
-
     def step() -> float:
-        value = loss(alone(features), targets)
+        value = loss(model.head(Features(features)), targets)
         value.backward()
         return value.item()
 
@@ -128,7 +130,7 @@ def main() -> None:
 
     encoders = [build_encoder(arguments.encoder) for _ in range(2)]
     width = encoders[0].width
-    linear = Classifier(encoders[0], LinearHead(width, classes)).to(device)
+    linear = Classifier(encoders[0], Head(LinearHead(width, classes))).to(device)
     kernels, loss = mixture_model(
         arguments.method, encoders[1], width, classes, arguments.covariance
     )

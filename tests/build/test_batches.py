@@ -6,12 +6,14 @@ from pictures import some_records
 from torch import nn
 
 from colabel.build.batches import Batches
+from colabel.build.stages import build_model, build_stages
 from colabel.config import check_config
 from colabel.data.dataset import EvaluationImages, TrainingImages
 from colabel.data.loader import set_epoch
 from colabel.data.transforms import Augment
-from colabel.models import Classifier, LinearHead
-from colabel.training import Objective, Stage, make_accelerator
+from colabel.models import Classifier, Features, Head, LinearHead
+from colabel.settings import Training
+from colabel.training import Objective, Stage, Term, collect_logits, fit, make_accelerator
 
 SIZE, CLASSES, TRAIN, VALIDATION, BATCH, SEED = 16, 3, 11, 5, 4, 7
 AUGMENTATION = {"operations": 2, "cutout": 0.5, "horizontal_flip": True}
@@ -59,7 +61,7 @@ class World:
         self.validation = some_records(VALIDATION, width=20, height=18)
         self.display = Notes()
         self.encoder = Colours()
-        self.model = Classifier(self.encoder, LinearHead(3, CLASSES))
+        self.model = Classifier(self.encoder, Head(LinearHead(3, CLASSES)))
         config = check_config(
             {
                 "data": {"image_size": size, "cache_mb": cache_mb},
@@ -73,9 +75,7 @@ class World:
         )
 
     def stage(self, *, encoder=True, **options):
-        objective = Objective(
-            {"size": lambda output, _: output.logits.sum()}, {"size": 1.0}, pairwise=False
-        )
+        objective = Objective((Term("size", lambda logits, _: logits.sum()),))
         own = {"frozen": (self.encoder,), "encoder": self.encoder} if encoder else {}
         return Stage("fit", self.model, objective, 2, 0.1, **own, **options)
 
@@ -104,12 +104,13 @@ def test_what_is_not_augmented_is_encoded_once(augmentation, augmented):
     assert sorted(world.validation.images.opened) == list(range(VALIDATION))
     for epoch in range(3):
         for features, targets, indices in epoch_of(loader, epoch):
-            assert features.shape == (BATCH, 3)
-            torch.testing.assert_close(features, world.encoder.of(world.train)[indices])
+            assert features.vector.shape == (BATCH, 3)
+            torch.testing.assert_close(features.vector, world.encoder.of(world.train)[indices])
             assert targets.tolist() == world.train.targets[indices].tolist()
         rows = list(world.batches.validation(stage))
         torch.testing.assert_close(
-            torch.cat([features for features, _, _ in rows]), world.encoder.of(world.validation)
+            torch.cat([features.vector for features, _, _ in rows]),
+            world.encoder.of(world.validation),
         )
         targets = torch.cat([targets for _, targets, _ in rows])
         assert targets.tolist() == world.validation.targets.tolist()
@@ -159,9 +160,94 @@ def test_a_stage_that_begins_later_sees_the_encoder_as_it_is_then():
     with torch.no_grad():
         world.encoder.scale.mul_(3)
     for features, _, indices in epoch_of(world.batches.training(stage)):
-        torch.testing.assert_close(features, world.encoder.of(world.train)[indices])
+        torch.testing.assert_close(features.vector, world.encoder.of(world.train)[indices])
     (first, *_) = world.batches.validation(stage)
-    torch.testing.assert_close(first[0], world.encoder.of(world.validation)[:2])
+    torch.testing.assert_close(first[0].vector, world.encoder.of(world.validation)[:2])
+
+
+# --- feature maps
+
+
+def attending(pooling, **encoder):
+    """The only stage of a recipe that trains a head on a frozen encoder, and its batches."""
+    config = check_config(
+        {
+            "method": "kmcl",
+            "head": {"pooling": {"name": pooling}},
+            "encoder": {"name": "test_resnet"} | encoder,
+            "data": {"image_size": 64, "cache_mb": 0},
+            "augmentation": IDLE,
+            "training": {
+                "epochs": 2,
+                "batch_size": BATCH,
+                "freeze_encoder": True,
+                "workers": 0,
+                "learning_rate": 0.1,
+            },
+            "evaluation": {"batch_size": 2},
+        }
+    )
+    torch.manual_seed(0)
+    model = build_model(config, CLASSES)
+    (stage,) = build_stages(model, config)
+    records = [some_records(count, width=70, height=66) for count in (TRAIN, VALIDATION)]
+    return config, stage, records
+
+
+@pytest.mark.parametrize("pooling", ["class_attention", "encoder"])
+@pytest.mark.parametrize("name", ["test_resnet", "test_mambaout"])
+def test_a_head_that_pools_the_map_learns_from_maps_that_are_encoded_once(tmp_path, name, pooling):
+    config, stage, records = attending(pooling, name=name)
+    model, encoded = stage.model, []
+    model.encoder.register_forward_hook(lambda _, inputs, __: encoded.append(len(inputs[0])))
+    accelerator = make_accelerator(cpu=True)
+    batches = Batches(config, accelerator, *records, None)
+
+    def validate(stage, model):
+        collect_logits(model, batches.validation(stage), accelerator)
+        return {"mAP": 0.5}
+
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    assert fit(
+        (stage,),
+        loaders=batches.training,
+        validate=validate,
+        on_best=lambda *_: None,
+        folder=tmp_path,
+        accelerator=accelerator,
+        settings=Training(ema_decay=0),
+    ).finished
+    assert sum(encoded) == TRAIN + VALIDATION
+    changed = {
+        key for key, tensor in model.state_dict().items() if not torch.equal(tensor, before[key])
+    }
+    assert changed == {key for key in before if key.startswith("head.")}
+    model.eval()
+    images = EvaluationImages(records[1], size=64)
+    pixels = torch.stack([images[index][0] for index in range(VALIDATION)])
+    with torch.no_grad():
+        expected = model(pixels)
+        found = [model(features) for features, _, _ in batches.validation(stage)]
+    assert sum(encoded) == TRAIN + 2 * VALIDATION  # the pixels of this test
+    logits = torch.cat([output.logits for output in found])
+    torch.testing.assert_close(logits, expected.logits, rtol=1e-4, atol=1e-4)
+    read = torch.cat([output.features for output in found])
+    assert read.ndim == (3 if pooling == "class_attention" else 2)
+    torch.testing.assert_close(read, expected.features, rtol=1e-4, atol=1e-4)
+    if pooling == "class_attention":
+        assert not torch.allclose(read[:, 0], read[:, 1])
+
+
+def test_a_batch_holds_the_part_that_the_head_reads():
+    for pooling, part, other in (
+        ("class_attention", "unpooled", "vector"),
+        ("encoder", "vector", "unpooled"),
+    ):
+        config, stage, records = attending(pooling)
+        batches = Batches(config, make_accelerator(cpu=True), *records, None)
+        (features, _, _), *_ = epoch_of(batches.training(stage))
+        assert len(getattr(features, part)) == BATCH
+        assert getattr(features, other) is None
 
 
 # --- pixels
@@ -223,15 +309,16 @@ def test_validation_outside_of_such_a_stage_sees_pixels():
     world = World()
     plain, frozen = world.stage(encoder=False), world.stage(augmented=False)
 
-    def axes(stage=None):
+    def kind(stage=None):
         (first, *_) = world.batches.validation(stage)
-        return first[0].ndim
+        return type(first[0])
 
-    assert [axes(), axes(plain), axes(frozen)] == [4, 4, 4]  # nothing is encoded yet
+    pixels = torch.Tensor
+    assert [kind(), kind(plain), kind(frozen)] == [pixels] * 3  # nothing is encoded yet
     world.batches.training(frozen)
-    assert [axes(), axes(plain), axes(frozen)] == [4, 4, 2]
+    assert [kind(), kind(plain), kind(frozen)] == [pixels, pixels, Features]
     world.batches.training(plain)  # the features of the stage before are forgotten
-    assert [axes(), axes(plain), axes(frozen)] == [4, 4, 4]
+    assert [kind(), kind(plain), kind(frozen)] == [pixels] * 3
 
 
 def test_cached_pixels_are_read_once():

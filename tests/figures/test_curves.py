@@ -20,7 +20,7 @@ def step_record(step, *, stage="train"):
         "stage": stage,
         "epoch": 1,
         "step": step,
-        "learning_rate": 1e-4 * step,
+        "learning_rates": {"model": 1e-4 * step},
         "terms": terms,
     }
 
@@ -60,6 +60,7 @@ def test_training_curves(tmp_path, drawn):
     assert [line.get_label() for line in validation.lines[:2]] == ["mAP", "CF1"]
     assert "dashed: best mAP, 0.700, epoch 2 of train" in texts(drawn[0])
     assert rate.lines[0].get_xdata().tolist() == [2, 4, 6, 12]
+    np.testing.assert_allclose(rate.lines[0].get_ydata(), [2e-4, 4e-4, 6e-4, 12e-4])
 
 
 def test_stages_are_separated(tmp_path, drawn):
@@ -73,12 +74,31 @@ def test_stages_are_separated(tmp_path, drawn):
     assert [line.get_xdata() for line in rate.lines if line.get_linestyle() == ":"] == [[20, 20]]
 
 
+def test_every_group_of_parameters_has_its_learning_rate(tmp_path, drawn):
+    """Two lines with their names, and one without in a stage that has one rate."""
+    first = [
+        step_record(step) | {"learning_rates": {"encoder": 1e-4 * step, "head": 1e-3 * step}}
+        for step in (1, 2)
+    ]
+    records = [*first, step_record(3, stage="second"), step_record(4, stage="second")]
+    figures.training_curves(write_log(tmp_path / "log.jsonl", records), tmp_path / "c.png")
+    rate = drawn[0].axes[3]
+    lines = [(line.get_label(), line.get_xydata().tolist()) for line in rate.lines[:3]]
+    assert [data for _, data in lines] == [
+        [[1, 1e-4], [2, 2e-4]],
+        [[1, 1e-3], [2, 2e-3]],
+        [[3, 1e-4 * 3], [4, 1e-4 * 4]],
+    ]
+    assert [name for name, _ in lines[:2]] == ["encoder", "head"]
+    assert [text.get_text() for text in rate.get_legend().get_texts()] == ["encoder", "head"]
+
+
 @pytest.mark.parametrize(
     "records",
     [
         [step_record(1)],
         [epoch_record(1, None, best=False)],
-        [{"kind": "step", "step": 1, "learning_rate": None, "terms": {}}],
+        [{"kind": "step", "step": 1, "learning_rates": {"model": None}, "terms": {}}],
     ],
 )
 def test_short_logs_are_drawn(tmp_path, records):

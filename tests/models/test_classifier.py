@@ -3,8 +3,12 @@
 import pytest
 import torch
 
+from colabel.errors import ConfigError
 from colabel.models import (
+    ClassAttentionPooling,
     Classifier,
+    Features,
+    Head,
     KernelMixtureHead,
     LinearHead,
     MixtureDensityHead,
@@ -12,10 +16,10 @@ from colabel.models import (
 )
 
 
-def model_with(make):
+def model_with(make, length=None):
     torch.manual_seed(0)
     encoder = build_encoder("test_efficientnet")
-    return Classifier(encoder, make(encoder.width, 3)).eval()
+    return Classifier(encoder, Head(make(encoder.width, 3), feature_length=length)).eval()
 
 
 @pytest.fixture
@@ -53,6 +57,31 @@ def test_answers_are_float32_under_autocast_and_every_parameter_trains(images, m
     assert all(value.grad.isfinite().all() for value in model.parameters())
 
 
+def test_an_encoder_may_return_plain_vectors(images):
+    encoder = torch.nn.Sequential(torch.nn.AvgPool2d(64), torch.nn.Flatten())
+    head = Head(LinearHead(3, 2))
+    output = Classifier(encoder, head)(images.float())
+    assert torch.equal(output.features, encoder(images.float()))
+    assert torch.equal(output.logits, head.readout(output.features))
+
+
+def test_the_projection_comes_before_the_length(images):
+    torch.manual_seed(0)
+    encoder = build_encoder("test_efficientnet").eval()
+    projection = torch.nn.Linear(encoder.width, 5)
+    head = Head(LinearHead(5, 3), projection=projection, feature_length=2)
+    output = Classifier(encoder, head)(images)
+    projected = encoder(images).vector @ projection.weight.T + projection.bias
+    expected = 2 * projected / projected.square().sum(dim=1, keepdim=True).sqrt()
+    torch.testing.assert_close(output.features, expected)
+    torch.testing.assert_close(output.logits, head.readout(expected))
+
+
+def test_a_network_of_densities_does_not_take_features_of_each_class():
+    with pytest.raises(ConfigError, match=r"takes one feature vector per image; choose"):
+        Head(MixtureDensityHead(8, 3, hidden=(4,)), ClassAttentionPooling(8, 3))
+
+
 def test_one_image_alone_is_encoded_as_in_a_batch(images):
     model = model_with(KernelMixtureHead)
     torch.testing.assert_close(
@@ -69,8 +98,7 @@ def test_a_mixture_of_densities_comes_without_logits(images):
 @pytest.mark.parametrize("make", [LinearHead, KernelMixtureHead])
 @pytest.mark.parametrize("length", [None, 1, 5.0])
 def test_features_in_place_of_images_are_not_encoded_again(images, make, length):
-    model = model_with(make)
-    model.feature_length = length
+    model = model_with(make, length)
     expected = model(images)
     with torch.no_grad():
         features = model.encoder(images)
@@ -79,16 +107,17 @@ def test_features_in_place_of_images_are_not_encoded_again(images, make, length)
     assert torch.equal(output.features, expected.features)
     assert torch.equal(output.logits, expected.logits)
     if length is None:
-        assert torch.equal(output.features, features)
+        assert torch.equal(output.features, features.vector)
+    alone = model(Features(features.vector))
+    assert torch.equal(alone.logits, expected.logits)
 
 
 @pytest.mark.parametrize("length", [1, 5.0])
 def test_the_feature_length_is_that_of_what_the_head_sees(images, length):
-    free, model = model_with(LinearHead), model_with(LinearHead)
-    model.feature_length = length
+    free, model = model_with(LinearHead), model_with(LinearHead, length)
     output, features = model(images), free(images).features
-    assert free.feature_length is None
+    assert free.head.feature_length is None
     lengths = features.square().sum(dim=1, keepdim=True).sqrt()
     assert lengths.max() / lengths.min() > 1.001
     torch.testing.assert_close(output.features, length * features / lengths)
-    torch.testing.assert_close(output.logits, model.head(length * features / lengths))
+    torch.testing.assert_close(output.logits, free.head.readout(length * features / lengths))

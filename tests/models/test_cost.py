@@ -8,8 +8,10 @@ from torch import nn
 
 from colabel.errors import ConfigError
 from colabel.models import (
+    ClassAttentionPooling,
     Classifier,
     Cost,
+    Head,
     KernelMixtureHead,
     LinearHead,
     build_encoder,
@@ -59,6 +61,7 @@ def test_convolutional_counts_are_the_sum_over_layers():
     assert counted.macs == sum(macs) + encoder.width * classes
     assert counted.paper_macs - counted.macs == sum(elements)
     assert counted.parameters == counted.paper_parameters == parameters
+    assert counted.head_parameters == classes * (encoder.width + 1)
 
 
 def test_attention_is_counted():
@@ -94,7 +97,13 @@ def test_numbers_are_plain_and_counting_draws_no_random_numbers():
     counted = cost("test_efficientnet", image_size=64, classes=6)
     assert torch.equal(state, torch.get_rng_state())
     numbers = json.loads(json.dumps(counted.to_dict()))
-    assert list(numbers) == ["parameters", "macs", "paper_parameters", "paper_macs"]
+    assert list(numbers) == [
+        "parameters",
+        "head_parameters",
+        "macs",
+        "paper_parameters",
+        "paper_macs",
+    ]
     assert Cost(**numbers) == counted
 
 
@@ -134,7 +143,7 @@ def test_a_model_that_is_built_costs_what_its_description_says(covariance):
         if covariance == "linear"
         else KernelMixtureHead(encoder.width, 6, covariance)
     )
-    model = Classifier(encoder, head)
+    model = Classifier(encoder, Head(head))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     counted = cost_of_model(model, image_size=64)
     assert counted == cost("test_efficientnet", image_size=64, classes=6, covariance=covariance)
@@ -143,8 +152,22 @@ def test_a_model_that_is_built_costs_what_its_description_says(covariance):
     assert not any(module._forward_hooks for module in model.modules())
 
 
+def test_pooling_for_each_class_costs_its_queries_and_its_products():
+    """Per class and position two products of d: with the query, and in the average."""
+    classes, size = 3, 64
+    encoder = build_encoder("test_efficientnet")
+    channels = encoder.map_channels
+    head = Head(LinearHead(channels, classes), ClassAttentionPooling(channels, classes))
+    counted = cost_of_model(Classifier(encoder, head), image_size=size)
+    positions = (size // 32) ** 2
+    assert encoder.eval()(torch.zeros(1, 3, size, size)).map.shape[2:].numel() == positions
+    linear = cost("test_efficientnet", image_size=size, classes=classes, covariance="linear")
+    assert counted.head_parameters == linear.head_parameters + classes * channels
+    assert counted.macs == linear.macs + 2 * classes * positions * channels
+
+
 def test_a_model_is_counted_at_a_size_that_it_takes():
     encoder = build_encoder("test_vit", options={"img_size": 64})
-    model = Classifier(encoder, LinearHead(encoder.width, 2))
+    model = Classifier(encoder, Head(LinearHead(encoder.width, 2)))
     with pytest.raises(ConfigError, match="cannot encode images of 97 x 97"):
         cost_of_model(model, image_size=97)

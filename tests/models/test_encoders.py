@@ -7,6 +7,7 @@ from torch import nn
 
 from colabel.errors import ConfigError, WeightsError
 from colabel.models import Encoder, build_encoder, list_encoders
+from colabel.models.encoders import FeatureMap
 
 
 class Flatten(nn.Module):
@@ -17,7 +18,15 @@ class Flatten(nn.Module):
 
 
 def transparent_encoder(mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 2.0)):
-    return Encoder(Flatten(), name="flatten", width=12, mean=mean, std=std, image_size=2)
+    return Encoder(
+        Flatten(),
+        name="flatten",
+        width=12,
+        feature_map=FeatureMap(None, "nothing is pooled"),
+        mean=mean,
+        std=std,
+        image_size=2,
+    )
 
 
 def pixels(seed=0, batch=2, size=32):
@@ -50,7 +59,7 @@ def test_features_are_those_of_timm(name, options, size):
     images = pixels(size=size)
     with torch.no_grad():
         expected = plain((images.double() / 255 - mean).div(std).float())
-        features = encoder(images)
+        features = encoder(images).vector
     assert features.shape == (2, encoder.width)
     torch.testing.assert_close(features, expected, rtol=1e-3, atol=1e-4)
 
@@ -65,18 +74,21 @@ def test_integer_and_floating_images_are_normalised_alike():
         for j in range(2)
     ]
     encoder = transparent_encoder()
-    torch.testing.assert_close(encoder(images).flatten(), torch.tensor(expected))
-    torch.testing.assert_close(encoder(images / 255).flatten(), torch.tensor(expected))
+    torch.testing.assert_close(encoder(images).vector.flatten(), torch.tensor(expected))
+    torch.testing.assert_close(encoder(images / 255).vector.flatten(), torch.tensor(expected))
     torch.testing.assert_close(
-        encoder.double()(images).flatten(), torch.tensor(expected).double(), rtol=1e-5, atol=1e-6
+        encoder.double()(images).vector.flatten(),
+        torch.tensor(expected).double(),
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 
 def test_half_precision_model_takes_integer_images():
-    features = transparent_encoder().to(torch.bfloat16)(pixels(size=2))
+    features = transparent_encoder().to(torch.bfloat16)(pixels(size=2)).vector
     assert features.dtype == torch.bfloat16
     torch.testing.assert_close(
-        features.float(), transparent_encoder()(pixels(size=2)), rtol=0.03, atol=0.03
+        features.float(), transparent_encoder()(pixels(size=2)).vector, rtol=0.03, atol=0.03
     )
 
 
@@ -100,7 +112,7 @@ def test_frozen_batch_norm_keeps_its_statistics_and_trains_its_affine_parameters
     assert layers
     assert not any(layer.training for layer in layers)
     before = [layer.running_mean.clone() for layer in layers]
-    encoder(pixels()).square().sum().backward()
+    encoder(pixels()).vector.square().sum().backward()
     assert all(
         torch.equal(old, layer.running_mean) for old, layer in zip(before, layers, strict=True)
     )
@@ -131,7 +143,8 @@ def test_memory_layout_is_decided_by_backbone(name, channels_last):
     layout = torch.channels_last if channels_last else torch.contiguous_format
     assert all(weight.is_contiguous(memory_format=layout) for weight in weights)
     seen = []
-    encoder.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    first = next(module for module in encoder.modules() if isinstance(module, nn.Conv2d))
+    first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     for images in (pixels(), pixels().contiguous(memory_format=torch.channels_last)):
         encoder.eval()(images)
         assert seen[-1].is_contiguous(memory_format=layout)
@@ -149,8 +162,8 @@ def test_gradients_in_the_chosen_layout_are_those_of_float64(name):
     torch.manual_seed(0)
     reference = build_encoder(name, channels_last=False).double().eval()
     images = pixels(batch=4, size=64)
-    encoder(images).square().sum().backward()
-    reference(images).square().sum().backward()
+    encoder(images).vector.square().sum().backward()
+    reference(images).vector.square().sum().backward()
     for (key, parameter), truth in zip(
         encoder.named_parameters(), reference.parameters(), strict=True
     ):
@@ -167,7 +180,7 @@ def test_layouts_agree():
     first = build_encoder("test_efficientnet", channels_last=True).eval()
     torch.manual_seed(0)
     second = build_encoder("test_efficientnet", channels_last=False).eval()
-    torch.testing.assert_close(first(images), second(images), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(first(images).vector, second(images).vector, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(

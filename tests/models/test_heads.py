@@ -201,7 +201,9 @@ def test_bad_arguments_are_refused(arguments, message):
 
 @pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize("make", [KernelMixtureHead, LinearHead])
-@pytest.mark.parametrize("shape", [(2, WIDTH + 1), (WIDTH,), (1, 2, WIDTH)])
+@pytest.mark.parametrize(
+    "shape", [(2, WIDTH + 1), (WIDTH,), (1, 2, WIDTH), (1, CLASSES, WIDTH + 1)]
+)
 def test_features_of_another_shape_are_refused(make, shape):
     with pytest.raises(ValueError, match=r"must have shape \(batch, width\) = \(batch, 5\)"):
         make(WIDTH, CLASSES)(torch.zeros(shape))
@@ -235,3 +237,88 @@ def test_the_expected_exponent_of_an_overlap_is_as_documented():
     torch.testing.assert_close(
         exponent.mean(dim=2)[away].mean(), expected[away].mean(), rtol=0.1, atol=0
     )
+
+
+# --- features of each class
+
+
+def features_of_classes():
+    generator = torch.Generator().manual_seed(3)
+    shape = (BATCH, CLASSES, WIDTH)
+    return 2 * torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def mixture_parts(mixture):
+    return {name: getattr(mixture, name) for name in ("log_weights", "mean", "variance", "logits")}
+
+
+@pytest.mark.parametrize("length", [None, 3.0])
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_a_kernel_is_read_off_the_features_of_its_class(covariance, length):
+    """A variance that classes share is read off the mean of their features."""
+    torch.manual_seed(0)
+    head = KernelMixtureHead(WIDTH, CLASSES, covariance, feature_length=length).double()
+    features = features_of_classes()
+    mixture = head(features)
+    shared = "shared" in covariance
+    for n in range(BATCH):
+        rows = features[n].tolist()
+        scaled = [
+            [x if length is None else length * x / math.sqrt(sum(y * y for y in row)) for x in row]
+            for row in rows
+        ]
+        mean_row = [sum(row[m] for row in scaled) / CLASSES for m in range(WIDTH)]
+        for k in range(CLASSES):
+            for m in range(WIDTH):
+                at = (n, k) if mixture.isotropic else (n, k, m)
+                weight, _, _ = expected_kernel(head, rows[k], k, m)
+                _, mean, variance = expected_kernel(head, scaled[k], k, m)
+                if shared:
+                    _, _, variance = expected_kernel(head, mean_row, k, m)
+                assert mixture.logits[n, k].sigmoid().item() == pytest.approx(weight, abs=1e-12)
+                assert mixture.log_weights[n, k].exp().item() == pytest.approx(weight, abs=1e-12)
+                assert mixture.mean[at].item() == pytest.approx(mean, abs=1e-12)
+                assert mixture.variance[at].item() == pytest.approx(variance, abs=1e-12)
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_features_of_one_class_reach_no_other_but_through_a_shared_variance(covariance):
+    torch.manual_seed(0)
+    head = KernelMixtureHead(WIDTH, CLASSES, covariance).double()
+    features = features_of_classes()
+    before = mixture_parts(head(features))
+    features[:, 1] += 1
+    for name, after in mixture_parts(head(features)).items():
+        changed = (
+            (after != before[name]).flatten(2).any(dim=2)
+            if after.ndim == 3
+            else (after != before[name])
+        )
+        everywhere = name == "variance" and "shared" in covariance
+        expected = [True] * 3 if everywhere else [False, True, False]
+        assert changed.tolist() == [expected] * BATCH, name
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_classes_with_equal_features_have_the_kernels_of_shared_ones(covariance):
+    torch.manual_seed(0)
+    head = KernelMixtureHead(WIDTH, CLASSES, covariance, feature_length=2.0).double()
+    shared = features_of_classes()[:, 0]
+    repeated = shared[:, None].expand(-1, CLASSES, -1)
+    found, expected = mixture_parts(head(repeated)), mixture_parts(head(shared))
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-12, atol=1e-12)
+
+
+def test_a_linear_head_reads_each_class_off_its_own_features():
+    head = LinearHead(WIDTH, CLASSES).double()
+    features = features_of_classes()
+    logits = head(features)
+    for n in range(BATCH):
+        for k in range(CLASSES):
+            expected = activation(head.weight_layer, k, features[n, k].tolist())
+            assert logits[n, k].item() == pytest.approx(expected, abs=1e-12)
+    shared = features[:, 0]
+    torch.testing.assert_close(head(shared[:, None].expand(-1, CLASSES, -1)), head(shared))
+    features[:, 1] += 1
+    assert (head(features) != logits).tolist() == [[False, True, False]] * BATCH

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from colabel.errors import WeightsError
-from colabel.models import Classifier, LinearHead, build_encoder
+from colabel.models import Classifier, Head, LinearHead, build_encoder
 
 NAME = "test_efficientnet"
 
@@ -65,7 +65,7 @@ def test_saved_models_of_this_package_load_without_their_head(tmp_path, source):
     path = tmp_path / "model.safetensors"
     encoder = build_encoder(NAME)
     encoder.backbone.load_state_dict(source.state_dict(), strict=False)
-    state = Classifier(encoder, LinearHead(encoder.width, 3)).state_dict()
+    state = Classifier(encoder, Head(LinearHead(encoder.width, 3))).state_dict()
     save_file({key: value.contiguous() for key, value in state.items()}, path)
     assert_holds(build_encoder(NAME, weights=path), source)
 
@@ -90,7 +90,7 @@ def test_loaded_features_are_those_of_the_source(tmp_path, source):
     expected = source.eval().forward_head(
         source.forward_features((images - mean) / std), pre_logits=True
     )
-    torch.testing.assert_close(encoder(images), expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(encoder(images).vector, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_position_embeddings_of_another_image_size_are_resized(tmp_path):

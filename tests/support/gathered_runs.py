@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from pictures import some_records
 from safetensors.torch import save_file
-from torch import distributed
+from torch import distributed, nn
 from training_runs import (
     CLASSES,
     SIZE,
@@ -22,7 +22,15 @@ from colabel.build.model import mixture_density
 from colabel.build.objective import build_objective
 from colabel.data.dataset import EvaluationImages
 from colabel.data.loader import evaluation_loader
-from colabel.models import Classifier, EncoderPooling, Head, KernelMixtureHead, LinearHead
+from colabel.models import (
+    ClassAttentionPooling,
+    Classifier,
+    EncoderPooling,
+    Features,
+    Head,
+    KernelMixtureHead,
+    LinearHead,
+)
 from colabel.settings import MixtureContrastiveTerm, MixtureDensitySettings, MixtureLikelihoodTerm
 from colabel.training import collect_features, collect_logits, gather_output, make_accelerator
 from colabel.training.optimiser import ParameterGroup, build_optimiser
@@ -57,6 +65,24 @@ def model_with(head_name):
         else KernelMixtureHead(WIDTH, CLASSES, covariance=head_name)
     )
     return Classifier(encoder, Head(readout))
+
+
+class MapEncoder(SmallEncoder):
+    """An encoder with a map, and a layer that only its pooled features pass."""
+
+    def __init__(self):
+        super().__init__(normalise=False, dropout=0.0)
+        self.last = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, images):
+        maps = self.convolution(images.float() / 255).relu()
+        return Features(self.last(maps.mean(dim=(2, 3))), maps)
+
+
+def model_with_map():
+    torch.manual_seed(0)
+    readout = KernelMixtureHead(WIDTH, CLASSES)
+    return Classifier(MapEncoder(), Head(readout, ClassAttentionPooling(WIDTH, CLASSES)))
 
 
 def objective_of(case):
@@ -126,6 +152,11 @@ def main():
     Run(run_folder, small_stage(model=model, learning_rate=1e-3)).fit()
     for name, tensor in model.state_dict().items():
         found[f"trained.{name}"] = tensor
+    model = model_with_map()
+    run_folder = folder / f"map-{accelerator.num_processes}"
+    Run(run_folder, small_stage(model=model, learning_rate=1e-3)).fit()
+    for name, tensor in model.state_dict().items():
+        found[f"map.{name}"] = tensor
     name = f"{accelerator.process_index}-of-{accelerator.num_processes}.safetensors"
     save_file({key: value.clone() for key, value in found.items()}, folder / name)
     if distributed.is_initialized():

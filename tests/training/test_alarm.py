@@ -3,6 +3,7 @@
 import io
 import math
 import signal
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -36,17 +37,12 @@ def counted(alarm=None, *, value=float):
     """An objective whose diagnostics count how often they were taken."""
     taken = []
 
-    def diagnose(output, targets):
+    def diagnose(logits, targets):
         taken.append(1)
         return {"taken": value(len(taken))}
 
-    return Objective(
-        square_objective().terms,
-        {"square": 1.0},
-        pairwise=False,
-        diagnostics=diagnose,
-        alarm=alarm,
-    )
+    (square,) = square_objective().terms
+    return Objective((replace(square, diagnostics=diagnose, alarm=alarm),))
 
 
 def above_three(diagnostics):
@@ -88,7 +84,7 @@ def test_the_last_step_of_every_epoch_is_measured(tmp_path):
     objective = counted(lambda diagnostics: heard.append(dict(diagnostics)))
     Run(tmp_path, small_stage(objective=objective), log_every=100).fit()
     expected = [{"taken": 2.0}, {"taken": 3.0}, {"taken": 4.0}]
-    assert epochs_of(tmp_path, "diagnostics") == [(one,) for one in expected]
+    assert epochs_of(tmp_path, "diagnostics") == [(found,) for found in expected]
     assert heard == expected
 
 

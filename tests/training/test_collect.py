@@ -7,7 +7,7 @@ from training_runs import CLASSES, SIZE, WIDTH, SmallEncoder, small_model
 from colabel.data.dataset import EvaluationImages
 from colabel.data.loader import evaluation_loader
 from colabel.errors import ConfigError, ImageError
-from colabel.models import Classifier, KernelMixtureHead, LinearHead, Output
+from colabel.models import Classifier, Head, KernelMixtureHead, LinearHead, Output, build_encoder
 from colabel.training import (
     collect_features,
     collect_logits,
@@ -43,7 +43,9 @@ def test_answers_come_in_the_order_of_the_images(batch, prepared):
 
 
 def test_a_diagonal_kernel_has_the_mean_of_its_variances():
-    model = Classifier(SmallEncoder(), KernelMixtureHead(WIDTH, CLASSES, covariance="diagonal"))
+    model = Classifier(
+        SmallEncoder(), Head(KernelMixtureHead(WIDTH, CLASSES, covariance="diagonal"))
+    )
     _, batches = loader()
     collected = collect_logits(model, batches, make_accelerator(cpu=True))
     with torch.no_grad():
@@ -54,7 +56,7 @@ def test_a_diagonal_kernel_has_the_mean_of_its_variances():
 
 
 def test_a_linear_head_has_no_variance():
-    model = Classifier(SmallEncoder(), LinearHead(WIDTH, CLASSES))
+    model = Classifier(SmallEncoder(), Head(LinearHead(WIDTH, CLASSES)))
     assert collect_logits(model, loader()[1], make_accelerator(cpu=True)).variance is None
 
 
@@ -76,6 +78,23 @@ def test_features_are_the_encoders_of_each_image_in_order(batch, prepared):
     torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-6)
     # unlike inference tensors, they may be trained on
     torch.nn.Linear(WIDTH, 1)(features).sum().backward()
+
+
+def test_the_map_of_each_image_is_collected_where_it_is_asked_for():
+    """Of an encoder whose map is turned, in evaluation mode."""
+    encoder = build_encoder("test_mambaout")
+    _, batches = loader(batch=2)
+    accelerator = make_accelerator(cpu=True)
+    maps = collect_features(encoder, batches, accelerator, "map")
+    vectors = collect_features(encoder, batches, accelerator)
+    encoder.eval()
+    with torch.no_grad():
+        expected = [encoder(batches.dataset[index][0][None]) for index in range(5)]
+    assert maps.shape == (5, encoder.map_channels, 1, 1)
+    assert maps.is_contiguous()
+    for index, features in enumerate(expected):
+        torch.testing.assert_close(maps[index], features.map[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(vectors[index], features.vector[0], rtol=1e-4, atol=1e-5)
 
 
 def test_features_of_a_shuffled_set_come_in_the_order_of_the_images():

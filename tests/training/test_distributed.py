@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import training_runs
+from gathered_runs import model_with_map
 from safetensors.torch import load_file
 from torch import nn
 
@@ -157,6 +158,19 @@ def test_every_image_is_evaluated_once(two_processes):
 def test_two_processes_train_like_one(two_processes):
     for name in ("0-of-2", "1-of-2"):
         close(two_processes[name], two_processes["0-of-1"], "trained.", rtol=5e-3)
+
+
+@pytest.mark.slow
+def test_a_layer_that_the_head_does_not_read_stays_as_it_is(two_processes):
+    """With pooling for each class the layers after the map have no gradient on any process."""
+    alone = two_processes["0-of-1"]
+    for name in ("0-of-2", "1-of-2"):
+        close(two_processes[name], alone, "map.", rtol=5e-3)
+    torch.manual_seed(0)
+    start = model_with_map().state_dict()
+    for name, tensor in start.items():
+        unchanged = torch.equal(alone[f"map.{name}"], tensor)
+        assert unchanged == name.startswith("encoder.last."), name
 
 
 def wait_for(condition, process, seconds=120):

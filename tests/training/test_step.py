@@ -4,8 +4,8 @@ import pytest
 import torch
 from training_runs import CLASSES, SIZE, kernel_objective, small_model, square_objective
 
-from colabel.training import Objective, make_accelerator
-from colabel.training.optimiser import build_optimiser
+from colabel.training import Objective, Term, make_accelerator
+from colabel.training.optimiser import ParameterGroup, build_optimiser
 from colabel.training.step import Losses, compute_gradients
 
 
@@ -17,18 +17,20 @@ def batch():
     return images, targets
 
 
+def optimiser_of(model):
+    return build_optimiser([ParameterGroup("model", (model,), 0.1)], weight_decay=0)
+
+
 def gradients(batch, objective, **options):
     accelerator = make_accelerator(cpu=True)
     model = small_model(normalise=False, dropout=0.0)
-    optimiser = accelerator.prepare_optimizer(
-        build_optimiser(model, learning_rate=0.1, weight_decay=0)
-    )
+    optimiser = accelerator.prepare_optimizer(optimiser_of(model))
     losses = compute_gradients(
         model, objective, *batch, accelerator=accelerator, optimiser=optimiser, **options
     )
     return losses, {
-        name: None if one.grad is None else one.grad.clone()
-        for name, one in model.named_parameters()
+        name: None if parameter.grad is None else parameter.grad.clone()
+        for name, parameter in model.named_parameters()
     }
 
 
@@ -36,15 +38,15 @@ def by_hand(batch, objective):
     """Return the values of the terms and the gradient of their weighted sum."""
     model = small_model(normalise=False, dropout=0.0)
     output = model(batch[0])
-    terms = {name: term(output, batch[1]) for name, term in objective.terms.items()}
+    terms = {term.name: term(output, batch[1]) for term in objective.terms}
     sum(objective.weights[name] * value for name, value in terms.items()).backward()
-    return terms, {name: one.grad for name, one in model.named_parameters()}, output
+    return terms, {name: parameter.grad for name, parameter in model.named_parameters()}, output
 
 
-def assert_same(one, other):
-    assert one.keys() == other.keys()
-    for name, tensor in one.items():
-        torch.testing.assert_close(tensor, other[name], rtol=1e-4, atol=1e-7)
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-4, atol=1e-7)
 
 
 def test_losses_and_gradients_are_those_of_the_weighted_sum(batch):
@@ -56,7 +58,7 @@ def test_losses_and_gradients_are_those_of_the_weighted_sum(batch):
         assert math.isclose(losses.raw[name], value.item(), rel_tol=1e-6)
         weighted = objective.weights[name] * value.item()
         assert math.isclose(losses.weighted[name], weighted, rel_tol=1e-6)
-    squares = sum(one.square().sum() for one in expected.values() if one is not None)
+    squares = sum(each.square().sum() for each in expected.values() if each is not None)
     assert math.isclose(losses.gradient_norm, squares.sqrt().item(), rel_tol=1e-5)
 
 
@@ -75,7 +77,7 @@ def test_a_gradient_longer_than_the_limit_is_cut_to_it(batch):
     losses, free = gradients(batch, objective)
     clipped, cut = gradients(batch, objective, clip=losses.gradient_norm / 4)
     assert math.isclose(clipped.gradient_norm, losses.gradient_norm, rel_tol=1e-6)
-    scaled = {name: None if one is None else one / 4 for name, one in free.items()}
+    scaled = {name: None if each is None else each / 4 for name, each in free.items()}
     assert_same(cut, scaled)
     _, untouched = gradients(batch, objective, clip=losses.gradient_norm * 4)
     assert_same(untouched, free)
@@ -85,13 +87,13 @@ def test_gradient_shares_are_lengths_at_the_features(batch):
     objective = kernel_objective()
     losses, filled = gradients(batch, objective, measure=True)
     lengths = {}
-    for name, term in objective.terms.items():
+    for term in objective.terms:
         model = small_model(normalise=False, dropout=0.0)
         features = model.encoder(batch[0]).detach().requires_grad_()
         model.encoder = torch.nn.Identity()
-        value = objective.weights[name] * term(model(features), batch[1])
+        value = term.weight * term(model(features), batch[1])
         (gradient,) = torch.autograd.grad(value, features)
-        lengths[name] = gradient.norm().item()
+        lengths[term.name] = gradient.norm().item()
     for name, length in lengths.items():
         share = length / sum(lengths.values())
         assert math.isclose(losses.gradient_shares[name], share, rel_tol=1e-4)
@@ -101,12 +103,10 @@ def test_gradient_shares_are_lengths_at_the_features(batch):
 
 def test_a_term_without_gradient_has_no_share(batch):
     objective = Objective(
-        {
-            "pull": lambda output, _: output.logits.sum(),
-            "constant": lambda _, targets: targets.sum().float(),
-        },
-        {"pull": 1.0, "constant": 1.0},
-        pairwise=False,
+        (
+            Term("pull", lambda logits, _: logits.sum()),
+            Term("constant", lambda _, targets: targets.sum().float()),
+        )
     )
     assert gradients(batch, objective, measure=True)[0].gradient_shares == {
         "pull": 1.0,
@@ -118,9 +118,7 @@ def test_shares_are_not_measured_where_the_features_are_not_trained(batch):
     accelerator = make_accelerator(cpu=True)
     model = small_model()
     model.encoder.requires_grad_(False)
-    optimiser = accelerator.prepare_optimizer(
-        build_optimiser(model, learning_rate=0.1, weight_decay=0)
-    )
+    optimiser = accelerator.prepare_optimizer(optimiser_of(model))
     losses = compute_gradients(
         model,
         kernel_objective(),

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate import Accelerator, DataLoaderConfiguration, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState
 from torch import Tensor, distributed, nn
 
@@ -65,6 +65,22 @@ def make_accelerator(*, mixed_precision: str = "no", cpu: bool = False) -> Accel
             "found each other; start as many as there are GPUs, or add --cpu."
         )
     return accelerator
+
+
+def prepare_model(model: nn.Module, accelerator: Accelerator) -> nn.Module:
+    """Return the model as one of the processes trains it.
+
+    A head that pools the feature map itself leaves the layers behind the map without gradient.
+    Processes that share gradients have to be told, or they wait for those of every layer.
+
+    Args:
+        model: on its device.
+        accelerator: from :func:`make_accelerator`.
+    """
+    reads_map = getattr(getattr(model, "head", None), "reads", "vector") == "map"
+    accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=reads_map)
+    prepared: nn.Module = accelerator.prepare_model(model)
+    return prepared
 
 
 def world_size() -> int:

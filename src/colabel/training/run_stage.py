@@ -18,7 +18,12 @@ from colabel.training import checkpoint
 from colabel.training.batch_norm import synchronise_batch_norm
 from colabel.training.checkpoint import SavedState
 from colabel.training.display import Progression
-from colabel.training.distributed import random_states, restore_random_states, share_buffers
+from colabel.training.distributed import (
+    prepare_model,
+    random_states,
+    restore_random_states,
+    share_buffers,
+)
 from colabel.training.ema import build_average
 from colabel.training.log import finite, peak_memory_mb
 from colabel.training.optimiser import build_optimiser, build_schedule, parameter_groups
@@ -69,7 +74,7 @@ class StageRun:
         self._average = build_average(stage.model, settings.ema_decay)
         optimiser = build_optimiser(parameter_groups(stage), weight_decay=settings.weight_decay)
         self._loader: DataLoader[Any] = accelerator.prepare_data_loader(loader)
-        self._model: nn.Module = accelerator.prepare_model(stage.model)
+        self._model: nn.Module = prepare_model(stage.model, accelerator)
         self._optimiser = accelerator.prepare_optimizer(optimiser)
         self._adam = optimiser
         self._schedule = build_schedule(
