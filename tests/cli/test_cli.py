@@ -168,7 +168,8 @@ def test_evaluate_says_what_it_left_out_and_where_it_wrote(run, tmp_path, capsys
     assert not (run / "metrics-all-labels.json").exists()
     assert command(*arguments, "--on-corrupt", "skip") == 0
     printed = capsys.readouterr()
-    assert "note: labels that the data does not have: dog; taken as unknown, so" in printed.err
+    assert "data: labels: labels" in printed.err
+    assert "note: labels that the data does not have: dog; taken as absent from" in printed.err
     assert "note: 1 of 9 images cannot be decoded and were left out" in printed.err
     assert f"written: {run / 'metrics-all-labels.json'}\n" in printed.out
     assert "8 images, 3 classes" in printed.out

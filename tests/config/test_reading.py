@@ -29,7 +29,7 @@ def test_changes_are_read_as_yaml_and_the_last_one_holds():
     assert config.data.validation is None
     assert config.encoder.freeze_batch_norm is True
     assert config.encoder.options == {"drop_rate": 0.5}
-    assert config.data.options == {"ambiguity": 0.4}
+    assert config.data.options == {"ambiguity": "0.4"}  # text: its reader knows the type
 
 
 def test_values_of_a_caller_come_after_the_changes():

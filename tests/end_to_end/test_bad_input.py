@@ -452,7 +452,7 @@ def test_the_images_of_another_table_are_measured_as_a_whole(trained, tmp_path, 
         if path.is_file():
             (run / path.name).write_bytes(path.read_bytes())
     assert command("evaluate", run, "--data", table, "--cpu") == 2
-    assert "measure on its split all" in capsys.readouterr().err
+    assert "that the run did not divide, such as all" in capsys.readouterr().err
     evaluated = colabel.evaluate(run, data=str(table), split="all", cpu=True)
     assert evaluated.report.to_dict()["images"] == 4
     assert evaluated.path == run / "metrics-all-labels.json"

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from colabel.runs.folder import RunFolder
 from colabel.runs.results import suffix_of_source
 
 SOURCES = (
@@ -21,7 +22,7 @@ SOURCES = (
 @pytest.mark.parametrize("sources", [SOURCES, SOURCES[::-1]])
 def test_no_two_sources_share_a_name_and_each_finds_its_own_again(tmp_path, sources):
     def write(source):
-        suffix = suffix_of_source(tmp_path, "test", source)
+        suffix = suffix_of_source(RunFolder(tmp_path), "test", source)
         path = tmp_path / f"metrics-test{suffix}.json"
         path.write_text(json.dumps({"data": {"source": source}}))
         return suffix
@@ -35,8 +36,8 @@ def test_no_two_sources_share_a_name_and_each_finds_its_own_again(tmp_path, sour
 def test_a_name_grows_by_the_folders_above(tmp_path):
     path = tmp_path / "metrics-all-labels.json"
     path.write_text(json.dumps({"data": {"source": SOURCES[0]}}))
-    assert suffix_of_source(tmp_path, "all", SOURCES[0]) == "-labels"
-    assert suffix_of_source(tmp_path, "all", SOURCES[1]) == "-siteB-labels"
-    assert suffix_of_source(tmp_path, "test", SOURCES[1]) == "-labels"
+    assert suffix_of_source(RunFolder(tmp_path), "all", SOURCES[0]) == "-labels"
+    assert suffix_of_source(RunFolder(tmp_path), "all", SOURCES[1]) == "-siteB-labels"
+    assert suffix_of_source(RunFolder(tmp_path), "test", SOURCES[1]) == "-labels"
     path.write_text("no JSON")
-    assert suffix_of_source(tmp_path, "all", SOURCES[0]) == "-siteA-labels"
+    assert suffix_of_source(RunFolder(tmp_path), "all", SOURCES[0]) == "-siteA-labels"

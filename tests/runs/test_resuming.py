@@ -7,6 +7,7 @@ from pictures import some_records
 
 from colabel.config import check_config, load_config
 from colabel.errors import ConfigError, DataError, RunError
+from colabel.runs.folder import RunFolder
 from colabel.runs.resuming import check_data, check_settings, write_data
 
 RECIPE = "shapes-kmcl"
@@ -40,7 +41,7 @@ def records():
     ],
 )
 def test_what_does_not_change_the_result_may_change(folder, change):
-    check_settings(folder, load_config(RECIPE, [change]))
+    check_settings(RunFolder(folder), load_config(RECIPE, [change]))
 
 
 @pytest.mark.parametrize(
@@ -56,33 +57,36 @@ def test_what_does_not_change_the_result_may_change(folder, change):
 )
 def test_every_other_setting_is_named_with_both_values(folder, change, message):
     with pytest.raises(ConfigError, match=f"started with other settings: .*{message}"):
-        check_settings(folder, load_config(RECIPE, [change]))
+        check_settings(RunFolder(folder), load_config(RECIPE, [change]))
 
 
 def test_all_settings_that_changed_are_told_at_once(folder):
     changes = ["training.epochs=999", "training.seed=77"]
     with pytest.raises(ConfigError, match=r"training\.epochs was .*; training\.seed was"):
-        check_settings(folder, load_config(RECIPE, changes))
+        check_settings(RunFolder(folder), load_config(RECIPE, changes))
 
 
 def test_a_model_without_the_state_that_made_it_is_not_trained_over(folder):
     (folder / "model.safetensors").write_bytes(b"weights")
     with pytest.raises(RunError, match=r"no state to go on from \(last/ is missing\)"):
-        check_settings(folder, load_config(RECIPE))
+        check_settings(RunFolder(folder), load_config(RECIPE))
     (folder / "last").mkdir()
-    check_settings(folder, load_config(RECIPE))
+    check_settings(RunFolder(folder), load_config(RECIPE))
 
 
 def test_settings_of_another_method_have_no_value(folder):
     with pytest.raises(ConfigError, match=r"head\.covariance was \"isotropic\", is null"):
-        check_settings(folder, check_config({"method": {"name": "bce"}}))
+        check_settings(RunFolder(folder), check_config({"method": {"name": "bce"}}))
 
 
 def test_the_same_data_may_go_on(tmp_path, records):
-    write_data(tmp_path, records)
-    check_data(tmp_path, records)
+    write_data(RunFolder(tmp_path), records)
+    check_data(RunFolder(tmp_path), records)
     written = json.loads((tmp_path / "data.json").read_text())
-    assert {split: facts["images"] for split, facts in written.items()} == {"train": 6, "val": 4}
+    assert {split: written[split]["images"] for split in ("train", "val")} == {
+        "train": 6,
+        "val": 4,
+    }
 
 
 def other_labels(part):
@@ -105,11 +109,11 @@ def other_labels(part):
     ids=["one label", "shuffled labels", "order", "an image", "classes", "fewer"],
 )
 def test_other_data_in_either_split_are_refused(tmp_path, records, split, change):
-    write_data(tmp_path, records)
+    write_data(RunFolder(tmp_path), records)
     changed = records | {split: change(records[split])}
     assert changed[split].fingerprint() != records[split].fingerprint()
     with pytest.raises(DataError, match=f"other images or labels: the split {split} had .*, has"):
-        check_data(tmp_path, changed)
+        check_data(RunFolder(tmp_path), changed)
 
 
 @pytest.mark.parametrize("content", [None, "{", "\udcff"])
@@ -117,4 +121,4 @@ def test_a_run_that_does_not_say_what_it_began_with_is_refused(tmp_path, records
     if content is not None:
         (tmp_path / "data.json").write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(RunError, match=r"data\.json cannot be read .*copy the whole run folder"):
-        check_data(tmp_path, records)
+        check_data(RunFolder(tmp_path), records)

@@ -234,7 +234,7 @@ def test_an_interrupted_ablation_goes_on_where_it_stopped(finished, home, monkey
 
 
 def test_a_run_that_was_only_measured_on_validation_is_not_finished(copied, monkeypatch):
-    (copied / "out" / "1-0" / "curves.png").unlink()
+    (copied / "out" / "1-0" / "result.json").unlink()
     seen = []
     train = ablation_run.train
     monkeypatch.setattr(

@@ -14,6 +14,7 @@ from colabel.build.division import open_training_data
 from colabel.config import check_config, load_config
 from colabel.errors import ConfigError, DataError, ImageError, RunError
 from colabel.models import cost
+from colabel.runs.folder import RunFolder
 from colabel.runs.predictions import Predictions
 from colabel.workflows.check import open_for_check
 from colabel.workflows.cost import cost as count_cost
@@ -33,21 +34,21 @@ def config(tmp_path):
 
 def test_validation_is_what_was_held_out_and_not_the_official_split(config, tmp_path):
     parts = open_training_data(config.data, seed=config.training.seed).records
-    records = _records_of(config, tmp_path, "val")
+    records = _records_of(config, RunFolder(tmp_path), "val")
     assert records.ids == parts["val"].ids
     assert not set(records.ids) & set(parts["train"].ids)
 
 
 def test_other_splits_are_those_of_the_source(config, tmp_path):
-    assert _records_of(config, tmp_path, "test").ids == ("000004",)
-    assert len(_records_of(config, tmp_path, "trainval")) == 3
+    assert _records_of(config, RunFolder(tmp_path), "test").ids == ("000004",)
+    assert len(_records_of(config, RunFolder(tmp_path), "trainval")) == 3
     with pytest.raises(DataError, match="nothing"):
-        _records_of(config, tmp_path, "nothing")
+        _records_of(config, RunFolder(tmp_path), "nothing")
 
 
 def test_the_recipe_says_what_its_test_split_is_called(config, tmp_path):
     data = config.data.model_copy(update={"test": "val"})
-    records = _records_of(config.model_copy(update={"data": data}), tmp_path, "test")
+    records = _records_of(config.model_copy(update={"data": data}), RunFolder(tmp_path), "test")
     assert records.ids == ("000003",)
 
 

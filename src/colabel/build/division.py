@@ -80,7 +80,8 @@ def _in_three(data: Data, whole: Records, seed: int, split_file: Path | None) ->
     """Divide a table that has no splits."""
     named = {"train": data.train, "validation": data.validation, "test": data.test}
     for key, name in named.items():
-        if name not in (None, getattr(DEFAULT, key)):
+        known = SPLITS if key == "test" else (getattr(DEFAULT, key),)
+        if name is not None and name not in known:
             raise _no_split(data, key, name, SPLITS)
     names = _saved(data, whole, split_file)
     if names is None:
@@ -127,7 +128,7 @@ def _saved(data: Data, records: Records, split_file: Path | None) -> list[str] |
         raise DataError(
             f"the images of {data.source} are not those that {split_file} divides: "
             f"{'; '.join(changes)}. Start a new run for new data, or measure on a split of the "
-            "source that the run did not divide."
+            "source that the run did not divide, such as all."
         )
     empty = {"train", "val"} - set(saved.values())
     if empty:

@@ -115,7 +115,7 @@ def with_classes(
     notes = records.notes
     if missing:
         effect = {
-            "unknown": "unknown, so left out of every metric (--missing-labels absent counts them)",
+            "unknown": "unknown, so left out of all metrics (--missing-labels absent counts them)",
             "absent": "absent from each image (--missing-labels unknown leaves them out)",
         }[taken]
         names = ", ".join(missing)

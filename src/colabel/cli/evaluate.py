@@ -47,6 +47,8 @@ def evaluate(
     )
     if not prints_results():
         return
+    for line in evaluated.reading:
+        say(f"data: {line}")
     for note in evaluated.notes:
         say(f"note: {note}")
     console = PlainConsole()

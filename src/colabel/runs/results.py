@@ -1,10 +1,10 @@
-"""Predictions and metrics of a split, written into a run."""
+"""Predictions of a split with their names, and what tells the results of sources apart."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from colabel.config import Config
 from colabel.data import Records
-from colabel.metrics import Report
-from colabel.runs.predictions import Predictions, write_metrics
+from colabel.runs.folder import RunFolder
+from colabel.runs.predictions import Predictions
 from colabel.training import Collected
 
 
@@ -40,27 +40,11 @@ def describe_data(config: Config, records: Records) -> dict[str, Any]:
     }
 
 
-def write_results(
-    predictions: Predictions,
-    report: Report,
-    folder: Path,
-    data: Mapping[str, Any],
-    *,
-    suffix: str = "",
-) -> Path:
-    """Write predictions and their metrics into a run, and return the path of the metrics."""
-    name = f"{predictions.split}{suffix}"
-    predictions.save(folder / f"predictions-{name}.npz")
-    path = folder / f"metrics-{name}.json"
-    write_metrics(report, path, {"split": predictions.split, "data": data})
-    return path
-
-
-def suffix_of_source(folder: Path, split: str, source: str) -> str:
+def suffix_of_source(run: RunFolder, split: str, source: str) -> str:
     """Return what tells the results of a source from those of every other one in the run.
 
     Args:
-        folder: of the run.
+        run: its folder.
         split: that is measured.
         source: other than the one the run was trained on; its path absolute.
 
@@ -69,11 +53,11 @@ def suffix_of_source(folder: Path, split: str, source: str) -> str:
         as results of another source have that name already.
 
     Example:
-        >>> suffix_of_source(Path("no/such/run"), "test", "/data/siteB/labels.csv")
+        >>> suffix_of_source(RunFolder(Path("no/such/run")), "test", "/data/siteB/labels.csv")
         '-labels'
     """
     for name in _names_of_source(source):
-        path = folder / f"metrics-{split}-{name}.json"
+        path = run.metrics_file(split, f"-{name}")
         if not path.exists() or _measured_source(path) == source:
             break
     return f"-{name}"

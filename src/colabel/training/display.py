@@ -168,8 +168,8 @@ def epoch_line(stage: Stage, record: Mapping[str, Any]) -> str:
     """Return an epoch's line of the log as a sentence.
 
     Example:
-        >>> from colabel.training.stage import Objective
-        >>> objective = Objective({"square": lambda *_: None}, {"square": 1.0}, pairwise=False)
+        >>> from colabel.training.objective import Objective, Term
+        >>> objective = Objective((Term("square", lambda *_: None),))
         >>> from torch import nn
         >>> stage = Stage("fit", nn.Linear(1, 1), objective, epochs=3, learning_rate=0.1)
         >>> epoch_line(stage, {

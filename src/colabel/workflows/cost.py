@@ -8,11 +8,12 @@ from typing import Any, Literal
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from colabel import runs
 from colabel.build.model import HEADS, build_classifier
 from colabel.choices import Covariance
 from colabel.errors import ConfigError, nearest
 from colabel.models import Cost, cost_of_model, list_encoders
+from colabel.runs.description import load_description
+from colabel.runs.folder import DESCRIPTION
 from colabel.settings import EncoderSettings, HeadSettings
 from colabel.workflows.predict import build_described
 
@@ -53,7 +54,7 @@ def cost(
                     f"{model} is the folder of a run, which says itself what its model is; leave "
                     f"out {' and '.join(said)}."
                 )
-            description = runs.load_description(Path(model))
+            description = load_description(Path(model))
             classifier = build_described(description)
             size = description.image_size if image_size is None else image_size
         else:
@@ -98,6 +99,6 @@ def _is_run(model: str) -> bool:
     folder = Path(model)
     return (
         len(folder.parts) > 1
-        or (folder / runs.DESCRIPTION).is_file()
+        or (folder / DESCRIPTION).is_file()
         or (folder.is_dir() and not list_encoders(model))
     )

@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from colabel import runs
 from colabel.build.batches import reading_processes
 from colabel.build.division import open_training_data
 from colabel.build.options import options_of_another
 from colabel.build.records import decodable, with_classes
 from colabel.build.source import open_source, options_of_source
-from colabel.build.told import told
 from colabel.config import Config
 from colabel.config.paths import absolute_source, with_absolute_paths
 from colabel.data import Records
@@ -22,14 +20,9 @@ from colabel.data.images import read_with
 from colabel.data.loader import evaluation_loader
 from colabel.errors import DataError, nearest
 from colabel.metrics import Report
+from colabel.runs.folder import RunFolder
 from colabel.runs.predictions import score_predictions
-from colabel.runs.results import (
-    describe_data,
-    name_predictions,
-    suffix_of_source,
-    write_results,
-)
-from colabel.runs.resuming import read_settings
+from colabel.runs.results import describe_data, name_predictions, suffix_of_source
 from colabel.training import collect_logits, make_accelerator, prepare_evaluation
 from colabel.workflows.predict import load_predictor
 
@@ -42,11 +35,13 @@ class Evaluated:
         report: every metric.
         path: of the metrics in the run; the predictions lie beside them.
         notes: what happened to the data on the way, such as images left out.
+        reading: how a table was read that the model was not trained on, a line each.
     """
 
     report: Report
     path: Path
     notes: tuple[str, ...]
+    reading: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -87,13 +82,13 @@ def evaluate(
         ConfigError: if an option is unknown or of another type.
         DataError: if the split does not exist or has labels that the model does not know.
     """
-    folder = Path(folder)
-    predictor = load_predictor(folder, max_pixels=max_pixels)
+    run = RunFolder(Path(folder))
+    predictor = load_predictor(run.path, max_pixels=max_pixels)
     description = predictor.description
-    trained = read_settings(folder)
+    trained = run.config()
     config, notes = _with_source(trained, data, options or {})
     try:
-        records = _records_of(config, folder, split)
+        records = _records_of(config, run, split)
     except DataError as error:
         if data is None:
             raise DataError(f"{error} If the data has moved, say where to with --data.") from error
@@ -122,12 +117,13 @@ def evaluate(
     )
     own = with_absolute_paths(trained, None).data
     is_own = (config.data.source, config.data.options) == (own.source, own.options)
-    suffix = "" if is_own else suffix_of_source(folder, split, config.data.source)
-    path = folder / f"metrics-{split}{suffix}.json"
+    suffix = "" if is_own else suffix_of_source(run, split, config.data.source)
+    path = run.metrics_file(split, suffix)
     if accelerator.is_main_process:
         facts = describe_data(config, records)
-        path = write_results(predictions, report, folder, facts, suffix=suffix)
-    return Evaluated(report, path, records.notes if is_own else tuple(told(records)))
+        path = run.write_measured(predictions, report, facts, suffix=suffix)
+    reading = () if is_own or records.reading is None else tuple(records.reading.lines())
+    return Evaluated(report, path, records.notes, reading)
 
 
 def _with_source(
@@ -147,9 +143,9 @@ def _with_source(
     return with_absolute_paths(trained.model_copy(update={"data": data}), source), notes
 
 
-def _records_of(config: Config, folder: Path, split: str) -> Records:
+def _records_of(config: Config, run: RunFolder, split: str) -> Records:
     """Return a split of the source; what training saw and what chose are as training had them."""
-    division = folder / runs.SPLIT
+    division = run.division
     name = config.data.test if split == "test" else split
     as_trained = split in ("train", "val")
     opened = {} if as_trained else open_source(config.data, (name,))

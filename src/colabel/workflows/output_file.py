@@ -10,10 +10,21 @@ from pathlib import Path
 
 from colabel.errors import RunError
 from colabel.files import partial_of
-from colabel.runs.folder import CONFIG, CURVES, DATA, DESCRIPTION, LAST, LOCK, LOG, SPLIT, WEIGHTS
+from colabel.runs.folder import (
+    CONFIG,
+    CURVES,
+    DATA,
+    DESCRIPTION,
+    LAST,
+    LOCK,
+    LOG,
+    RESULT,
+    SPLIT,
+    WEIGHTS,
+)
 
 _OF_A_RUN = (
-    CONFIG, CURVES, DATA, DESCRIPTION, LAST, LOCK, LOG, SPLIT, WEIGHTS,
+    CONFIG, CURVES, DATA, DESCRIPTION, LAST, LOCK, LOG, RESULT, SPLIT, WEIGHTS,
     "metrics-*.json", "predictions-*.npz",
 )  # fmt: skip
 _BEGINNINGS = (b"image,labels", b'{"image": ')

@@ -22,8 +22,9 @@ from colabel.data.pixels import to_upright_rgb
 from colabel.data.transforms import squash_pixels
 from colabel.errors import ConfigError, ImageError, RunError
 from colabel.models import Classifier
-from colabel.runs.description import Description, load_description, load_weights
+from colabel.runs.description import Description, load_description
 from colabel.runs.folder import DESCRIPTION
+from colabel.runs.weights import load_weights
 from colabel.settings import EncoderSettings
 
 Picture = str | PathLike[str] | Image.Image | npt.NDArray[np.uint8]

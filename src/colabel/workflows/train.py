@@ -15,7 +15,6 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from colabel import runs
 from colabel.build.batches import Batches
 from colabel.build.division import open_training_data
 from colabel.build.records import decodable
@@ -28,13 +27,14 @@ from colabel.data import Records
 from colabel.data.split import write_split_table
 from colabel.errors import ConfigError, DataError
 from colabel.figures import training_curves
-from colabel.files import replace_file
 from colabel.metrics import Report
+from colabel.runs.claim import claimed_run
 from colabel.runs.description import DescribedEncoder, Description, Selection
-from colabel.runs.folder import claimed_run
+from colabel.runs.folder import RunFolder
 from colabel.runs.predictions import Predictions, score_predictions
-from colabel.runs.results import describe_data, name_predictions, write_results
+from colabel.runs.results import describe_data, name_predictions
 from colabel.runs.resuming import check_data, check_settings, without_weights, write_data
+from colabel.runs.weights import load_weights, save_model
 from colabel.training import (
     Display,
     History,
@@ -109,17 +109,17 @@ def train(
             chosen = [str(stack.enter_context(claim))]
         if accelerator.num_processes > 1:
             broadcast_object_list(chosen)
-        folder = Path(chosen[0])
+        run = RunFolder(Path(chosen[0]))
         if resume:
-            check_settings(folder, config)
+            check_settings(run, config)
         stack.enter_context(torch.random.fork_rng(devices=range(torch.cuda.device_count())))
         torch.manual_seed(config.training.seed)
-        return _train(config, folder, accelerator, resume=resume, display=display)
+        return _train(config, run, accelerator, resume=resume, display=display)
 
 
 def _train(
     config: Config,
-    folder: Path,
+    run: RunFolder,
     accelerator: Accelerator,
     *,
     resume: bool,
@@ -128,7 +128,7 @@ def _train(
     """Train, with the random generators seeded."""
     main = accelerator.is_main_process
     seed = config.training.seed
-    division = folder / runs.SPLIT if resume else None
+    division = run.division if resume else None
     opened = open_training_data(config.data, seed=seed, split_file=division)
     records = opened.records
     said: set[str] = set()
@@ -137,7 +137,7 @@ def _train(
             display.note(sentence)
         if opened.divided:
             display.note(opened.divided)
-    start = without_weights(folder, config) if resume else config
+    start = without_weights(run, config) if resume else config
     model = build_model(start, len(records["train"].classes))
     stages = build_stages(model, config)
     left = len(records["train"]) % config.training.batch_size
@@ -159,15 +159,14 @@ def _train(
         for sentence in news(seen, said):
             display.note(sentence)
     if resume:
-        check_data(folder, seen)
+        check_data(run, seen)
     # The same start everywhere; what is drawn while training (dropout) differs by process.
     torch.manual_seed(seed + accelerator.process_index)
     if main and not resume:
-        text = config.to_yaml().encode()
-        replace_file(folder / runs.CONFIG, lambda file: file.write(text))
+        run.write_config(config)
         if opened.divided:
-            _keep_split(folder, records)
-        write_data(folder, seen)
+            _keep_split(run, records)
+        write_data(run, seen)
     accelerator.wait_for_everyone()
 
     batches = Batches(config, accelerator, train_records, validation_records, display)
@@ -189,22 +188,22 @@ def _train(
         }
 
     def keep(network: nn.Module, record: Mapping[str, Any]) -> None:
-        runs.save_model(folder, network, _describe(config, train_records, record))
+        save_model(run.path, network, _describe(config, train_records, record))
 
     history = fit(
         stages,
         loaders=batches.training,
         validate=validate,
         on_best=keep,
-        folder=folder,
+        folder=run.path,
         accelerator=accelerator,
         settings=config.training,
         resume=resume,
         display=display,
     )
     if not history.finished:
-        return Trained(folder, history, None)
-    runs.load_weights(folder, model)
+        return Trained(run.path, history, None)
+    load_weights(run.path, model)
     model.to(accelerator.device)
     predictions = predict(model)
     report = score_predictions(
@@ -213,10 +212,11 @@ def _train(
         protocol=config.evaluation.protocol,
     )
     if main:
-        write_results(predictions, report, folder, describe_data(config, validation_records))
-        training_curves(folder / runs.LOG, folder / runs.CURVES)
+        run.write_measured(predictions, report, describe_data(config, validation_records))
+        training_curves(run.log, run.curves)
+        run.write_result(report, {"best": history.best, "warnings": list(history.warnings)})
     accelerator.wait_for_everyone()
-    return Trained(folder, history, report)
+    return Trained(run.path, history, report)
 
 
 def _check_labels(train_records: Records, validation: Records) -> None:
@@ -289,9 +289,7 @@ def _describe(config: Config, records: Records, record: Mapping[str, Any]) -> De
     )
 
 
-def _keep_split(folder: Path, records: Mapping[str, Records]) -> None:
+def _keep_split(run: RunFolder, records: Mapping[str, Records]) -> None:
     """Save a division that was made here, to be used again."""
     rows = [(name, split) for split, part in records.items() for name in part.ids]
-    write_split_table(
-        folder / runs.SPLIT, [name for name, _ in rows], [split for _, split in rows]
-    )
+    write_split_table(run.division, [name for name, _ in rows], [split for _, split in rows])

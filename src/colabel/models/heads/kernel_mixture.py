@@ -56,6 +56,7 @@ class KernelMixtureHead(nn.Module):
         ConfigError: if the covariance or the initialisation is unknown, or a number too small.
 
     Example:
+        >>> import torch
         >>> head = KernelMixtureHead(width=16, classes=3)
         >>> mixture = head(torch.rand(2, 16))
         >>> mixture.mean.shape, mixture.logits.shape, mixture.dim

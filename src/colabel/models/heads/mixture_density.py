@@ -55,6 +55,7 @@ class MixtureDensityHead(nn.Module):
         ConfigError: if a choice is unknown or a number too small.
 
     Example:
+        >>> import torch
         >>> mixture = MixtureDensityHead(width=16, classes=3, hidden=(8,))(torch.rand(2, 16))
         >>> mixture.mean.shape, mixture.dim, bool((mixture.variance > 1).all())
         (torch.Size([2, 3]), 16, True)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from colabel import runs
 from colabel.config import Config
-from colabel.errors import DataError, RunError
+from colabel.errors import DataError
 from colabel.figures import AblationPoint, ablation_figure
 from colabel.files import replace_file
+from colabel.runs.folder import DATA, RunFolder
 from colabel.version import VERSION
 from colabel.workflows.ablation.file import SEED, Ablation, label_of
 
@@ -41,14 +41,9 @@ class Planned:
     folder: Path
 
     @property
-    def has_begun(self) -> bool:
-        """Whether there is a run to go on with."""
-        return (self.folder / runs.CONFIG).is_file()
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether training wrote its last file."""
-        return (self.folder / runs.CURVES).is_file() and _metrics_file(self.folder).is_file()
+    def run(self) -> RunFolder:
+        """The run folder."""
+        return RunFolder(self.folder)
 
 
 @dataclass
@@ -185,18 +180,17 @@ def collect(work: Work) -> tuple[Tried, ...]:
     return tuple(answer)
 
 
-def _outcome(work: Work, one: Planned) -> Outcome | None:
+def _outcome(work: Work, planned: Planned) -> Outcome | None:
     """Return what came of a run; ``None`` while it has not ended."""
-    if one.folder in work.problems:
-        return Outcome(one.seed, one.folder.name, None, work.problems[one.folder])
-    if not one.is_finished:
+    if planned.folder in work.problems:
+        return Outcome(planned.seed, planned.folder.name, None, work.problems[planned.folder])
+    if not planned.run.is_finished:
         return None
-    score = _read(_metrics_file(one.folder)).get(work.ablation.metric)
-    data = one.folder / runs.DATA
-    images = _read(data).get(SPLIT) if data.is_file() else None
+    score = planned.run.result().get(work.ablation.metric)
+    images = planned.run.read_json(DATA).get(SPLIT) if planned.run.data.is_file() else None
     if score is None or not math.isfinite(score):
-        return Outcome(one.seed, one.folder.name, None, None, images)
-    return Outcome(one.seed, one.folder.name, float(score), None, images)
+        return Outcome(planned.seed, planned.folder.name, None, None, images)
+    return Outcome(planned.seed, planned.folder.name, float(score), None, images)
 
 
 def _check_images(work: Work, outcomes: Sequence[Outcome | None]) -> None:
@@ -266,17 +260,3 @@ def _summary(tried: Tried) -> dict[str, float | None]:
         "mean": statistics.fmean(scores) if scores else None,
         "standard_deviation": statistics.stdev(scores) if len(scores) > 1 else None,
     }
-
-
-def _metrics_file(folder: Path) -> Path:
-    return folder / f"metrics-{SPLIT}.json"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        answer: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"{path} cannot be read ({error}); remove the run's folder to train it again."
-        ) from error
-    return answer

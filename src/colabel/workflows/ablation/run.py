@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 
-from colabel import runs
 from colabel.build.stages import build_model, build_stages
 from colabel.config import Config
 from colabel.config.paths import with_absolute_paths
 from colabel.errors import ConfigError, NonFiniteLossError, RunError, WeightsError
+from colabel.runs.folder import LOCK
 from colabel.runs.resuming import changed_settings
 from colabel.training import Display, make_accelerator
 from colabel.workflows.ablation.file import (
@@ -61,14 +61,14 @@ class Ablated:
     @property
     def problems(self) -> tuple[str, ...]:
         """What went wrong, a sentence for each run that failed."""
-        outcomes = (outcome for one in self.tried for outcome in one.outcomes)
-        return tuple(f"{one.folder}: {one.problem}" for one in outcomes if one.problem)
+        outcomes = (outcome for tried in self.tried for outcome in tried.outcomes)
+        return tuple(f"{end.folder}: {end.problem}" for end in outcomes if end.problem)
 
     @property
     def best(self) -> Tried | None:
         """The value with the highest mean, among those with a score for every seed."""
-        complete = [one for one in self.tried if one.complete]
-        return max(complete, key=lambda one: one.point.mean, default=None)
+        complete = [tried for tried in self.tried if tried.complete]
+        return max(complete, key=lambda tried: tried.point.mean, default=None)
 
 
 def ablate(
@@ -119,19 +119,21 @@ def ablate(
     _rehearse(work)
     main = make_accelerator(cpu=cpu).is_main_process
     interrupted = False
-    for number, one in enumerate(work.planned, start=1):
-        word = f"{ablation.key.rpartition('.')[2]} {label_of(one.value)}, seed {one.seed}"
+    for number, planned in enumerate(work.planned, start=1):
+        word = f"{ablation.key.rpartition('.')[2]} {label_of(planned.value)}, seed {planned.seed}"
         text = f"{number} of {len(work.planned)}: {word}"
-        if one.is_finished:
+        if planned.run.is_finished:
             _tell(display, main, f"{text}, finished before")
             continue
-        resume = one.has_begun
+        resume = planned.run.has_begun
         _tell(display, main, f"{text}, going on" if resume else text)
         try:
-            trained = train(one.config, out=one.folder, resume=resume, cpu=cpu, display=display)
+            trained = train(
+                planned.config, out=planned.folder, resume=resume, cpu=cpu, display=display
+            )
             interrupted = trained.report is None
         except NonFiniteLossError as error:
-            work.problems[one.folder] = str(error)
+            work.problems[planned.folder] = str(error)
             _tell(display, main, f"failed: {error}")
         if interrupted:
             break
@@ -181,39 +183,39 @@ def _check_folder(work: Work) -> None:
                 f"{work.folder} holds an ablation of {key}, this one is of {work.ablation.key}; "
                 "choose another folder with --out."
             )
-    for one in work.planned:
-        if one.has_begun:
-            changed = changed_settings(one.folder, one.config)
+    for planned in work.planned:
+        if planned.run.has_begun:
+            changed = changed_settings(planned.run, planned.config)
             if changed:
                 raise ConfigError(
-                    f"the run in {one.folder} was started with other settings: "
+                    f"the run in {planned.folder} was started with other settings: "
                     f"{'; '.join(changed)}. Go on with the command that started it, or choose "
                     "another folder with --out."
                 )
-        elif one.folder.exists() and (
-            not one.folder.is_dir() or any(p.name != runs.LOCK for p in one.folder.iterdir())
+        elif planned.folder.exists() and (
+            not planned.folder.is_dir() or any(p.name != LOCK for p in planned.folder.iterdir())
         ):
             raise RunError(
-                f"{one.folder} is in the way: it is no run of this ablation. Move it, or choose "
-                "another folder with --out."
+                f"{planned.folder} is in the way: it is no run of this ablation. Move it, or "
+                "choose another folder with --out."
             )
 
 
 def _rehearse(work: Work) -> None:
     """Build what each value trains, so that one that cannot be built is known at once."""
     seen: set[int] = set()
-    for one in work.planned:
-        if one.index in seen or one.is_finished:
+    for planned in work.planned:
+        if planned.index in seen or planned.run.is_finished:
             continue
-        seen.add(one.index)
-        config = one.config
+        seen.add(planned.index)
+        config = planned.config
         try:
             with torch.random.fork_rng(devices=[]):  # a caller's random numbers stay as they are
                 model = build_model(config, 2)
                 build_stages(model, config)
         except (ConfigError, WeightsError) as error:
             raise ConfigError(
-                f"the ablation's value {label_of(one.value)} of {work.ablation.key}: {error}"
+                f"the ablation's value {label_of(planned.value)} of {work.ablation.key}: {error}"
             ) from error
 
 

@@ -1,0 +1,105 @@
+"""The weights of a run's model: ``model.safetensors``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from colabel.errors import RunError
+from colabel.files import replace_file
+from colabel.runs.description import Description
+from colabel.runs.folder import DESCRIPTION, WEIGHTS
+
+DTYPES = {
+    torch.float32: "F32",
+    torch.float64: "F64",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""What safetensors calls the types of numbers."""
+
+
+def save_model(folder: Path, model: nn.Module, description: Description) -> None:
+    """Replace the model of a run.
+
+    Args:
+        folder: of the run.
+        model: its state is stored as float tensors, on the CPU.
+        description: what has to be known to use it.
+
+    Raises:
+        RunError: if the disk refuses; the previous model is kept.
+    """
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
+    }
+    text = json.dumps(description.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+    weights = save(tensors)
+    replace_file(folder / WEIGHTS, lambda file: file.write(weights))
+    replace_file(folder / DESCRIPTION, lambda file: file.write(text.encode()))
+
+
+def load_weights(folder: Path, model: nn.Module) -> None:
+    """Fill a model with the weights of a run.
+
+    Args:
+        folder: of the run.
+        model: built from the run's description.
+
+    Raises:
+        RunError: if the weights are missing, damaged or of another model.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise RunError(f"{folder} holds no {WEIGHTS}; copy the whole run folder.")
+    expected = {
+        name: _form(tensor.shape, DTYPES.get(tensor.dtype, str(tensor.dtype)))
+        for name, tensor in model.state_dict().items()
+    }
+    try:
+        _check_forms(path, expected)
+        tensors: dict[str, Tensor] = load_file(path)
+    except SafetensorError as error:
+        raise RunError(f"{path} is damaged ({error}); copy it again.") from error
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from error
+    broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if broken:
+        raise RunError(
+            f"{path} holds values that are not finite, in {len(broken)} tensors, first "
+            f"{broken[0]}; copy it again, or train anew."
+        )
+    model.load_state_dict(tensors)
+
+
+def _check_forms(path: Path, expected: Mapping[str, str]) -> None:
+    """Compare the header of a file with a model, before anything else is read."""
+    with safe_open(path, framework="pt") as file:
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        found = {name: _form(part.get_shape(), part.get_dtype()) for name, part in slices.items()}
+    wrong = [
+        f"{name}: {found.get(name, 'missing')} in the file, {expected.get(name, 'missing')} in "
+        "the model"
+        for name in sorted({*found, *expected})
+        if found.get(name) != expected.get(name)
+    ]
+    if wrong:
+        raise RunError(
+            f"{path} does not fit the model that {DESCRIPTION} describes, "
+            f"{len(wrong)} differences:\n  " + "\n  ".join(wrong[:10])
+        )
+
+
+def _form(shape: Sequence[int], dtype: str) -> str:
+    """Return shape and type of a tensor in words."""
+    return f"{dtype} {tuple(shape)}"
