@@ -60,7 +60,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path, content, message):
 
 def test_settings_that_cannot_be_read_are_named(tmp_path):
     run = RunFolder(tmp_path)
-    with pytest.raises(RunError, match="holds no config.yaml"):
+    with pytest.raises(RunError, match=r"holds no config\.yaml"):
         run.config()
     (tmp_path / "config.yaml").write_text("method: {name: nothing}")
     with pytest.raises(RunError, match=r"config.yaml: (?s:.*)method.name must be one of"):

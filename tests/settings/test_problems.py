@@ -157,8 +157,8 @@ def refused(*changes, recipe="shapes-kmcl"):
         ),
         (
             "data.zzz=1",
-            "unknown key 'data.zzz'; expected one of: alpha, bands, cache_mb, image_size, max_pixels, "
-            "on_corrupt, options, scale, "
+            "unknown key 'data.zzz'; expected one of: alpha, bands, cache_mb, image_size, "
+            "max_pixels, on_corrupt, options, scale, "
             "shared_groups, source, test, train, train_options, validation, validation_fraction, "
             "verify",
         ),

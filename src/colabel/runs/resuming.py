@@ -116,8 +116,8 @@ def check_data(run: RunFolder, records: Mapping[str, Records]) -> None:
         if before.get(split) != facts:
             raise DataError(
                 f"the run in {run.path} was started with other images or labels: the split "
-                f"{split} had {before.get(split)}, has {facts}. Resume it with the data it was started "
-                "with, or start a new run."
+                f"{split} had {before.get(split)}, has {facts}. Resume it with the data it was "
+                "started with, or start a new run."
             )
 
 
