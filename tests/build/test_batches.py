@@ -1,11 +1,12 @@
 """What a stage sees of the images: pixels, or features that are computed once."""
 
+import numpy as np
 import pytest
 import torch
 from pictures import some_records
 from torch import nn
 
-from colabel.build.batches import Batches
+from colabel.build.batches import Batches, build_caches
 from colabel.build.stages import build_model, build_stages
 from colabel.config import check_config
 from colabel.data.dataset import EvaluationImages, TrainingImages
@@ -62,7 +63,7 @@ class World:
         self.display = Notes()
         self.encoder = Colours()
         self.model = Classifier(self.encoder, Head(LinearHead(3, CLASSES)))
-        config = check_config(
+        self.config = config = check_config(
             {
                 "data": {"image_size": size, "cache_mb": cache_mb},
                 "augmentation": augmentation,
@@ -330,6 +331,22 @@ def test_cached_pixels_are_read_once():
         list(world.batches.validation())
     assert len(world.train.images.opened) == len(set(world.train.images.opened))
     assert world.validation.images.opened == list(range(VALIDATION))
+
+
+def test_caches_that_are_filled_already_are_used_where_they_fit():
+    world = World(cache_mb=1)
+    parts = {"train": world.train, "val": world.validation}
+    caches = build_caches(world.config, parts)
+    for index in range(VALIDATION):
+        caches["val"].put(index, np.full((SIZE, SIZE, 3), index, dtype=np.uint8))
+    arguments = (world.config, make_accelerator(cpu=True), world.train, world.validation, None)
+    batches = Batches(*arguments, caches)
+    seen = torch.cat([pixels for pixels, _, _ in batches.validation()])
+    assert seen[:, 0, 0, 0].tolist() == list(range(VALIDATION))
+    assert world.validation.images.opened == []
+    fewer = world.validation.subset(range(VALIDATION - 1))  # some were left out meanwhile
+    list(Batches(*arguments[:3], fewer, None, caches).validation())
+    assert sorted(fewer.images.opened) == list(range(VALIDATION - 1))
 
 
 def test_the_memory_of_the_cache_is_shared_out_to_training_first():

@@ -40,13 +40,16 @@ class Batches:
         train: Records,
         validation: Records,
         display: Display | None,
+        caches: Mapping[str, PixelCache | None] | None = None,
     ) -> None:
         self._config = config
         self._accelerator = accelerator
         self._records = {"train": train, "val": validation}
         self._display = display
         self._augment = Augment(**config.augmentation.model_dump())
-        self._caches = _caches(config, self._records)
+        if caches is None or not _fit(caches, self._records):  # images may have been left out
+            caches = build_caches(config, self._records)
+        self._caches = caches
         self._pixels = self._prepare("val")
         self._encoded: DataLoader[Any] | None = None
 
@@ -152,7 +155,14 @@ _COLLATE: Mapping[Part, Callable[[list[Sample]], tuple[Features, Tensor, Tensor]
 """What makes a batch of features, which a model does not take for pixels."""
 
 
-def _caches(config: Config, parts: dict[str, Records]) -> dict[str, PixelCache | None]:
+def _fit(caches: Mapping[str, PixelCache | None], parts: Mapping[str, Records]) -> bool:
+    """Tell whether caches were built for as many images as there are."""
+    return all(
+        cache is None or cache.images == len(parts[split]) for split, cache in caches.items()
+    )
+
+
+def build_caches(config: Config, parts: Mapping[str, Records]) -> Mapping[str, PixelCache | None]:
     """Share the memory out: training images first."""
     left = config.data.cache_mb * 2**20
     size = config.data.image_size

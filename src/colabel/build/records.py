@@ -13,8 +13,12 @@ from accelerate.utils import gather_object
 
 from colabel.config import Config
 from colabel.data import UNKNOWN, Records
+from colabel.data.cache import PixelCache
 from colabel.data.check import Verified, describe_changes, verify_images
 from colabel.data.dataset import without_corrupt
+from colabel.data.decode import is_reduced
+from colabel.data.pixels import Decoded
+from colabel.data.transforms import squash_pixels
 from colabel.errors import DataError
 from colabel.training import Display
 
@@ -27,6 +31,7 @@ def decodable(
     display: Display | None,
     *,
     on_corrupt: Literal["stop", "skip"] | None = None,
+    cache: PixelCache | None = None,
 ) -> Records:
     """Decode every image once, and stop or leave out as the user asked.
 
@@ -37,6 +42,8 @@ def decodable(
         accelerator: each process decodes its share; all of them return the same records.
         display: shows a note on the main process; ``None`` shows nothing.
         on_corrupt: replaces the setting; ``"skip"`` decodes in any case.
+        cache: gets the pixels that training and validation will ask for, so that nothing is
+            decoded twice; built for these records.
 
     Raises:
         ImageError: naming the corrupt files, in the order of the records, if they are not to be
@@ -46,7 +53,7 @@ def decodable(
     if config.data.verify or on_corrupt == "skip":
         if display is not None and accelerator.is_main_process:
             display.note(f"{split}: decoding {len(records)} images once")
-        verified = _verify_together(records, accelerator)
+        verified = _verify_together(records, accelerator, cache)
     notes = describe_changes(records, verified.changes)
     if display is not None and accelerator.is_main_process:
         for note in notes:
@@ -58,7 +65,9 @@ def decodable(
     )
 
 
-def _verify_together(records: Records, accelerator: Accelerator) -> Verified:
+def _verify_together(
+    records: Records, accelerator: Accelerator, cache: PixelCache | None
+) -> Verified:
     """Decode the images in shares and return what came of all of them, in their order.
 
     The shares are interleaved, so that neighbours of like size are spread over the processes and
@@ -67,7 +76,13 @@ def _verify_together(records: Records, accelerator: Accelerator) -> Verified:
     processes: int = accelerator.num_processes
     own = range(accelerator.process_index, len(records), processes)
     threads = max(1, min(8, (os.cpu_count() or 1) // processes))
-    found = verify_images(records.subset(own), workers=threads)
+
+    def keep(position: int, decoded: Decoded) -> None:
+        if cache is None or own[position] >= cache.capacity or is_reduced(decoded, cache.size):
+            return
+        cache.put(own[position], squash_pixels(np.array(decoded.image), cache.size))
+
+    found = verify_images(records.subset(own), workers=threads, keep=keep)
     failures = [(own[position], message) for position, message in found.failures]
     changes = [(own[position], key) for position, key in found.changes]
     if processes > 1:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from colabel.data.images import FileImages, identify
-from colabel.data.pixels import check_size, orientation_of, turn
+from colabel.data.pixels import Decoded, check_size, orientation_of, turn
 from colabel.data.records import ImageSource
 from colabel.data.transforms import squash_pixels
 
@@ -34,6 +34,16 @@ def load_squashed(images: ImageSource, index: int, size: int) -> npt.NDArray[np.
     """
     pixels = _plain_jpeg(images, index, size) if isinstance(images, FileImages) else None
     return squash_pixels(np.array(images.open(index)) if pixels is None else pixels, size)
+
+
+def is_reduced(decoded: Decoded, size: int) -> bool:
+    """Tell whether :func:`load_squashed` decodes an image at less than its full resolution.
+
+    Args:
+        decoded: the image as it was decoded in full.
+        size: side of the square, in pixels.
+    """
+    return decoded.format == "JPEG" and min(decoded.image.size) >= 2 * SPARE * size
 
 
 def _plain_jpeg(images: FileImages, index: int, size: int) -> npt.NDArray[np.uint8] | None:

@@ -15,7 +15,7 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from colabel.build.batches import Batches
+from colabel.build.batches import Batches, build_caches
 from colabel.build.division import open_training_data
 from colabel.build.records import decodable
 from colabel.build.source import pixel_options
@@ -149,9 +149,10 @@ def _train(
     check_stages(stages, config.training, accelerator)
     _check_labels(records["train"], records["val"])
     _check_batch(config, accelerator, model, len(records["train"]))
+    caches = build_caches(config, {split: records[split] for split in ("train", "val")})
     train_records, validation_records = (
-        decodable(records[split], split, config, accelerator, display)
-        for split in ("train", "val")
+        decodable(records[split], split, config, accelerator, display, cache=cache)
+        for split, cache in caches.items()
     )
     _check_labels(train_records, validation_records)  # again: some may have been left out
     seen = {"train": train_records, "val": validation_records}
@@ -169,7 +170,7 @@ def _train(
         write_data(run, seen)
     accelerator.wait_for_everyone()
 
-    batches = Batches(config, accelerator, train_records, validation_records, display)
+    batches = Batches(config, accelerator, train_records, validation_records, display, caches)
 
     def predict(network: nn.Module, stage: Stage | None = None) -> Predictions:
         collected = collect_logits(network, batches.validation(stage), accelerator)

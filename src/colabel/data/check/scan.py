@@ -206,7 +206,11 @@ class Verified:
 
 
 def verify_images(
-    records: Records, *, workers: int | None = None, progress: Progress | None = None
+    records: Records,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    keep: Callable[[int, Decoded], None] | None = None,
 ) -> Verified:
     """Decode every image and say which cannot be used, and what was done to the others.
 
@@ -214,6 +218,8 @@ def verify_images(
         records: the images.
         workers: threads; ``None`` for one per processor, at most 8.
         progress: called with the number of images done and of all.
+        keep: called with the position of each image that can be used, and what was decoded, in
+            any thread.
     """
 
     def attempt(index: int) -> str | frozenset[str]:
@@ -221,6 +227,8 @@ def verify_images(
             decoded = _read(records, index)
         except ImageError as error:
             return str(error)
+        if keep is not None:
+            keep(index, decoded)
         return decoded.changes | _darkness(decoded.image)
 
     answers = for_each(len(records), attempt, workers=workers, progress=progress)
