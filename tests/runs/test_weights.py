@@ -152,16 +152,17 @@ def test_weights_of_another_model_are_named_with_their_shapes(saved):
     with pytest.raises(RunError) as caught:
         load_weights(saved, other)
     message = str(caught.value)
-    assert "does not fit the model that model.json describes, 8 differences" in message
-    assert "0.weight: F32 (4, 3, 3, 3) in the file, F32 (5, 3, 3, 3) in the model" in message
-    assert "2.bias: missing in the file, F32 (2,) in the model" in message
+    assert "does not fit the model that model.json describes: " in message
+    assert "0.weight (expected (5, 3, 3, 3), got (4, 3, 3, 3))" in message
+    assert "missing: 2.bias" in message
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.int32])
 def test_weights_of_another_type_are_refused(saved, dtype):
     tensors = load_file(saved / "model.safetensors")
     save_file(tensors | {"0.bias": tensors["0.bias"].to(dtype)}, saved / "model.safetensors")
-    with pytest.raises(RunError, match=r"1 differences:\n  0.bias: [FI]\d\d \(4,\) in the file"):
+    wrong = r"describes: 1 of another type: 0.bias \(expected F32, got [FI]\d\d\)"
+    with pytest.raises(RunError, match=wrong):
         load_weights(saved, model())
 
 

@@ -15,12 +15,10 @@ import typer
 
 from colabel.cli.options import MaxPixels, Run
 from colabel.cli.output import say
+from colabel.errors import listed
 
 if TYPE_CHECKING:
     from colabel.workflows.predict import Prediction
-
-NAMES_SHOWN = 10
-"""Images that the last line names before it only counts the others."""
 
 
 def predict(
@@ -83,9 +81,7 @@ def predict(
 def _summary(predicted: int, failed: Sequence[str]) -> str:
     if not failed:
         return f"{predicted} predicted"
-    more = len(failed) - NAMES_SHOWN
-    names = ", ".join(failed[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-    return f"{predicted} predicted, {len(failed)} not read: {names}"
+    return f"{predicted} predicted, {len(failed)} not read: {listed(failed)}"
 
 
 @contextmanager

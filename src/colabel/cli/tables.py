@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from colabel.errors import listed
 from colabel.printing import plain, printable
 
 if TYPE_CHECKING:
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
     from colabel.metrics import Report
     from colabel.models import Cost
     from colabel.workflows.ablation import Ablated, Ablation
-
-
-NAMES_SHOWN = 12
-"""Classes that a line names before it only counts the others."""
 
 
 def metrics_table(report: Report, split: str) -> Group:
@@ -49,19 +46,13 @@ def _averaged(report: Report) -> list[str]:
     lines = []
     for metric, left_out in report.left_out().items():
         if left_out:
-            reasons = [f"{reason}: {_names(names)}" for reason, names in left_out.items()]
+            reasons = [f"{reason}: {listed(names)}" for reason, names in left_out.items()]
             count = classes - sum(map(len, left_out.values()))
             lines.append(f"{metric}: mean over {count} of {classes} classes; {'; '.join(reasons)}")
     full = report.left_out()["mAUC"].get("no negatives")
     if full:
-        lines.append(f"mAP counts 100 for what every image carries: {_names(full)}")
+        lines.append(f"mAP counts 100 for what every image carries: {listed(full)}")
     return lines
-
-
-def _names(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
-    more = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def class_table(report: Report) -> Table:

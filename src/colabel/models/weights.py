@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from colabel.errors import WeightsError
+from colabel.errors import WeightsError, listed
+from colabel.state_dicts import differences
 
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model", "model_state")
 """Names under which training scripts keep the weights beside other things, best first."""
@@ -22,9 +23,6 @@ PREFIXES = ("module.", "_orig_mod.")
 
 ENCODER_PREFIX = "encoder.backbone."
 """Where a saved model of this package keeps its backbone."""
-
-LISTED = 10
-"""How many keys of each kind an error names."""
 
 
 def load_backbone_weights(backbone: nn.Module, path: Path, name: str) -> None:
@@ -53,7 +51,7 @@ def load_backbone_weights(backbone: nn.Module, path: Path, name: str) -> None:
     broken = [key for key, value in fitted.items() if not value.isfinite().all()]
     if broken:
         raise WeightsError(
-            f"{path} holds values that are not finite: {_listing(broken)}; take another file."
+            f"{path} holds values that are not finite: {listed(broken)}; take another file."
         )
     backbone.load_state_dict(fitted, strict=False)
 
@@ -95,7 +93,7 @@ def _unwrap(content: dict[str, object], path: Path) -> dict[str, Tensor]:
     state = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
     if not state:
         raise WeightsError(
-            f"{path} holds no tensors by name (its keys: {_listing([str(key) for key in content])}"
+            f"{path} holds no tensors by name (its keys: {listed([str(key) for key in content])}"
             "); save the model's state_dict."
         )
     for prefix in PREFIXES:
@@ -120,37 +118,26 @@ def _without_classifier(
     }
 
 
-def _differences(
-    state: Mapping[str, Tensor], expected: Mapping[str, Tensor]
-) -> dict[str, list[str]]:
-    """Return the keys that do not fit, by kind; empty if all do."""
-    kinds = {
-        "missing": [
-            key for key in expected if key not in state and not key.endswith("num_batches_tracked")
-        ],
-        "unexpected": [key for key in state if key not in expected],
-        "of another shape": [
-            f"{key} (expected {tuple(expected[key].shape)}, got {tuple(value.shape)})"
-            for key, value in state.items()
-            if key in expected and expected[key].shape != value.shape
-        ],
-        "of another type": [
-            f"{key} (expected {expected[key].dtype}, got {value.dtype})"
-            for key, value in state.items()
-            if key in expected and expected[key].is_floating_point() != value.is_floating_point()
-        ],
-    }
-    return {kind: keys for kind, keys in kinds.items() if keys}
+def _differences(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    """Return what does not fit; empty if all does."""
+    forms, wanted = (
+        {
+            key: (value.shape, "floating" if value.is_floating_point() else "integer")
+            for key, value in tensors.items()
+        }
+        for tensors in (state, expected)
+    )
+    return differences(forms, wanted, optional="num_batches_tracked")
 
 
 def _convert(
     state: dict[str, Tensor],
     backbone: nn.Module,
     expected: Mapping[str, Tensor],
-    problems: dict[str, list[str]],
+    problems: list[str],
     path: Path,
     name: str,
-) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
+) -> tuple[dict[str, Tensor], list[str]]:
     """Try timm's own conversion from the layout of the backbone's authors."""
     plain = _without_classifier(state, backbone, expected)
     convert = getattr(sys.modules[type(backbone).__module__], "checkpoint_filter_fn", None)
@@ -166,14 +153,14 @@ def _convert(
 
 
 def _explain(
-    problems: Mapping[str, list[str]],
+    problems: Sequence[str],
     state: Mapping[str, Tensor],
     expected: Mapping[str, Tensor],
     path: Path,
     name: str,
 ) -> str:
     lines = [f"{path} does not fit the encoder {name}, which expects {len(expected)} tensors:"]
-    lines += [f"  {len(keys)} {kind}: {_listing(keys)}" for kind, keys in problems.items()]
+    lines += [f"  {problem}" for problem in problems]
     if state.keys().isdisjoint(expected):
         lines.append(
             "No key fits: the file belongs to another architecture, or to another library's "
@@ -182,8 +169,3 @@ def _explain(
     else:
         lines.append("Check the encoder's name and options against what the file was made with.")
     return "\n".join(lines)
-
-
-def _listing(keys: list[str]) -> str:
-    more = f", and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
-    return ", ".join(keys[:LISTED]) + more

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from colabel.errors import RunError
 from colabel.files import replace_file
 from colabel.runs.description import Description
 from colabel.runs.folder import DESCRIPTION, WEIGHTS
+from colabel.state_dicts import Form, differences
 
 DTYPES = {
     torch.float32: "F32",
@@ -63,7 +64,7 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     if not path.is_file():
         raise RunError(f"{folder} holds no {WEIGHTS}; copy the whole run folder.")
     expected = {
-        name: _form(tensor.shape, DTYPES.get(tensor.dtype, str(tensor.dtype)))
+        name: (tensor.shape, DTYPES.get(tensor.dtype, str(tensor.dtype)))
         for name, tensor in model.state_dict().items()
     }
     try:
@@ -82,24 +83,13 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     model.load_state_dict(tensors)
 
 
-def _check_forms(path: Path, expected: Mapping[str, str]) -> None:
+def _check_forms(path: Path, expected: Mapping[str, Form]) -> None:
     """Compare the header of a file with a model, before anything else is read."""
     with safe_open(path, framework="pt") as file:
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-        found = {name: _form(part.get_shape(), part.get_dtype()) for name, part in slices.items()}
-    wrong = [
-        f"{name}: {found.get(name, 'missing')} in the file, {expected.get(name, 'missing')} in "
-        "the model"
-        for name in sorted({*found, *expected})
-        if found.get(name) != expected.get(name)
-    ]
-    if wrong:
+        found = {name: (part.get_shape(), part.get_dtype()) for name, part in slices.items()}
+    problems = differences(found, expected)
+    if problems:
         raise RunError(
-            f"{path} does not fit the model that {DESCRIPTION} describes, "
-            f"{len(wrong)} differences:\n  " + "\n  ".join(wrong[:10])
+            f"{path} does not fit the model that {DESCRIPTION} describes: {'; '.join(problems)}."
         )
-
-
-def _form(shape: Sequence[int], dtype: str) -> str:
-    """Return shape and type of a tensor in words."""
-    return f"{dtype} {tuple(shape)}"

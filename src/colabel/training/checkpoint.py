@@ -22,13 +22,13 @@ from torch.optim import Optimizer
 
 from colabel.errors import RunError, WeightsError
 from colabel.files import flush_to_disk, replace_file
+from colabel.state_dicts import differences
 
 FORMAT = 1
 """Version of the layout of a saved state."""
 
 _FACTS = "state.json"
 _TENSORS = ("state-a.safetensors", "state-b.safetensors")
-_NAMED = 10  # keys listed in a message before "and N more"
 
 
 @dataclass(frozen=True)
@@ -131,21 +131,11 @@ def unpack_module(state: SavedState, prefix: str, module: nn.Module) -> None:
         for name, tensor in state.tensors.items()
         if name.startswith(prefix)
     }
-    expected = module.state_dict()
-    shapes = [
-        f"{name} {tuple(saved[name].shape)} for {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in saved and saved[name].shape != tensor.shape
-    ]
-    problems = [
-        f"{len(names)} {what}: {_listed(names)}"
-        for what, names in (
-            ("missing", sorted(expected.keys() - saved.keys())),
-            ("left over", sorted(saved.keys() - expected.keys())),
-            ("of another shape", shapes),
-        )
-        if names
-    ]
+    forms, expected = (
+        {name: (tensor.shape, "") for name, tensor in state.items()}
+        for state in (saved, module.state_dict())
+    )
+    problems = differences(forms, expected)
     if problems:
         raise WeightsError(
             "the saved state is that of another model; resume with the recipe the run was "
@@ -209,8 +199,3 @@ def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         seen.add(memory)
         stored[name] = tensor
     return stored
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
