@@ -263,7 +263,7 @@ def test_weights_of_another_number_of_classes_are_refused(copied_run):
 
 def test_a_description_of_an_unknown_head_is_refused(copied_run):
     change_description(copied_run, {"head": {"name": "later"}})
-    with pytest.raises(RunError, match=r"model.json: head: .*'later'"):
+    with pytest.raises(RunError, match=r"model.json: head.name must be one of .*got 'later'"):
         load_predictor(copied_run)
 
 
