@@ -48,7 +48,10 @@ def ablate(
     from colabel.workflows import ablation
 
     if name is None:
-        known = {one: ablation.load_ablation(one) for one in ablation.ablation_names()}
+        known = {
+            known_name: ablation.load_ablation(known_name)
+            for known_name in ablation.ablation_names()
+        }
         PlainConsole().print(ablations_table(known))
         return
     ablated = ablation.ablate(

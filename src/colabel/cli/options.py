@@ -47,11 +47,11 @@ def read_options(given: Iterable[str] | None) -> dict[str, str]:
         {'delimiter': '#', 'ignore': 'sex,age'}
     """
     options = {}
-    for one in given or ():
-        name, equals, value = one.partition("=")
+    for option in given or ():
+        name, equals, value = option.partition("=")
         if not equals or not name:
             from colabel.errors import ConfigError
 
-            raise ConfigError(f"--option: expected NAME=VALUE, got {one!r}.")
+            raise ConfigError(f"--option: expected NAME=VALUE, got {option!r}.")
         options[name] = value
     return options

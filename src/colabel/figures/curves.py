@@ -210,7 +210,7 @@ def _validation_names(epochs: _Log) -> list[str]:
 
 def _stage_borders(epochs: _Log) -> list[float]:
     return [
-        float(one["step"])
-        for one, other in itertools.pairwise(epochs)
-        if one.get("stage") != other.get("stage")
+        float(record["step"])
+        for record, other in itertools.pairwise(epochs)
+        if record.get("stage") != other.get("stage")
     ]

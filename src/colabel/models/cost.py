@@ -12,7 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from colabel.choices import Covariance
 from colabel.models.classifier import Classifier, Head
-from colabel.models.encoders import Encoder, build_encoder, copy_to_meta
+from colabel.models.encoders import Encoder, build_encoder
+from colabel.models.feature_maps import copy_to_meta
 from colabel.models.heads import KernelMixtureHead, LinearHead
 
 

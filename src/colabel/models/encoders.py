@@ -7,11 +7,8 @@ encoder is built, so that nothing has to be guessed in the training loop.
 
 from __future__ import annotations
 
-import copy
 import difflib
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from colabel.errors import ConfigError, WeightsError
+from colabel.models.feature_maps import FeatureMap, copy_to_meta, find_map, in_two_steps
 from colabel.models.features import Features
 from colabel.models.weights import load_backbone_weights
 
@@ -37,22 +35,6 @@ RESERVED_OPTIONS = {
 """Arguments of timm that an encoder sets itself, with the reason."""
 
 _data_config: Callable[[nn.Module], dict[str, Any]] = resolve_model_data_config
-
-
-@dataclass(frozen=True)
-class FeatureMap:
-    """What a backbone has at each position of the image.
-
-    Args:
-        channels: features at each position; ``None`` if there is no such map.
-        reason: why there is none.
-        to_map: brings what the backbone pools into the shape (batch, channels, height, width);
-            ``None`` where it has that shape.
-    """
-
-    channels: int | None
-    reason: str = ""
-    to_map: Callable[[Tensor], Tensor] | None = None
 
 
 class Encoder(nn.Module):
@@ -155,7 +137,7 @@ class Encoder(nn.Module):
         normalised = (pixels - largest * self.pixel_mean) / (largest * self.pixel_std)
         if self.feature_map.channels is None:
             return Features(self.backbone(normalised), reason=self.feature_map.reason)
-        unpooled, vector = _in_two_steps(self.backbone, normalised)
+        unpooled, vector = in_two_steps(self.backbone, normalised)
         return Features(vector, unpooled, self.feature_map.to_map)
 
     def check_image_size(self, size: int) -> None:
@@ -236,7 +218,7 @@ def build_encoder(
         backbone,
         name=name,
         width=width,
-        feature_map=_find_map(backbone, width, image_size),
+        feature_map=find_map(backbone, width, image_size),
         mean=mean,
         std=std,
         image_size=image_size,
@@ -253,20 +235,6 @@ def list_encoders(pattern: str = "*") -> list[str]:
         ['tresnet_l', 'tresnet_m']
     """
     return [str(name) for name in timm.list_models(pattern)]
-
-
-def copy_to_meta(module: nn.Module) -> nn.Module:
-    """Return a copy in evaluation mode whose parameters and buffers have shapes but no values.
-
-    A pass through the copy gives shapes and counts, takes no memory and nearly no time.
-    """
-    shapes: dict[int, object] = {}
-    for parameter in module.parameters():
-        empty = torch.empty_like(parameter, device="meta")
-        shapes[id(parameter)] = nn.Parameter(empty, requires_grad=False)
-    for buffer in module.buffers():
-        shapes[id(buffer)] = torch.empty_like(buffer, device="meta")
-    return copy.deepcopy(module, shapes).eval()
 
 
 def _build_backbone(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
@@ -322,61 +290,6 @@ def _measure_width(backbone: nn.Module, name: str, image_size: int) -> int:
             "shape (batch, width); leave out the option global_pool, or take another encoder."
         )
     return int(features.shape[1])
-
-
-def _find_map(backbone: nn.Module, width: int, image_size: int) -> FeatureMap:
-    """Find out what a backbone pools, from the shapes of one image."""
-    hollow = copy_to_meta(backbone)
-    images = torch.empty(1, 3, image_size, image_size, device="meta")
-    try:
-        with torch.no_grad():
-            unpooled, pooled = _in_two_steps(hollow, images)
-    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
-        return FeatureMap(None, f"its features cannot be had before they are pooled ({error})")
-    if not isinstance(unpooled, Tensor) or unpooled.ndim not in (3, 4):
-        return FeatureMap(None, "it pools several sets of features, not one")
-    if tuple(pooled.shape) != (1, width):
-        return FeatureMap(None, "what it pools is not what it gives")
-    if unpooled.ndim == 4:
-        last = getattr(backbone, "output_fmt", "NCHW") == "NHWC"
-        to_map = _channels_first if last else None
-        return FeatureMap(int(unpooled.shape[3 if last else 1]), to_map=to_map)
-    tokens = int(unpooled.shape[1])
-    prefix = getattr(backbone, "num_prefix_tokens", None)
-    if prefix is None:
-        if math.isqrt(tokens) ** 2 != tokens:
-            return FeatureMap(
-                None, f"which of its {tokens} tokens stand for patches of the image is not known"
-            )
-        prefix = 0
-    return FeatureMap(int(unpooled.shape[2]), to_map=_TokensToMap(int(prefix)))
-
-
-def _in_two_steps(backbone: Any, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what a backbone of timm pools, and what it is pooled to."""
-    unpooled = backbone.forward_features(images)
-    return unpooled, backbone.forward_head(unpooled)
-
-
-def _channels_first(unpooled: Tensor) -> Tensor:
-    return unpooled.permute(0, 3, 1, 2)
-
-
-@dataclass(frozen=True)
-class _TokensToMap:
-    """Patch tokens (batch, tokens, channels) as a map, square where their number allows it.
-
-    Args:
-        prefix: tokens before those of the patches, which are dropped.
-    """
-
-    prefix: int
-
-    def __call__(self, tokens: Tensor) -> Tensor:
-        patches = tokens[:, self.prefix :].transpose(1, 2)
-        side = math.isqrt(patches.shape[2])
-        rows = side if side * side == patches.shape[2] else 1
-        return patches.reshape(*patches.shape[:2], rows, -1)
 
 
 def _image_size(options: Mapping[str, object]) -> int | None:

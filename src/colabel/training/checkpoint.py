@@ -160,7 +160,7 @@ def unpack_optimiser(
     state: SavedState, groups: list[dict[str, Any]], optimiser: Optimizer
 ) -> None:
     """Load what :func:`pack_optimiser` returned, in the memory layout of the parameters."""
-    parameters = [one for group in optimiser.param_groups for one in group["params"]]
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in state.tensors.items():
         if not name.startswith("optimiser."):

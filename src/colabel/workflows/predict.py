@@ -121,7 +121,10 @@ class Predictor:
         with ThreadPoolExecutor(threads) as pool:
             while block := list(itertools.islice(numbered, batch)):
                 waiting.append(
-                    [(_name(number, one), pool.submit(self._read, one)) for number, one in block]
+                    [
+                        (_name(number, picture), pool.submit(self._read, picture))
+                        for number, picture in block
+                    ]
                 )
                 if len(waiting) > 1:
                     yield from self._answer(waiting.popleft())
@@ -156,11 +159,11 @@ class Predictor:
                 read.append((name, future.result()))
             except ImageError as error:
                 read.append((name, str(error)))
-        pixels = [one for _, one in read if not isinstance(one, str)]
+        pixels = [answer for _, answer in read if not isinstance(answer, str)]
         rows = self._run(np.stack(pixels)) if pixels else iter(())
-        for name, one in read:
-            if isinstance(one, str):
-                yield Failure(name, one)
+        for name, answer in read:
+            if isinstance(answer, str):
+                yield Failure(name, answer)
             else:
                 yield self._prediction(name, *next(rows))
 

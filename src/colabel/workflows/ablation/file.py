@@ -88,7 +88,7 @@ class Ablation(Settings):
         if published is not None and published.chosen is not None:
             named.append(published.chosen)
         for value in named:
-            if not any(_same(value, one) for one in self.values):
+            if not any(_same(value, tried) for tried in self.values):
                 raise ValueError(
                     f"published names the value {label_of(value)}, expected one of "
                     f"{', '.join(map(label_of, self.values))}"
@@ -98,7 +98,7 @@ class Ablation(Settings):
     def published_score(self, value: Any) -> float | None:
         """Return the paper's score of one of the values, per cent, if it gives one."""
         scores = {} if self.published is None else self.published.scores
-        return next((score for one, score in scores.items() if _same(one, value)), None)
+        return next((score for known, score in scores.items() if _same(known, value)), None)
 
     def is_chosen(self, value: Any) -> bool:
         """Tell whether a value is the one that the paper trains with."""

@@ -124,19 +124,19 @@ def write_results(work: Work) -> None:
     text = json.dumps(_document(work, tried), indent=2, ensure_ascii=False) + "\n"
     work.folder.mkdir(parents=True, exist_ok=True)  # a run that failed may have left nothing
     replace_file(work.folder / RESULTS, lambda file: file.write(text.encode()))
-    if not any(one.point.scores for one in tried):
+    if not any(value.point.scores for value in tried):
         return
     ablation = work.ablation
     hint = f"{Path(ablation.recipe).stem}, validation, best epoch of each run, test unused"
     if ablation.published is not None:
         hint += f"; paper: {ablation.published.source}"
     ablation_figure(
-        [one.point for one in tried],
+        [value.point for value in tried],
         work.folder / PICTURE,
         key=ablation.key,
         metric=ablation.metric,
         hint=hint,
-        chosen=next((one.point.label for one in tried if one.chosen), None),
+        chosen=next((value.point.label for value in tried if value.chosen), None),
     )
 
 
@@ -154,19 +154,19 @@ def collect(work: Work) -> tuple[Tried, ...]:
         RunError: if a run's file is damaged.
     """
     ablation = work.ablation
-    outcomes = [_outcome(work, one) for one in work.planned]
+    outcomes = [_outcome(work, planned) for planned in work.planned]
     if not ablation.key.startswith("data."):
         _check_images(work, outcomes)
     answer = []
     for index, written in enumerate(ablation.values):
-        value = next(one.value for one in work.planned if one.index == index)
+        value = next(planned.value for planned in work.planned if planned.index == index)
         ended = [
             outcome
-            for one, outcome in zip(work.planned, outcomes, strict=True)
-            if outcome is not None and one.index == index
+            for planned, outcome in zip(work.planned, outcomes, strict=True)
+            if outcome is not None and planned.index == index
         ]
         published = ablation.published_score(written)
-        scores = tuple(100 * one.score for one in ended if one.score is not None)
+        scores = tuple(100 * outcome.score for outcome in ended if outcome.score is not None)
         note = "" if published is None else f"paper: {published:g}"
         answer.append(
             Tried(
@@ -196,13 +196,13 @@ def _outcome(work: Work, planned: Planned) -> Outcome | None:
 def _check_images(work: Work, outcomes: Sequence[Outcome | None]) -> None:
     """Refuse to compare scores on different images."""
     first: dict[int, Outcome] = {}
-    for one in outcomes:
-        if one is None or one.images is None:
+    for outcome in outcomes:
+        if outcome is None or outcome.images is None:
             continue
-        other = first.setdefault(one.seed, one)
-        if other.images != one.images:
+        other = first.setdefault(outcome.seed, outcome)
+        if other.images != outcome.images:
             raise DataError(
-                f"{work.folder / one.folder} was validated on {one.images}, "
+                f"{work.folder / outcome.folder} was validated on {outcome.images}, "
                 f"{work.folder / other.folder} on {other.images}: their scores cannot be "
                 "compared. Give the data it began with, or choose another folder with --out."
             )
@@ -232,10 +232,10 @@ def _document(work: Work, tried: Sequence[Tried]) -> dict[str, Any]:
         "published": None if ablation.published is None else ablation.published.source,
         "results": [
             {
-                "value": one.point.value,
-                **_summary(one),
-                "published_percent": one.published,
-                "chosen_by_paper": one.chosen,
+                "value": value.point.value,
+                **_summary(value),
+                "published_percent": value.published,
+                "chosen_by_paper": value.chosen,
                 "runs": [
                     {
                         "seed": outcome.seed,
@@ -244,10 +244,10 @@ def _document(work: Work, tried: Sequence[Tried]) -> dict[str, Any]:
                         "problem": outcome.problem,
                         "images": outcome.images,
                     }
-                    for outcome in one.outcomes
+                    for outcome in value.outcomes
                 ],
             }
-            for one in tried
+            for value in tried
         ],
         "settings": settings,
     }
@@ -255,7 +255,7 @@ def _document(work: Work, tried: Sequence[Tried]) -> dict[str, Any]:
 
 def _summary(tried: Tried) -> dict[str, float | None]:
     """Return mean and sample standard deviation over the seeds, in [0, 1]."""
-    scores = [one.score for one in tried.outcomes if one.score is not None]
+    scores = [outcome.score for outcome in tried.outcomes if outcome.score is not None]
     return {
         "mean": statistics.fmean(scores) if scores else None,
         "standard_deviation": statistics.stdev(scores) if len(scores) > 1 else None,
