@@ -21,6 +21,19 @@ class DataError(ColabelError, ValueError):
     """Images or labels that cannot be used as they are."""
 
 
+class UnusedOptionError(DataError):
+    """An option of a reader that has no effect on the data.
+
+    Args:
+        message: what to do about it.
+        option: its name.
+    """
+
+    def __init__(self, message: str, *, option: str) -> None:
+        super().__init__(message)
+        self.option = option
+
+
 class ImageError(DataError):
     """One image file that cannot be decoded, named with the reason."""
 

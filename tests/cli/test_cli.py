@@ -423,6 +423,10 @@ def test_an_error_is_one_line_however_long_and_no_trace(capsys):
             "the head linear has no covariance; leave out --covariance diagonal.",
         ),
         (["check", "nowhere.csv"], "nowhere.csv: no such file"),
+        (["train", "shapes-kmcl", "--option", "size"], "--option: expected NAME=VALUE"),
+        (["train", "shapes-kmcl", "--option", "sise=9"], "data.options.sise: shapes has no such"),
+        (["ablate", "probmcl-weight", "--option", "size=big"], "data.options.size: input should"),
+        (["recipes", "zzz"], "voc2007-kmcl-tresnet-m. `colabel recipes` describes them."),
     ],
 )
 def test_wrong_arguments_are_explained(run, tiny_run, capsys, arguments, message):

@@ -93,6 +93,21 @@ def test_every_group_of_parameters_has_its_learning_rate(tmp_path, drawn):
     assert [text.get_text() for text in rate.get_legend().get_texts()] == ["encoder", "head"]
 
 
+def test_a_group_keeps_its_colour_in_a_stage_where_it_is_alone(tmp_path, drawn):
+    both = step_record(1) | {"learning_rates": {"encoder": 1e-4, "head": 1e-3}}
+    alone = step_record(2, stage="second") | {"learning_rates": {"head": 1e-3}}
+    figures.training_curves(write_log(tmp_path / "log.jsonl", [both, alone]), tmp_path / "c.png")
+    encoder, head, second = drawn[0].axes[3].lines[:3]
+    assert second.get_color() == head.get_color() != encoder.get_color()
+
+
+def test_a_single_step_is_drawn_as_a_dot(tmp_path, drawn):
+    record = step_record(1) | {"diagnostics": {"variance": 2.0}}
+    figures.training_curves(write_log(tmp_path / "log.jsonl", [record]), tmp_path / "c.png")
+    for axes in (drawn[0].axes[place] for place in (0, 1, 3, 4)):
+        assert axes.lines[0].get_marker() == "."
+
+
 @pytest.mark.parametrize(
     "records",
     [

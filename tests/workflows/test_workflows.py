@@ -223,6 +223,21 @@ def test_options_of_training_are_never_applied_to_another_source(run, sites):
     np.testing.assert_array_equal(second.logits, third.logits)
 
 
+def test_an_option_of_training_without_effect_elsewhere_is_left_out(run, sites):
+    trained_on(run, sites / "siteA", soft_threshold=0.5, blank="unknown")
+    shutil.copytree(sites / "siteB" / "scans", sites / "siteB", dirs_exist_ok=True)
+    lists = sites / "siteB" / "lists.csv"
+    lines = [f"{index}.png,{'cat;dog' if index % 2 else 'owl'}" for index in range(6)]
+    lists.write_text("\n".join(["path,labels", *lines]))
+    evaluated, written, predictions = all_of(run, data=str(lists))
+    assert "option soft_threshold has no effect here and is left out" in evaluated.notes
+    assert "option blank has no effect here and is left out" in evaluated.notes
+    assert written["data"]["options"] == {}
+    assert predictions.targets.sum() == 9
+    with pytest.raises(DataError, match="soft_threshold=0.5 has no effect"):
+        all_of(run, data=str(lists), options={"soft_threshold": "0.5"})
+
+
 def test_the_source_of_training_keeps_its_options_by_whatever_path(run, sites, monkeypatch):
     scans = str(sites / "siteA" / "scans")
     trained_on(run, sites / "siteA", images=scans)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from colabel.cli.options import Change, Cpu, Source
+from colabel.cli.options import Change, Cpu, ReaderOption, Source, as_changes
 from colabel.cli.output import prints_results, say
 from colabel.cli.tables import (
     ablation_table,
@@ -30,6 +30,7 @@ def ablate(
         typer.Option(help="A recipe's name, or a YAML file (default: the ablation's)."),
     ] = None,
     data: Source = None,
+    option: ReaderOption = None,
     change: Change = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the ablation (default: ablations/NAME).")
@@ -58,7 +59,7 @@ def ablate(
         name,
         recipe=recipe,
         data=data,
-        changes=change or (),
+        changes=[*(change or ()), *as_changes(option)],
         out=out,
         seeds=seeds,
         cpu=cpu,

@@ -17,8 +17,9 @@ Source = Annotated[
     typer.Option(
         "--data",
         metavar="SPEC",
-        help="A CSV, TSV or Parquet file of paths and labels; voc2007:DIR, voc2012:DIR, "
-        "coco2014:DIR, coco2017:DIR, chestxray14:DIR, adp:DIR; or shapes.",
+        help="A table of paths and labels (text, JSON, Parquet, a workbook); voc2007:DIR, "
+        "voc2012:DIR, coco2014:DIR, coco2017:DIR, chestxray14:DIR, adp:DIR; coco:PATH, voc:DIR, "
+        "fiftyone:DIR, labelstudio:FILE, openimages:DIR, folders:DIR, textfiles:DIR; or shapes.",
     ),
 ]
 MaxPixels = Annotated[
@@ -30,10 +31,24 @@ MaxPixels = Annotated[
 ]
 ReaderOption = Annotated[
     list[str] | None,
-    typer.Option("--option", metavar="NAME=VALUE", help="Of the reader, as data.options."),
+    typer.Option(
+        "--option",
+        metavar="NAME=VALUE",
+        help="An option of the reader of the data: --set data.options.NAME=VALUE.",
+    ),
 ]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Do not use an accelerator.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained run.")]
+
+
+def as_changes(given: Iterable[str] | None) -> list[str]:
+    """Return options of a reader as changes of the setting that holds them.
+
+    Example:
+        >>> as_changes(["delimiter=#"])
+        ['data.options.delimiter=#']
+    """
+    return [f"data.options.{name}={value}" for name, value in read_options(given).items()]
 
 
 def read_options(given: Iterable[str] | None) -> dict[str, str]:

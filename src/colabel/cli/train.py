@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from colabel.cli.options import Change, Cpu, Source
+from colabel.cli.options import Change, Cpu, ReaderOption, Source, as_changes
 from colabel.cli.output import prints_results, say
 from colabel.cli.tables import (
     metrics_table,
@@ -19,6 +19,7 @@ from colabel.printing import PlainConsole
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's name, or a YAML file.")],
     data: Source = None,
+    option: ReaderOption = None,
     change: Change = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run (default: runs/RECIPE-N).")
@@ -33,7 +34,7 @@ def train(
     trained = workflow.train(
         recipe,
         data=data,
-        changes=change or (),
+        changes=[*(change or ()), *as_changes(option)],
         out=out,
         resume=resume,
         cpu=cpu,

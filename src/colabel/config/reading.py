@@ -72,9 +72,11 @@ def read_named(
     else:
         path = Path(name)
         if not path.is_file():
+            offered = nearest(str(name), known)
+            stop = "" if offered.endswith("?") else "."
             raise ConfigError(
-                f"there is no {kind} and no file called {str(name)!r}; "
-                f"{nearest(str(name), known)} {hint} describes them."
+                f"there is no {kind} and no file called {str(name)!r}; {offered}{stop} "
+                f"{hint} describes them."
             )
         source = str(path)
         try:

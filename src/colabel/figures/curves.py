@@ -89,7 +89,8 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
 def _draw_losses(axes: Axes, steps: _Log, epochs: _Log) -> None:
     for colour, name in zip(colours(), _term_names([*steps, *epochs]), strict=False):
         path = ("terms", name, "weighted")
-        axes.plot(*_column(steps, *path), color=colour, alpha=0.3, linewidth=1)
+        pale = _column(steps, *path)
+        axes.plot(*pale, color=colour, alpha=0.3, linewidth=1, marker=_marker(pale[1]))
         axes.plot(*_column(epochs, *path), color=colour, marker="o", markersize=3, label=name)
     values = np.concatenate([line.get_ydata() for line in axes.lines] or [np.empty(0)])
     values = values[np.isfinite(values)]
@@ -105,7 +106,8 @@ def _draw_shares(axes: Axes, steps: _Log) -> None:
     for colour, name in zip(colours(), _term_names(steps), strict=False):
         places, values = _column(steps, "terms", name, "gradient_share")
         known = bool(np.isfinite(values).any())  # a frozen encoder gives features no gradient
-        axes.plot(places, values, color=colour, linewidth=1, label=name if known else None)
+        label = name if known else None
+        axes.plot(places, values, color=colour, linewidth=1, marker=_marker(values), label=label)
     axes.set_ylim(0, 1.02)
     finish(axes, "Share of the gradient at the features", "a term near 1 drives the encoder alone")
 
@@ -125,11 +127,13 @@ def _draw_validation(axes: Axes, epochs: _Log) -> None:
 
 def _draw_rate(axes: Axes, records: _Log) -> None:
     stages = list(dict.fromkeys(str(record.get("stage", "")) for record in records))
+    colour_of = dict(zip(_groups(records), colours(), strict=False))
     named: set[str] = set()
     for stage in stages:  # a line of its own: the rate jumps from one schedule to the next
         own = [record for record in records if str(record.get("stage", "")) == stage]
-        for name, colour in zip(_groups(own), colours(), strict=False):
-            drawn = axes.plot(*_column(own, "learning_rates", name), color=colour)
+        for name in _groups(own):
+            places, values = _column(own, "learning_rates", name)
+            drawn = axes.plot(places, values, color=colour_of[name], marker=_marker(values))
             if len(_groups(own)) > 1 and name not in named:
                 drawn[0].set_label(name)
                 named.add(name)
@@ -147,7 +151,7 @@ def _draw_diagnostics(axes: Axes, title: str, names: list[str], watched: _Log, h
     values = []
     for colour, name in zip(colours(), names, strict=False):
         places, column = _column(watched, "diagnostics", name)
-        axes.plot(places, column, color=colour, linewidth=1.3, label=name)
+        axes.plot(places, column, color=colour, linewidth=1.3, marker=_marker(column), label=name)
         values.append(column)
     if _are_shares(np.concatenate(values)):
         axes.set_ylim(-0.02, 1.02)
@@ -196,6 +200,11 @@ def _column(records: _Log, *path: str) -> tuple[npt.NDArray[np.float64], npt.NDA
             value = value.get(key) if isinstance(value, dict) else None
         values.append(np.nan if value is None else float(value))
     return np.array([float(record["step"]) for record in records]), np.array(values)
+
+
+def _marker(values: npt.NDArray[np.float64]) -> str:
+    """Return a dot where a line would not be seen: it needs two values."""
+    return "." if np.isfinite(values).sum() == 1 else ""
 
 
 def _term_names(records: _Log) -> list[str]:

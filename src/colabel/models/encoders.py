@@ -242,7 +242,11 @@ def _build_backbone(name: str, pretrained: bool, options: dict[str, Any]) -> nn.
     # timm's source prefixes (a hub, a folder) would take the architecture itself from elsewhere
     if ":" in name or not timm.is_model(name):
         close = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "list_encoders() gives all names."
+        hint = (
+            f"did you mean {close[0]!r}?"
+            if close
+            else "colabel.models.list_encoders() gives all names."
+        )
         raise ConfigError(f"there is no encoder named {name!r}; {hint}")
     for option in options:
         if option in RESERVED_OPTIONS:

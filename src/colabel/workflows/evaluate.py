@@ -18,7 +18,7 @@ from colabel.data import Records
 from colabel.data.dataset import EvaluationImages
 from colabel.data.images import read_with
 from colabel.data.loader import evaluation_loader
-from colabel.errors import DataError, nearest
+from colabel.errors import DataError, UnusedOptionError, nearest
 from colabel.metrics import Report
 from colabel.runs.folder import RunFolder
 from colabel.runs.predictions import score_predictions
@@ -88,14 +88,14 @@ def evaluate(
     trained = run.config()
     config, notes = _with_source(trained, data, options or {})
     try:
-        records = _records_of(config, run, split)
+        records, config, unused = _records_without_unused(config, run, split, options or {})
     except DataError as error:
         if data is None:
             raise DataError(f"{error} If the data has moved, say where to with --data.") from error
         raise
     if split == "test" and config.data.test != "test":
         notes = (*notes, f"the split test is {config.data.test} in this source (data.test)")
-    records = replace(records, notes=(*notes, *records.notes))
+    records = replace(records, notes=(*notes, *unused, *records.notes))
     records = read_with(records, description.pixels)
     records = with_classes(
         records, description.classes, config.data.source, missing_labels=missing_labels
@@ -141,6 +141,27 @@ def _with_source(
         data = data.model_copy(update={"train_options": {}})
     data = data.model_copy(update={"options": options})
     return with_absolute_paths(trained.model_copy(update={"data": data}), source), notes
+
+
+def _records_without_unused(
+    config: Config, run: RunFolder, split: str, given: Mapping[str, Any]
+) -> tuple[Records, Config, tuple[str, ...]]:
+    """Return a split, the configuration that reads it, and notes.
+
+    An option of training that has no effect here is left out: only one that was given for this
+    source is an error.
+    """
+    notes: list[str] = []
+    while True:
+        try:
+            return _records_of(config, run, split), config, tuple(notes)
+        except UnusedOptionError as error:
+            options = dict(config.data.options)
+            if error.option in given or options.pop(error.option, None) is None:
+                raise
+            notes.append(f"option {error.option} has no effect here and is left out")
+            data = config.data.model_copy(update={"options": options})
+            config = config.model_copy(update={"data": data})
 
 
 def _records_of(config: Config, run: RunFolder, split: str) -> Records:

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from pixel_files import BLACK_IS_ZERO, COLOUR_ALPHA, RGB, png, tiff
 
@@ -190,6 +191,19 @@ def test_corrupt_files_are_named_with_the_reason(tmp_path):
     assert str(tmp_path) not in problem.examples[0]
     # without decoding, only what the folder tells is known
     assert only(check_records({"train": records}, decode=False), "cannot be read").count == 1
+
+
+def test_files_that_need_a_setting_are_not_blamed_on_a_copy(tmp_path):
+    bands = np.full((40, 40, 4), 500, np.uint16)
+    tifffile.imwrite(
+        tmp_path / "bands.tif", bands, photometric="minisblack", planarconfig="contig"
+    )
+    (tmp_path / "noise.png").write_bytes(b"this is no image")
+    problem = only(check_records({"train": table(tmp_path, ["bands.tif"])}), "cannot be read")
+    assert problem.remedy.startswith("Give the setting that is named below. To train without")
+    both = table(tmp_path, ["bands.tif", "noise.png"])
+    problem = only(check_records({"train": both}), "cannot be read")
+    assert "below for 1 of them. Export or copy" in problem.remedy
 
 
 def test_verify_images_names_missing_and_corrupt_files(tmp_path):

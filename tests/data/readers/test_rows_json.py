@@ -123,6 +123,14 @@ def test_what_is_no_table_is_refused_in_words(tmp_path, content, message):
         read(tmp_path, content)
 
 
+def test_every_nested_key_is_named_at_once(tmp_path):
+    content = '{"path": "a.jpg", "price": {"amount": 1}, "tags": {"colour": ["red"]}}\n' * 2
+    with pytest.raises(DataError, match=r"'price' holds.*a key of its own.*here: price, tags\.$"):
+        read(tmp_path, content)
+    with pytest.raises(DataError, match=r"'tags' holds.*here: tags\.$"):
+        read(tmp_path, content, ignore=("price",))
+
+
 def test_a_nested_key_can_be_ignored(tmp_path):
     rows = read(tmp_path, '[{"path": "a", "box": {"x": 1}}]', ignore=("box",))
     assert rows.columns == {"path": ["a"], "box": [""]}

@@ -1,5 +1,6 @@
 """Tables as people have them: what each column means, and what is refused."""
 
+import json
 import unicodedata
 
 import pytest
@@ -228,6 +229,13 @@ def test_fractions_need_a_threshold(tmp_path):
     assert records.targets.tolist() == [[1], [0], [1]]
 
 
+@pytest.mark.parametrize("options", [{}, {"each_label": ("elm",)}, {"soft_threshold": 0.5}])
+def test_decimal_commas_are_told(tmp_path, options):
+    lines = ['a.png,"0,7"', 'b.png,"0,2"', "c.png,1"]
+    with pytest.raises(DataError, match="decimal comma"):
+        whole(tmp_path, "path,elm", lines, **options)
+
+
 def test_a_list_beside_columns_must_agree(tmp_path):
     lines = ["a.png,elm;oak,1,1", "b.png,elm,1,0"]
     records = whole(tmp_path, "path,labels,elm,oak", lines)
@@ -244,6 +252,19 @@ def test_several_columns_of_labels(tmp_path):
         whole(tmp_path, "path,tags,category", ["a.png,elm,w", "b.png,oak,w"])
     numbers = whole(tmp_path, "path,label,label_id", ["a.png,elm,3", "b.png,oak,7"])
     assert numbers.classes == ("elm", "oak")
+
+
+def test_several_columns_of_lists_are_said_to_be_lists(tmp_path):
+    def form(trees):
+        rows = [
+            {"path": f"{n}.png", "tree": tree, "size": ["big"]} for n, tree in enumerate(trees)
+        ]
+        (tmp_path / "t.json").write_text(json.dumps(rows))
+        options = TableOptions(labels=("tree", "size"), require_images=False)
+        return read_table_splits(tmp_path / "t.json", options)["all"].reading.form
+
+    assert form([["elm", "oak"], ["oak"]]) == "a list in each of 2 columns"
+    assert form(["elm", "oak"]) == "one label in each of 2 columns"
 
 
 LONG = ["a,x,elm,1", "a,x,oak,0", "b,x,oak,1"]

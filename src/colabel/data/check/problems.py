@@ -107,9 +107,20 @@ def file_problems(
             "error",
             f"{counted(len(broken), 'image file')} cannot be read.",
             stops,
-            f"Export or copy these files again from where they came. {skip}",
+            f"{_what_to_do_with(broken)} {skip}",
             broken,
         )
+
+
+def _what_to_do_with(broken: Sequence[str]) -> str:
+    """Return what helps against files that cannot be read, as far as their reasons say it."""
+    settings = sum("--set " in reason for reason in broken)
+    again = "Export or copy these files again from where they came."
+    if settings == len(broken):
+        return "Give the setting that is named below."
+    if settings:
+        return f"Give the setting that is named below for {settings} of them. {again}"
+    return again
 
 
 def copy_problems(

@@ -13,7 +13,7 @@ from colabel.data.readers.table_labels import find_each_label, find_listing
 from colabel.data.readers.table_names import compact
 from colabel.data.readers.table_options import TableOptions
 from colabel.data.readers.table_splits import SPLIT_WORDS, find_split_flags
-from colabel.data.readers.table_values import is_values
+from colabel.data.readers.table_values import has_decimal_commas, is_values
 from colabel.errors import DataError, nearest
 
 _FEW_SITES = 20
@@ -146,10 +146,15 @@ def find_roles(rows: Rows, options: TableOptions) -> Roles:
         if name not in each:
             search.unused.setdefault(name, "not named in the option each_label")
     if not listing.columns and not each:
+        commas = [name for name, cells in rows.columns.items() if has_decimal_commas(cells)]
+        hint = (
+            f" Numbers with a decimal comma are not read as such: {', '.join(commas)}; write them "
+            "with a point."
+        )
         raise DataError(
             f"{rows.path}: no labels; expected a column named labels that lists them (cat;dog), "
             f"or one column per label with 1 and 0. Of the columns {', '.join(rows.columns)} name "
-            "the one that lists labels in the option labels."
+            "the one that lists labels in the option labels." + hint * bool(commas)
         )
     return Roles(
         image, listing.columns, each, identifier, group, split, flags, confidence, search.unused

@@ -134,7 +134,8 @@ def read_lists(
     if single:
         form, separator = "one label in each cell", None
     if len(names) > 1:
-        form = f"one label in each of {len(names)} columns" if separator is None else form
+        each = "one label" if all(len(parts) < 2 for parts in lists.values()) else "a list"
+        form = f"{each} in each of {len(names)} columns" if separator is None else form
     return ListedLabels(row, column, classes, form, separator, single, notes)
 
 

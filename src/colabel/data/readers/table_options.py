@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from colabel.data.readers.rows import RowOptions
-from colabel.errors import DataError
+from colabel.errors import DataError, UnusedOptionError
 
 NO_DELIMITER = "none"
 """As the option ``delimiter``: each cell holds one label, whatever characters it contains."""
@@ -142,14 +142,15 @@ class TableOptions:
             why: how the labels of this table are written.
 
         Raises:
-            DataError: naming the option.
+            UnusedOptionError: naming the option.
         """
         for option in _ABOUT_LABELS:
             if option not in used and getattr(self, option) not in (None, ()):
-                raise DataError(
+                raise UnusedOptionError(
                     f"the option {option}={_shown(getattr(self, option))} has no effect on this "
                     f"table: its labels are {why}. Remove the option, or name the columns in the "
-                    "option labels or each_label if the table was not read as meant."
+                    "option labels or each_label if the table was not read as meant.",
+                    option=option,
                 )
 
 

@@ -71,6 +71,19 @@ def is_fractions(cells: Iterable[str]) -> bool:
     )
 
 
+def has_decimal_commas(cells: Iterable[str]) -> bool:
+    """Tell whether cells would be fractions if their commas were points.
+
+    Example:
+        >>> has_decimal_commas(["0,25", "1"]), has_decimal_commas(["0.25", "1"])
+        (True, False)
+    """
+    different = set(cells)
+    return not is_fractions(different) and is_fractions(
+        cell.replace(",", ".") for cell in different
+    )
+
+
 def _pair_of(cells: Iterable[str]) -> tuple[str, str] | None:
     words = {cell.lower() for cell in cells} - {""}
     if not words:
@@ -160,6 +173,13 @@ def _no_value(rows: Rows, name: str, row: int, names: Sequence[str]) -> DataErro
             "these are degrees of certainty, say from which one on a label counts with the "
             "option soft_threshold, such as soft_threshold=0.5; if the column is no label, name "
             "it in the option ignore."
+        )
+    if has_decimal_commas(rows.columns[name]):
+        return DataError(
+            f"{rows.where(row)}: the column {name!r} holds {cell!r}, and numbers with a decimal "
+            "comma are not read. Write them with a point, and say from which one on a label "
+            "counts with the option soft_threshold, such as soft_threshold=0.5; if the column is "
+            "no label, name it in the option ignore."
         )
     labels = [other for other in names if is_values(rows.columns[other])]
     return DataError(

@@ -216,10 +216,17 @@ def read_json(path: Path, options: RowOptions) -> Rows:
             cell = _cell(value)
             if cell is None:
                 if key not in options.ignore:
+                    nested = [
+                        other
+                        for other, held in record.items()
+                        if _is_nested(held) and other not in options.ignore
+                    ]
                     raise DataError(
                         f"{where}: the key {key!r} holds nested values "
                         f"({shorten(json.dumps(value))}); expected text, numbers or a list of "
-                        "them. If it does not matter, name it in the option ignore."
+                        "them. Give what matters of it, such as the path or the labels, a key of "
+                        "its own; if nothing does, name it in the option ignore. Nested here: "
+                        f"{shorten(', '.join(nested))}."
                     )
                 cell = ""
             name = key.strip()
