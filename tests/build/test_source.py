@@ -137,3 +137,12 @@ def test_options_of_a_table_are_plain_values(tmp_path):
     assert list(opened) == ["train"]
     assert opened["train"].targets.tolist() == [[1, -1], [0, 1]]
     assert opened["train"].images.open(1).size == (16, 12)
+
+
+def test_a_folder_with_a_table_in_it_is_answered_with_the_table(tmp_path):
+    (tmp_path / "export.xlsx").write_bytes(b"")
+    (tmp_path / "scans").mkdir()
+    with pytest.raises(ConfigError, match=r"Did you mean .*export\.xlsx\?$"):
+        open_source(Data(source=str(tmp_path)))
+    with pytest.raises(ConfigError, match="is not understood"):
+        open_source(Data(source=str(tmp_path / "scans")))

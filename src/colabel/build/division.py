@@ -128,7 +128,7 @@ def _saved(data: Data, records: Records, split_file: Path | None) -> list[str] |
         raise DataError(
             f"the images of {data.source} are not those that {split_file} divides: "
             f"{'; '.join(changes)}. Start a new run for new data, or measure on a split of the "
-            "source that the run did not divide, such as all."
+            "source that the run did not divide, such as all (--split all)."
         )
     empty = {"train", "val"} - set(saved.values())
     if empty:

@@ -139,6 +139,12 @@ def _read_source(data: Data, names: tuple[str | None, ...] | None) -> dict[str, 
     hint = f" {nearest(name, (*READERS, *LAYOUTS))}" if colon else ""
     if offered := other_readers(path):
         raise ConfigError(f"{data.source}: expected the name of a reader before it.{offered}")
+    tables = _tables_in(path)
+    if tables:
+        raise ConfigError(
+            f"{data.source}: expected a file, or the name of a reader before the folder. Did you "
+            f"mean {' or '.join(tables)}?"
+        )
     raise ConfigError(
         f"the data source {data.source!r} is not understood;{hint} expected a "
         "table of paths and labels (CSV, Parquet, JSON or a workbook), a folder with such a "
@@ -162,6 +168,14 @@ def _read_layout(
     if not path.exists():
         raise DataError(f"{data.source}: there is no file or folder {path}.")
     return reader(path, **_options_of(data, reader))
+
+
+def _tables_in(folder: Path) -> list[str]:
+    """Return the first three files of a folder that end like tables."""
+    if not folder.is_dir():
+        return []
+    found = (path for path in folder.iterdir() if path.suffix.lower() in TABLES)
+    return [str(path) for path in sorted(found)[:3]]
 
 
 def _options_of(

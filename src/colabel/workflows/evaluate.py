@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -89,13 +89,15 @@ def evaluate(
     config, notes = _with_source(trained, data, options or {})
     try:
         records, config, unused = _records_without_unused(config, run, split, options or {})
+        notes = tuple(note for note in notes if not _is_about(note, unused))
     except DataError as error:
         if data is None:
             raise DataError(f"{error} If the data has moved, say where to with --data.") from error
         raise
     if split == "test" and config.data.test != "test":
         notes = (*notes, f"the split test is {config.data.test} in this source (data.test)")
-    records = replace(records, notes=(*notes, *unused, *records.notes))
+    left_out = [f"option {name} of training has no effect here and is left out" for name in unused]
+    records = replace(records, notes=(*notes, *left_out, *records.notes))
     records = read_with(records, description.pixels)
     records = with_classes(
         records, description.classes, config.data.source, missing_labels=missing_labels
@@ -146,22 +148,26 @@ def _with_source(
 def _records_without_unused(
     config: Config, run: RunFolder, split: str, given: Mapping[str, Any]
 ) -> tuple[Records, Config, tuple[str, ...]]:
-    """Return a split, the configuration that reads it, and notes.
+    """Return a split, the configuration that reads it, and the options that were left out.
 
     An option of training that has no effect here is left out: only one that was given for this
     source is an error.
     """
-    notes: list[str] = []
+    unused: list[str] = []
     while True:
         try:
-            return _records_of(config, run, split), config, tuple(notes)
+            return _records_of(config, run, split), config, tuple(unused)
         except UnusedOptionError as error:
             options = dict(config.data.options)
             if error.option in given or options.pop(error.option, None) is None:
                 raise
-            notes.append(f"option {error.option} has no effect here and is left out")
+            unused.append(error.option)
             data = config.data.model_copy(update={"options": options})
             config = config.model_copy(update={"data": data})
+
+
+def _is_about(note: str, options: Iterable[str]) -> bool:
+    return any(note.startswith(f"option {name}=") for name in options)
 
 
 def _records_of(config: Config, run: RunFolder, split: str) -> Records:
