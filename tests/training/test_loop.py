@@ -73,7 +73,7 @@ def test_a_step_is_adam_on_the_objective(tmp_path):
     model = small_model(normalise=False, dropout=0.0)
     reference = small_model(normalise=False, dropout=0.0)
     stage = small_stage(model=model, epochs=1)
-    run = Run(tmp_path, stage, ema_decay=0, weight_decay=0.1, images=2 * BATCH)
+    run = Run(tmp_path, stage, ema_decay=0, weight_decay=0.1, images=3 * BATCH)
     optimiser = torch.optim.Adam(
         [
             {"params": [p for p in reference.parameters() if p.ndim > 1], "weight_decay": 0.1},
@@ -81,7 +81,7 @@ def test_a_step_is_adam_on_the_objective(tmp_path):
         ]
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, stage.learning_rate, total_steps=2, pct_start=0.2
+        optimiser, stage.learning_rate, total_steps=3, pct_start=0.2
     )
     objective = kernel_objective()
     for images, targets, _ in run.loaders(stage):

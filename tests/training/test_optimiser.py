@@ -265,3 +265,10 @@ def test_a_run_is_not_resumed_with_another_rate_of_the_head(tmp_path):
         Run(tmp_path, stage_of(head_learning_rate=0.06, objective=square_objective())).fit(
             resume=True
         )
+
+
+@pytest.mark.parametrize("warm_up", [0.1, 0.2, 0.3])
+def test_a_stage_of_one_or_two_steps_learns_something(warm_up):
+    assert rates(1, warm_up)[0] > 0.3 / 2
+    first, second = rates(2, warm_up)
+    assert first > second > 0.3 / 10

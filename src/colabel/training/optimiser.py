@@ -12,6 +12,10 @@ from torch.optim.lr_scheduler import OneCycleLR
 from colabel.training.stage import Stage
 
 
+FEWEST_STEPS = 3
+"""Steps of the shortest one-cycle schedule that begins near the largest learning rate."""
+
+
 @dataclass(frozen=True)
 class ParameterGroup:
     """Parameters that are trained with one learning rate.
@@ -115,7 +119,8 @@ def build_schedule(optimiser: Adam, *, steps: int, warm_up: float) -> OneCycleLR
     Args:
         optimiser: from :func:`build_optimiser`; the learning rates of its groups are the largest
             of the schedule.
-        steps: optimiser steps of the whole stage, at least 1.
+        steps: optimiser steps of the whole stage, at least 1. Fewer than three go the first part
+            of the way of three: a cycle of one step would be its end alone, where nothing learns.
         warm_up: part of the steps in which the learning rate rises, in (0, 1).
 
     Example:
@@ -130,6 +135,7 @@ def build_schedule(optimiser: Adam, *, steps: int, warm_up: float) -> OneCycleLR
         >>> rates.index(max(rates)), max(rates)
         (1, 1.0)
     """
+    steps = max(steps, FEWEST_STEPS)
     if abs(warm_up * steps - 1) < 1e-9:  # torch would divide by a warm-up of no steps
         warm_up = 0.5 / steps
     return OneCycleLR(

@@ -83,6 +83,7 @@ class StageRun:
             warm_up=settings.warm_up,
         )
         self._diagnostics: Mapping[str, float] = {}
+        self._rates = self._learning_rates()
         self._saved_at = time.monotonic()
         self._clock = time.monotonic()
 
@@ -201,7 +202,7 @@ class StageRun:
             clip=run.settings.clip_gradient,
             measure=measure,
         )
-        rates = self._learning_rates()
+        self._rates = rates = self._learning_rates()
         if not losses.finite(scaled=self._optimiser.scaler is not None):
             self._refuse(losses, rates)
         self._optimiser.step()
@@ -256,7 +257,7 @@ class StageRun:
         record: dict[str, Any] = {
             "kind": "epoch",
             **self._place(),
-            "learning_rates": self._learning_rates(),
+            "learning_rates": self._rates,
             **self._means(),
             "validation": {},
             "monitor": run.monitor,
