@@ -3,6 +3,7 @@
 import pytest
 
 from colabel.config import check_config
+from colabel.errors import ConfigError
 from colabel.methods import METHODS
 from colabel.settings import (
     AsymmetricTerm,
@@ -88,3 +89,10 @@ def test_a_warm_start_may_have_a_learning_rate_of_its_own():
     warm, main = stages_of("bce", warm_start={"epochs": 3, "learning_rate": 0.125})
     assert warm.head_learning_rate == 0.125
     assert main.head_learning_rate == 2e-4
+
+
+@pytest.mark.parametrize("method", ["kmcl", "asl", "bce"])
+def test_a_warm_start_of_a_head_that_is_trained_alone_anyway_is_refused(method):
+    training = {"freeze_encoder": True, "warm_start": {"epochs": 1}}
+    with pytest.raises(ConfigError, match=r"warm_start .* freeze_encoder .*set one of the two"):
+        check_config({"method": method, "training": training})

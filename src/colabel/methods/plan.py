@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from colabel.errors import ConfigError
 from colabel.settings import HeadSettings, Settings, TermSettings, Training
 
 
@@ -72,7 +73,15 @@ def one_stage(
         head: of the model.
         terms: of the objective.
         training: the schedule.
+
+    Raises:
+        ConfigError: if the head is to be trained alone before, and alone in any case.
     """
+    if training.freeze_encoder and training.warm_start.epochs:
+        raise ConfigError(
+            "training.warm_start trains the head alone first, and training.freeze_encoder trains "
+            "it alone throughout; set one of the two"
+        )
     rate = training.learning_rate
     main = StagePlan(
         name,
