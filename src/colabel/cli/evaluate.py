@@ -33,12 +33,19 @@ def evaluate(
     max_pixels: MaxPixels = None,
 ) -> None:
     """Measure a run's model on a split; writes predictions and metrics into the run."""
+    from colabel.runs.description import load_description
+    from colabel.runs.folder import RunFolder
+
+    options = read_options(option)
+    load_description(run)
+    RunFolder(run).config()
+    # only now what imports torch: what is wrong with the run is told at once
     from colabel.workflows import evaluate as workflow
 
     evaluated = workflow.evaluate(
         run,
         data=data,
-        options=read_options(option),
+        options=options,
         missing_labels=missing_labels,
         split=split,
         cpu=cpu,
