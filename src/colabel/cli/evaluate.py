@@ -32,7 +32,7 @@ def evaluate(
     ] = None,
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Measure a run's model on a split; writes predictions and metrics into the run."""
+    """Measure a run's model on a split; writes predictions, metrics and a picture into the run."""
     from colabel.runs.description import load_description
     from colabel.runs.folder import RunFolder
 
@@ -63,3 +63,4 @@ def evaluate(
     if classes:
         console.print(class_table(evaluated.report))
     console.print(f"written: {evaluated.path}", soft_wrap=True)
+    console.print(f"picture: {evaluated.chart}", soft_wrap=True)
