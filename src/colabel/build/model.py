@@ -21,7 +21,7 @@ from colabel.models import (
     MixtureDensityHead,
     build_encoder,
 )
-from colabel.models.encoders import copy_to_meta
+from colabel.models.feature_maps import copy_to_meta
 from colabel.models.pooling import Pooling
 from colabel.settings import (
     PRETRAINED,
