@@ -111,8 +111,8 @@ def test_class_attention_gives_each_class_features_of_its_own(settings):
 @pytest.mark.parametrize("pooling", ["encoder", "class_attention"])
 def test_a_classifier_takes_images(pooling):
     head = KernelMixtureSettings.model_validate({"pooling": {"name": pooling}})
-    model = build_classifier(ENCODER, head, 4, image_size=32)
-    output = model(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
+    model = build_classifier(ENCODER, head, 4, image_size=64)
+    output = model(torch.zeros(2, 3, 64, 64, dtype=torch.uint8))
     assert output.logits.shape == (2, 4)
     assert output.mixture.classes == 4
 
@@ -131,6 +131,15 @@ def test_an_encoder_that_cannot_be_built_is_named(encoder, error, message):
     with pytest.raises(error, match=message) as caught:
         build_classifier(settings, LINEAR, 3, image_size=32)
     assert "~" not in str(caught.value)
+
+
+def test_attention_needs_more_than_one_position():
+    head = KernelMixtureSettings(pooling=ClassAttention())
+    model = build_classifier(ENCODER, head, 3, image_size=64)
+    assert model.encoder(torch.zeros(1, 3, 64, 64)).map.shape[2:] == (2, 2)
+    with pytest.raises(ConfigError, match="one position for images of 32 x 32 pixels"):
+        build_classifier(ENCODER, head, 3, image_size=32)
+    build_classifier(ENCODER, KernelMixtureSettings(), 3, image_size=32)
 
 
 def test_weights_of_another_encoder_are_refused_and_fitting_ones_taken(tmp_path):

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from drawn_figures import assert_picture
 from fakes import write_image, write_voc
 from PIL import Image
 from tiny_runs import (
@@ -157,6 +158,8 @@ def test_evaluate_prints_and_writes_the_metrics(run, capsys):
     assert all(name in printed for name in CLASSES)
     assert f"written: {run / 'metrics-test.json'}\n" in printed
     assert (run / "predictions-test.npz").is_file()
+    assert f"picture: {run / 'per-class-test.png'}\n" in printed
+    assert_picture(run / "per-class-test.png")
 
 
 def test_evaluate_says_what_it_left_out_and_where_it_wrote(run, tmp_path, capsys):
@@ -172,6 +175,7 @@ def test_evaluate_says_what_it_left_out_and_where_it_wrote(run, tmp_path, capsys
     assert "note: labels that the data does not have: dog; taken as absent from" in printed.err
     assert "note: 1 of 9 images cannot be decoded and were left out" in printed.err
     assert f"written: {run / 'metrics-all-labels.json'}\n" in printed.out
+    assert (run / "per-class-all-labels.png").is_file()
     assert "8 images, 3 classes" in printed.out
 
 

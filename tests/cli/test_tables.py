@@ -14,14 +14,9 @@ from colabel.cli.tables import (
 )
 from colabel.figures import AblationPoint
 from colabel.metrics import evaluate_scores
-from colabel.workflows.ablation import (
-    Ablated,
-    Ablation,
-    Outcome,
-    Tried,
-    ablation_names,
-    load_ablation,
-)
+from colabel.workflows.ablation import Ablation, ablation_names, load_ablation
+from colabel.workflows.ablation.results import Outcome, Tried
+from colabel.workflows.ablation.run import Ablated
 
 
 def lines(table, *, width=120):

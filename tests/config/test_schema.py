@@ -4,7 +4,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from colabel.config import check_config, load_config
+from colabel.config import change_config, check_config, load_config
 from colabel.errors import ConfigError
 from colabel.settings import (
     AsymmetricTerm,
@@ -174,6 +174,20 @@ def test_yaml_of_a_configuration_gives_it_back(recipe, changes):
     text = config.to_yaml()
     assert check_config(yaml.safe_load(text)) == config
     assert check_config(yaml.safe_load(text)).to_yaml() == text
+    assert change_config(config, []) == config
+
+
+def test_a_change_does_not_bring_back_what_was_taken_away():
+    config = load_config("shapes-kmcl", ["terms.contrastive=null"])
+    changed = change_config(config, ["training.epochs=3"])
+    assert list(changed.terms) == ["classification", "reconstruction"]
+    assert changed.training.epochs == 3
+
+
+def test_a_method_written_as_a_word_can_be_changed_further():
+    changes = ["method=probmcl", "method.classification.epochs=2"]
+    method = load_config("shapes-bce", changes).method
+    assert (method.name, method.classification.epochs) == ("probmcl", 2)
 
 
 def test_yaml_says_what_the_recipe_leaves_to_the_defaults():

@@ -94,5 +94,5 @@ def test_a_warm_start_may_have_a_learning_rate_of_its_own():
 @pytest.mark.parametrize("method", ["kmcl", "asl", "bce"])
 def test_a_warm_start_of_a_head_that_is_trained_alone_anyway_is_refused(method):
     training = {"freeze_encoder": True, "warm_start": {"epochs": 1}}
-    with pytest.raises(ConfigError, match=r"warm_start .* freeze_encoder .*set one of the two"):
+    with pytest.raises(ConfigError, match=r"warm_start .*freeze_encoder .*set one of the two"):
         check_config({"method": method, "training": training})

@@ -102,8 +102,8 @@ def test_a_word_that_names_no_group_is_told_the_choices(values, message):
             "shape.sizes.1: input should be greater than or equal to 1, got 0",
         ),
         ({"numbers": {"b": "x"}}, "numbers.b: input should be a valid integer"),
-        ({"numbers": 3}, "numbers: input should be a valid dictionary, got 3"),
-        ({"shape": 3}, "shape: input should be a valid dictionary"),
+        ({"numbers": 3}, "numbers: expected a group of keys with values, got 3"),
+        ({"shape": 3}, "shape: expected a group of keys with values"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key(values, message):
@@ -210,10 +210,10 @@ def test_a_term_that_the_method_does_not_have_needs_a_loss(change, message):
         ("terms.classification.margin=1", "terms.classification.margin: input should be less th"),
         ("head.covariance=full", "head.covariance: input should be 'isotropic', 'diagonal',"),
         ("terms.contrastive.weight=-1", "terms.contrastive.weight: input should be greater than"),
-        ("training=", "training: input should be a valid dictionary"),
-        ("terms=3", "terms: input should be a valid dictionary, got 3"),
-        ("terms.contrastive=3", "terms.contrastive: input should be a valid dictionary"),
-        ("method=3", "method: input should be a valid dictionary"),
+        ("training=", "training: expected a group of keys with values"),
+        ("terms=3", "terms: expected a group of keys with values, got 3"),
+        ("terms.contrastive=3", "terms.contrastive: expected a group of keys with values"),
+        ("method=3", "method: expected a group of keys with values"),
         ("data={1: 2}", "data.1: keys should be strings"),
     ],
 )

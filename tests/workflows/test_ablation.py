@@ -13,10 +13,10 @@ from tiny_runs import command, run_program, write_recipe, write_tiny_table
 from colabel.config import load_config
 from colabel.errors import ConfigError, DataError, NonFiniteLossError, RunError
 from colabel.metrics import evaluate_scores
-from colabel.workflows import ablation as ablations
-from colabel.workflows.ablation import ablate, ablation_names, load_ablation
+from colabel.workflows.ablation import ablation_names, load_ablation
 from colabel.workflows.ablation import run as ablation_run
 from colabel.workflows.ablation.file import METRICS, configure
+from colabel.workflows.ablation.run import ablate
 
 QUICK = ("training.epochs=1", "training.batch_size=9")
 ABLATION = {
@@ -467,18 +467,22 @@ def test_the_command_trains_prints_and_exits_as_it_should(finished, monkeypatch,
 def test_an_interrupted_or_failed_ablation_says_so(finished, monkeypatch, capsys):
     from dataclasses import replace
 
-    from colabel.workflows.ablation import Outcome
+    from colabel.workflows.ablation.results import Outcome
 
     _, ablated, _ = finished
-    monkeypatch.setattr(ablations, "ablate", lambda *_, **__: replace(ablated, interrupted=True))
-    assert command("ablate", "any") == 130
+    monkeypatch.setattr(
+        ablation_run, "run_ablation", lambda *_, **__: replace(ablated, interrupted=True)
+    )
+    assert command("ablate", "probmcl-threshold") == 130
     assert "to go on: the same command again" in capsys.readouterr().err
     failed = replace(ablated.tried[0], outcomes=(Outcome(0, "0.2-0", None, "not finite"),))
-    monkeypatch.setattr(ablations, "ablate", lambda *_, **__: replace(ablated, tried=(failed,)))
-    assert command("ablate", "any") == 1
+    monkeypatch.setattr(
+        ablation_run, "run_ablation", lambda *_, **__: replace(ablated, tried=(failed,))
+    )
+    assert command("ablate", "probmcl-threshold") == 1
     assert "failed: 0.2-0: not finite\n" in capsys.readouterr().err
     monkeypatch.setenv("RANK", "1")
-    assert command("ablate", "any") == 0
+    assert command("ablate", "probmcl-threshold") == 0
     assert capsys.readouterr().out == ""
 
 

@@ -18,7 +18,8 @@ def run(tmp_path):
 @pytest.mark.parametrize(
     "name",
     ["model.json", "log.jsonl", "split.csv", "metrics-val.json", "metrics-test-b.json",
-     "predictions-test.npz", "last/new.csv", "notes.txt", "../run/config.yaml"],
+     "predictions-test.npz", "per-class-test.png", "last/new.csv", "notes.txt",
+     "../run/config.yaml"],
 )  # fmt: skip
 def test_a_file_of_the_run_is_never_written_over(run, name):
     with pytest.raises(RunError, match="is a file of the run"):

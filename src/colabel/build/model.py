@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
+from colabel.errors import ConfigError
 from colabel.models import (
     ClassAttentionPooling,
     Classifier,
@@ -19,6 +21,7 @@ from colabel.models import (
     MixtureDensityHead,
     build_encoder,
 )
+from colabel.models.feature_maps import copy_to_meta
 from colabel.models.pooling import Pooling
 from colabel.settings import (
     PRETRAINED,
@@ -98,7 +101,7 @@ def build_classifier(
 
     Raises:
         ConfigError: if the backbone or an option of it is unknown, it takes no such images, or
-            has no feature map where the head needs one.
+            has no feature map, or one of a single position, where the head needs one.
         WeightsError: if the weights do not fit.
     """
     built = build_encoder(
@@ -112,7 +115,24 @@ def build_classifier(
         channels_last=encoder.channels_last,
     )
     built.check_image_size(image_size)
-    return Classifier(built, build_head(head, built, classes))
+    classifier = Classifier(built, build_head(head, built, classes))
+    if classifier.head.reads == "map":
+        _check_positions(built, image_size)
+    return classifier
+
+
+def _check_positions(encoder: Encoder, image_size: int) -> None:
+    """Refuse a feature map of one position, of which attention can choose nothing."""
+    images = torch.empty(1, 3, image_size, image_size, device="meta")
+    with torch.no_grad():
+        positions = copy_to_meta(encoder)(images).map[0, 0].numel()
+    if positions == 1:
+        raise ConfigError(
+            f"head.pooling.name class_attention: the feature map of {encoder.name} has one "
+            f"position for images of {image_size} x {image_size} pixels, so that no label could "
+            "look elsewhere than another; take a larger data.image_size, or head.pooling.name "
+            "encoder."
+        )
 
 
 def build_head(settings: HeadSettings, encoder: Encoder, classes: int) -> Head:

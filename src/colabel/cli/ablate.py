@@ -45,26 +45,25 @@ def ablate(
 
     The same command goes on with an ablation that was interrupted: finished runs are skipped.
     """
-    from colabel.training import make_display
-    from colabel.workflows import ablation
+    from colabel.workflows.ablation import ablation_names, load_ablation, plan_ablation
 
     if name is None:
-        known = {
-            known_name: ablation.load_ablation(known_name)
-            for known_name in ablation.ablation_names()
-        }
+        known = {listed: load_ablation(listed) for listed in ablation_names()}
         PlainConsole().print(ablations_table(known))
         return
-    ablated = ablation.ablate(
+    work = plan_ablation(
         name,
         recipe=recipe,
         data=data,
         changes=[*(change or ()), *as_changes(option)],
         out=out,
         seeds=seeds,
-        cpu=cpu,
-        display=make_display(),
     )
+    # only now what imports torch: a mistake in the above is told at once
+    from colabel.training import make_display
+    from colabel.workflows.ablation.run import run_ablation
+
+    ablated = run_ablation(work, cpu=cpu, display=make_display())
     if not prints_results():
         return
     console = PlainConsole()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -43,6 +44,11 @@ def cost(
     as_json: Annotated[bool, typer.Option("--json", help="Print plain numbers.")] = False,
 ) -> None:
     """Count parameters and multiply-accumulate operations of a model, also as the papers do."""
+    from colabel.runs.description import is_surely_run, load_description
+
+    if is_surely_run(model):
+        load_description(Path(model))
+    # only now what imports torch: what is wrong with the run is told at once
     from colabel.workflows import cost as workflow
 
     answer = workflow.cost(

@@ -32,13 +32,20 @@ def evaluate(
     ] = None,
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Measure a run's model on a split; writes predictions and metrics into the run."""
+    """Measure a run's model on a split; writes predictions, metrics and a picture into the run."""
+    from colabel.runs.description import load_description
+    from colabel.runs.folder import RunFolder
+
+    options = read_options(option)
+    load_description(run)
+    RunFolder(run).config()
+    # only now what imports torch: what is wrong with the run is told at once
     from colabel.workflows import evaluate as workflow
 
     evaluated = workflow.evaluate(
         run,
         data=data,
-        options=read_options(option),
+        options=options,
         missing_labels=missing_labels,
         split=split,
         cpu=cpu,
@@ -56,3 +63,4 @@ def evaluate(
     if classes:
         console.print(class_table(evaluated.report))
     console.print(f"written: {evaluated.path}", soft_wrap=True)
+    console.print(f"picture: {evaluated.chart}", soft_wrap=True)

@@ -37,17 +37,21 @@ def predict(
     max_pixels: MaxPixels = None,
 ) -> None:
     """Label images. Those that cannot be read are named, skipped, and make the exit status 1."""
+    from colabel.runs.description import load_description
     from colabel.workflows.output_file import check_is_no_input, check_place
     from colabel.workflows.pictures import find_pictures
-    from colabel.workflows.predict import Failure, load
     from colabel.workflows.predictions_file import write_csv, write_jsonl
 
     if out is not None:
         check_place(out, run)
-    predictor = load(run, device=device, max_pixels=max_pixels)
+    load_description(run)
     found = find_pictures(images)
     if out is not None:
         check_is_no_input(out, found.pictures)
+    # only now what imports torch: what is wrong with the run or the files is told at once
+    from colabel.workflows.predict import Failure, load
+
+    predictor = load(run, device=device, max_pixels=max_pixels)
     for note in found.notes:
         say(f"note: {note}")
     failed: list[str] = []

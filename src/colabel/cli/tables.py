@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from colabel.config import Config
     from colabel.metrics import Report
     from colabel.models import Cost
-    from colabel.workflows.ablation import Ablated, Ablation
+    from colabel.workflows.ablation import Ablation
+    from colabel.workflows.ablation.run import Ablated
 
 
 def metrics_table(report: Report, split: str) -> Group:

@@ -28,13 +28,17 @@ def train(
     cpu: Cpu = False,
 ) -> None:
     """Train a model, keep the weights that validation chooses, and say how good they are."""
+    from colabel.config import load_config
+
+    config = load_config(recipe, [*(change or ()), *as_changes(option)])
+    # only now what imports torch: a mistake in the recipe is told at once
     from colabel.training import make_display
     from colabel.workflows import train as workflow
 
     trained = workflow.train(
-        recipe,
+        config,
         data=data,
-        changes=[*(change or ()), *as_changes(option)],
+        name=Path(recipe).stem,
         out=out,
         resume=resume,
         cpu=cpu,

@@ -131,7 +131,7 @@ def change_config(config: Config, changes: Iterable[str]) -> Config:
         >>> change_config(Config(), ["training.epochs=2"]).training.epochs
         2
     """
-    values = config.model_dump(mode="json")
+    values = config.to_values()
     _apply(values, changes)
     return check_config(values)
 
@@ -174,6 +174,8 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
     """Set a dotted key, making the groups on its way."""
     *groups, last = key.split(".")
     for depth, group in enumerate(groups):
+        if not depth and group == "method" and isinstance(values.get(group), str):
+            values[group] = {"name": values[group]}  # a method may be written as a word
         values = values.setdefault(group, {})
         if not isinstance(values, dict):
             raise ConfigError(f"{key}: {'.'.join(groups[: depth + 1])} is a value, not a group.")

@@ -84,10 +84,16 @@ class Config(Settings):
         plan = METHODS[self.method.name].plan
         return plan(self.method, self.head, self.terms, self.training)
 
+    def to_values(self) -> dict[str, Any]:
+        """Return every setting as plain values of which the same configuration is made again.
+
+        What the method has by default and this configuration lacks is null there.
+        """
+        return _mark_removed(self.model_dump(mode="json"), _defaults(METHODS[self.method.name]))
+
     def to_yaml(self) -> str:
         """Return every setting, defaults included, as YAML that :func:`load_config` reads."""
-        values = _mark_removed(self.model_dump(mode="json"), _defaults(METHODS[self.method.name]))
-        text: str = yaml.safe_dump(values, sort_keys=False, width=99)
+        text: str = yaml.safe_dump(self.to_values(), sort_keys=False, width=99)
         return text
 
 

@@ -2,13 +2,11 @@
 
 from colabel.figures.ablation import AblationPoint, ablation_figure
 from colabel.figures.curves import training_curves
-from colabel.figures.results import co_occurrence_figure, examples_grid, per_class_chart
+from colabel.figures.results import per_class_chart
 
 __all__ = [
     "AblationPoint",
     "ablation_figure",
-    "co_occurrence_figure",
-    "examples_grid",
     "per_class_chart",
     "training_curves",
 ]

@@ -98,6 +98,12 @@ class Description(Settings):
         return self
 
 
+def is_surely_run(model: str) -> bool:
+    """Tell whether a name can only be that of a run's folder, and of no backbone."""
+    folder = Path(model)
+    return len(folder.parts) > 1 or (folder / DESCRIPTION).is_file()
+
+
 def load_description(folder: Path) -> Description:
     """Read what a run says of its model.
 

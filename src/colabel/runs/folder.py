@@ -88,6 +88,10 @@ class RunFolder:
         """Return where the predictions of a split are; the suffix names another source."""
         return self.path / f"predictions-{split}{suffix}.npz"
 
+    def chart_file(self, split: str, suffix: str = "") -> Path:
+        """Return where the picture of a split's classes is; the suffix names another source."""
+        return self.path / f"per-class-{split}{suffix}.png"
+
     def write_config(self, config: Config) -> None:
         """Write what the run is started with."""
         text = config.to_yaml().encode()

@@ -37,6 +37,8 @@ def _explain(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
         return f"{key}: {message}" if key else message
     if kind == "missing":
         return f"{key}: is missing"
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{key or 'the file'}: expected a group of keys with values, got {value!r}"
     message = message[:1].lower() + message[1:]
     return (
         f"{key}: {message}" if isinstance(value, Mapping) else f"{key}: {message}, got {value!r}"

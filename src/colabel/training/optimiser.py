@@ -11,7 +11,6 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from colabel.training.stage import Stage
 
-
 FEWEST_STEPS = 3
 """Steps of the shortest one-cycle schedule that begins near the largest learning rate."""
 

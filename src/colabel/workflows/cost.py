@@ -12,8 +12,7 @@ from colabel.build.model import HEADS, build_classifier
 from colabel.choices import Covariance
 from colabel.errors import ConfigError, nearest
 from colabel.models import Cost, cost_of_model, list_encoders
-from colabel.runs.description import load_description
-from colabel.runs.folder import DESCRIPTION
+from colabel.runs.description import is_surely_run, load_description
 from colabel.settings import EncoderSettings, HeadSettings
 from colabel.workflows.predict import build_described
 
@@ -96,9 +95,4 @@ def _head_settings(head: str | None, covariance: str | None) -> HeadSettings:
 
 def _is_run(model: str) -> bool:
     """Tell a run's folder from the name of a backbone, which may be that of a folder too."""
-    folder = Path(model)
-    return (
-        len(folder.parts) > 1
-        or (folder / DESCRIPTION).is_file()
-        or (folder.is_dir() and not list_encoders(model))
-    )
+    return is_surely_run(model) or (Path(model).is_dir() and not list_encoders(model))

@@ -19,6 +19,7 @@ from colabel.data.dataset import EvaluationImages
 from colabel.data.images import read_with
 from colabel.data.loader import evaluation_loader
 from colabel.errors import DataError, UnusedOptionError, nearest
+from colabel.figures import per_class_chart
 from colabel.metrics import Report
 from colabel.runs.folder import RunFolder
 from colabel.runs.predictions import score_predictions
@@ -34,12 +35,14 @@ class Evaluated:
     Args:
         report: every metric.
         path: of the metrics in the run; the predictions lie beside them.
+        chart: picture of the metrics per class, in the run too.
         notes: what happened to the data on the way, such as images left out.
         reading: how a table was read that the model was not trained on, a line each.
     """
 
     report: Report
     path: Path
+    chart: Path
     notes: tuple[str, ...]
     reading: tuple[str, ...] = ()
 
@@ -56,7 +59,7 @@ def evaluate(
     on_corrupt: Literal["stop", "skip"] | None = None,
     max_pixels: int | None = None,
 ) -> Evaluated:
-    """Measure a run's model on a split, and write predictions and metrics into the run.
+    """Measure a run's model on a split; write predictions, metrics and a picture into the run.
 
     Args:
         folder: of the run.
@@ -74,8 +77,8 @@ def evaluate(
         max_pixels: width times height above which no image is decoded; default: the run's setting.
 
     Returns:
-        The metrics and where they are: ``metrics-<split>.json``, with the name of the data added
-        if it is not the run's own.
+        The metrics and where they are: ``metrics-<split>.json``, and ``per-class-<split>.png``,
+        with the name of the data added if it is not the run's own.
 
     Raises:
         RunError: if the folder holds no usable model.
@@ -120,12 +123,13 @@ def evaluate(
     own = with_absolute_paths(trained, None).data
     is_own = (config.data.source, config.data.options) == (own.source, own.options)
     suffix = "" if is_own else suffix_of_source(run, split, config.data.source)
-    path = run.metrics_file(split, suffix)
+    path, chart = run.metrics_file(split, suffix), run.chart_file(split, suffix)
     if accelerator.is_main_process:
         facts = describe_data(config, records)
         path = run.write_measured(predictions, report, facts, suffix=suffix)
+        per_class_chart(report, chart)
     reading = () if is_own or records.reading is None else tuple(records.reading.lines())
-    return Evaluated(report, path, records.notes, reading)
+    return Evaluated(report, path, chart, records.notes, reading)
 
 
 def _with_source(

@@ -25,7 +25,7 @@ from colabel.runs.folder import (
 
 _OF_A_RUN = (
     CONFIG, CURVES, DATA, DESCRIPTION, LAST, LOCK, LOG, RESULT, SPLIT, WEIGHTS,
-    "metrics-*.json", "predictions-*.npz",
+    "metrics-*.json", "predictions-*.npz", "per-class-*.png",
 )  # fmt: skip
 _BEGINNINGS = (b"image,labels", b'{"image": ')
 

@@ -1,16 +1,16 @@
-"""A recipe trained over the values of one setting and several seeds."""
+"""A recipe trained over the values of one setting and several seeds.
+
+``file`` and ``planning`` import no torch, so that a mistake is told at once; ``run`` trains.
+"""
 
 from colabel.workflows.ablation.file import Ablation, ablation_names, label_of, load_ablation
-from colabel.workflows.ablation.results import Outcome, Tried
-from colabel.workflows.ablation.run import Ablated, ablate
+from colabel.workflows.ablation.planning import Work, plan_ablation
 
 __all__ = [
-    "Ablated",
     "Ablation",
-    "Outcome",
-    "Tried",
-    "ablate",
+    "Work",
     "ablation_names",
     "label_of",
     "load_ablation",
+    "plan_ablation",
 ]

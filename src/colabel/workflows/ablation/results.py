@@ -6,65 +6,20 @@ import json
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colabel.config import Config
 from colabel.errors import DataError
 from colabel.figures import AblationPoint, ablation_figure
 from colabel.files import replace_file
-from colabel.runs.folder import DATA, RunFolder
+from colabel.runs.folder import DATA
 from colabel.version import VERSION
-from colabel.workflows.ablation.file import SEED, Ablation, label_of
+from colabel.workflows.ablation.file import SEED, label_of
+from colabel.workflows.ablation.planning import RESULTS, Planned, Work
 
-RESULTS, PICTURE = "ablation.json", "ablation.png"
+PICTURE = "ablation.png"
 SPLIT = "val"
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One run: where, and with what.
-
-    Args:
-        index: of the value, in the ablation.
-        value: of the setting, as the recipe has it.
-        seed: of the run.
-        config: all its settings.
-        folder: where it is, or will be.
-    """
-
-    index: int
-    value: Any
-    seed: int
-    config: Config
-    folder: Path
-
-    @property
-    def run(self) -> RunFolder:
-        """The run folder."""
-        return RunFolder(self.folder)
-
-
-@dataclass
-class Work:
-    """An ablation while it runs.
-
-    Args:
-        folder: of the ablation.
-        name: of the ablation.
-        ablation: what is tried.
-        changes: of other settings.
-        planned: the runs, in the order in which they are trained.
-        problems: why a run failed, by its folder.
-    """
-
-    folder: Path
-    name: str
-    ablation: Ablation
-    changes: tuple[str, ...]
-    planned: tuple[Planned, ...]
-    problems: dict[Path, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ split; the test split is not read.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,28 +14,11 @@ from pathlib import Path
 import torch
 
 from colabel.build.stages import build_model, build_stages
-from colabel.config import Config
-from colabel.config.paths import with_absolute_paths
-from colabel.errors import ConfigError, NonFiniteLossError, RunError, WeightsError
-from colabel.runs.folder import LOCK
-from colabel.runs.resuming import changed_settings
+from colabel.errors import ConfigError, NonFiniteLossError, WeightsError
 from colabel.training import Display, make_accelerator
-from colabel.workflows.ablation.file import (
-    Ablation,
-    ablation_names,
-    configure,
-    folder_name,
-    label_of,
-    load_ablation,
-)
-from colabel.workflows.ablation.results import (
-    RESULTS,
-    Planned,
-    Tried,
-    Work,
-    collect,
-    write_results,
-)
+from colabel.workflows.ablation.file import Ablation, label_of
+from colabel.workflows.ablation.planning import Work, plan_ablation
+from colabel.workflows.ablation.results import Tried, collect, write_results
 from colabel.workflows.train import train
 
 
@@ -106,22 +88,32 @@ def ablate(
         RunError: if the folder holds something else.
         ColabelError: as :func:`colabel.workflows.train.train` raises them; finished runs are kept.
     """
-    ablation = load_ablation(source)
-    if recipe is not None:
-        ablation = ablation.model_copy(update={"recipe": str(recipe)})
-    if seeds is not None:
-        ablation = ablation.model_copy(update={"seeds": tuple(range(seeds))})
-    name = str(source) if str(source) in ablation_names() else Path(source).stem
-    folder = Path("ablations", name) if out is None else Path(out)
-    changes = tuple(changes)
-    work = Work(folder, name, ablation, changes, _plan(ablation, folder, data, changes))
-    _check_folder(work)
+    work = plan_ablation(source, recipe=recipe, data=data, changes=changes, out=out, seeds=seeds)
+    return run_ablation(work, cpu=cpu, display=display)
+
+
+def run_ablation(work: Work, *, cpu: bool = False, display: Display | None = None) -> Ablated:
+    """Train what is planned and not finished, and compare on validation.
+
+    Args:
+        work: from :func:`plan_ablation`.
+        cpu: do not use an accelerator.
+        display: what the user sees meanwhile; ``None`` for nothing.
+
+    Returns:
+        What came of every value, as :func:`ablate` says.
+
+    Raises:
+        ConfigError: before the first training, if a value's model cannot be built.
+        ColabelError: as :func:`ablate` raises it.
+    """
     _rehearse(work)
     main = make_accelerator(cpu=cpu).is_main_process
+    setting = work.ablation.key.rpartition(".")[2]
     interrupted = False
     for number, planned in enumerate(work.planned, start=1):
-        word = f"{ablation.key.rpartition('.')[2]} {label_of(planned.value)}, seed {planned.seed}"
-        text = f"{number} of {len(work.planned)}: {word}"
+        tried = f"{setting} {label_of(planned.value)}, seed {planned.seed}"
+        text = f"{number} of {len(work.planned)}: {tried}"
         if planned.run.is_finished:
             _tell(display, main, f"{text}, finished before")
             continue
@@ -141,64 +133,7 @@ def ablate(
             write_results(work)
     if main and not interrupted:
         write_results(work)
-    return Ablated(folder, name, ablation, collect(work), interrupted)
-
-
-def _plan(
-    ablation: Ablation, folder: Path, data: str | None, changes: tuple[str, ...]
-) -> tuple[Planned, ...]:
-    """Return the runs in the order in which they are trained."""
-    if ablation.key == "data.source" and data is not None:
-        raise ConfigError("the ablation sets data.source itself; leave out --data.")
-    configured = [
-        (value, with_absolute_paths(config, data))
-        for value, config in configure(ablation, changes)
-    ]
-    return tuple(
-        Planned(
-            index, value, seed, _with_seed(config, seed), folder / f"{folder_name(value)}-{seed}"
-        )
-        for seed in ablation.seeds
-        for index, (value, config) in enumerate(configured)
-    )
-
-
-def _with_seed(config: Config, seed: int) -> Config:
-    training = config.training.model_copy(update={"seed": seed})
-    return config.model_copy(update={"training": training})
-
-
-def _check_folder(work: Work) -> None:
-    """Refuse a folder with another ablation, other runs, or anything else in the way."""
-    path = work.folder / RESULTS
-    if path.is_file():
-        try:
-            key = json.loads(path.read_text("utf-8"))["key"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(
-                f"{path} is damaged ({error!r}); remove it, it is made again from the runs."
-            ) from error
-        if key != work.ablation.key:
-            raise RunError(
-                f"{work.folder} holds an ablation of {key}, this one is of {work.ablation.key}; "
-                "choose another folder with --out."
-            )
-    for planned in work.planned:
-        if planned.run.has_begun:
-            changed = changed_settings(planned.run, planned.config)
-            if changed:
-                raise ConfigError(
-                    f"the run in {planned.folder} was started with other settings: "
-                    f"{'; '.join(changed)}. Go on with the command that started it, or choose "
-                    "another folder with --out."
-                )
-        elif planned.folder.exists() and (
-            not planned.folder.is_dir() or any(p.name != LOCK for p in planned.folder.iterdir())
-        ):
-            raise RunError(
-                f"{planned.folder} is in the way: it is no run of this ablation. Move it, or "
-                "choose another folder with --out."
-            )
+    return Ablated(work.folder, work.name, work.ablation, collect(work), interrupted)
 
 
 def _rehearse(work: Work) -> None:

@@ -1,0 +1,163 @@
+"""The runs of an ablation, planned and checked before any is trained; imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from colabel.config import Config
+from colabel.config.paths import with_absolute_paths
+from colabel.errors import ConfigError, RunError
+from colabel.runs.folder import LOCK, RunFolder
+from colabel.runs.resuming import changed_settings
+from colabel.workflows.ablation.file import (
+    Ablation,
+    ablation_names,
+    configure,
+    folder_name,
+    load_ablation,
+)
+
+RESULTS = "ablation.json"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run: where, and with what.
+
+    Args:
+        index: of the value, in the ablation.
+        value: of the setting, as the recipe has it.
+        seed: of the run.
+        config: all its settings.
+        folder: where it is, or will be.
+    """
+
+    index: int
+    value: Any
+    seed: int
+    config: Config
+    folder: Path
+
+    @property
+    def run(self) -> RunFolder:
+        """The run folder."""
+        return RunFolder(self.folder)
+
+
+@dataclass
+class Work:
+    """An ablation while it runs.
+
+    Args:
+        folder: of the ablation.
+        name: of the ablation.
+        ablation: what is tried.
+        changes: of other settings.
+        planned: the runs, in the order in which they are trained.
+        problems: why a run failed, by its folder.
+    """
+
+    folder: Path
+    name: str
+    ablation: Ablation
+    changes: tuple[str, ...]
+    planned: tuple[Planned, ...]
+    problems: dict[Path, str] = field(default_factory=dict)
+
+
+def plan_ablation(
+    source: str | Path,
+    *,
+    recipe: str | Path | None = None,
+    data: str | None = None,
+    changes: Iterable[str] = (),
+    out: Path | str | None = None,
+    seeds: int | None = None,
+) -> Work:
+    """Return the runs of an ablation, none of which is trained yet.
+
+    Args:
+        source: name of an ablation, or a YAML file.
+        recipe: name of a recipe, or a YAML file, instead of the ablation's.
+        data: source of the images, instead of the recipe's.
+        changes: ``key.path=value`` for other settings of the recipe.
+        out: folder of the ablation; default: ``ablations/<name>``.
+        seeds: how many, from 0 on; default: those of the ablation.
+
+    Raises:
+        ConfigError: if a key or a value does not fit the recipe, or a run in the folder was
+            started with other settings.
+        RunError: if the folder holds something else.
+    """
+    ablation = load_ablation(source)
+    if recipe is not None:
+        ablation = ablation.model_copy(update={"recipe": str(recipe)})
+    if seeds is not None:
+        ablation = ablation.model_copy(update={"seeds": tuple(range(seeds))})
+    name = str(source) if str(source) in ablation_names() else Path(source).stem
+    folder = Path("ablations", name) if out is None else Path(out)
+    changes = tuple(changes)
+    work = Work(folder, name, ablation, changes, _plan(ablation, folder, data, changes))
+    _check_folder(work)
+    return work
+
+
+def _plan(
+    ablation: Ablation, folder: Path, data: str | None, changes: tuple[str, ...]
+) -> tuple[Planned, ...]:
+    """Return the runs in the order in which they are trained."""
+    if ablation.key == "data.source" and data is not None:
+        raise ConfigError("the ablation sets data.source itself; leave out --data.")
+    configured = [
+        (value, with_absolute_paths(config, data))
+        for value, config in configure(ablation, changes)
+    ]
+    return tuple(
+        Planned(
+            index, value, seed, _with_seed(config, seed), folder / f"{folder_name(value)}-{seed}"
+        )
+        for seed in ablation.seeds
+        for index, (value, config) in enumerate(configured)
+    )
+
+
+def _with_seed(config: Config, seed: int) -> Config:
+    training = config.training.model_copy(update={"seed": seed})
+    return config.model_copy(update={"training": training})
+
+
+def _check_folder(work: Work) -> None:
+    """Refuse a folder with another ablation, other runs, or anything else in the way."""
+    path = work.folder / RESULTS
+    if path.is_file():
+        try:
+            key = json.loads(path.read_text("utf-8"))["key"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"{path} is damaged ({error!r}); remove it, it is made again from the runs."
+            ) from error
+        if key != work.ablation.key:
+            raise RunError(
+                f"{work.folder} holds an ablation of {key}, this one is of {work.ablation.key}; "
+                "choose another folder with --out."
+            )
+    for planned in work.planned:
+        if planned.run.has_begun:
+            changed = changed_settings(planned.run, planned.config)
+            if changed:
+                raise ConfigError(
+                    f"the run in {planned.folder} was started with other settings: "
+                    f"{'; '.join(changed)}. Go on with the command that started it, or choose "
+                    "another folder with --out."
+                )
+        elif planned.folder.exists() and (
+            not planned.folder.is_dir() or any(p.name != LOCK for p in planned.folder.iterdir())
+        ):
+            raise RunError(
+                f"{planned.folder} is in the way: it is no run of this ablation. Move it, or "
+                "choose another folder with --out."
+            )
