@@ -71,7 +71,7 @@ def read_lists(
     """
     columns = [rows.columns[name] for name in names]
     title = ", ".join(names)
-    different = sorted({cell for column in columns for cell in set(column)} - {""})
+    different = sorted({cell for name in names for cell in rows.different(name)} - {""})
     kept = {word.casefold() for word in options.keep_labels}
     empty = {
         cell
