@@ -50,6 +50,8 @@ def contained(
         >>> contained(Path("data"), r"images\a.jpg", where="labels.csv, line 2")
         'images/a.jpg'
     """
+    if _PLAIN.fullmatch(name):
+        return name
     return contained_names(
         root, [name], where=lambda _: where, allow_outside=allow_outside, remedy=remedy
     )[0]
