@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final
@@ -180,17 +180,20 @@ def _field_of(path: Path, samples: list[dict[str, Any]], given: str | None) -> s
     return given or fields[0]
 
 
-def _sample_labels(value: object, where: str) -> Iterator[tuple[str, float | None]]:
-    """Yield name and confidence of each label in a field."""
+def _sample_labels(value: object, where: str) -> dict[str, float | None]:
+    """Return name and confidence of each label in a field."""
     try:
         read = msgspec.convert(value, _Classifications)
     except msgspec.ValidationError as error:
         raise DataError(f"{where}: not as expected ({error}).") from error
-    for item in read.classifications or ():
-        if isinstance(item.label, str):
-            yield item.label, item.confidence
+    labels = {
+        item.label: item.confidence
+        for item in read.classifications or ()
+        if isinstance(item.label, str)
+    }
     if read.label is not None:
-        yield read.label, read.confidence
+        labels[read.label] = read.confidence
+    return labels
 
 
 def _split_of(tags: object) -> str | None:
@@ -226,11 +229,10 @@ def _read_samples(path: Path, images: Path | None, field_name: str | None) -> _P
         if value is None:
             part.labels[name] = None
         else:
-            found = dict(_sample_labels(value, where))
+            found = _sample_labels(value, where)
             part.labels[name] = frozenset(found)
-            part.uncertain += sum(
-                confidence is not None and confidence < 1 for confidence in found.values()
-            )
+            for confidence in found.values():
+                part.uncertain += confidence is not None and confidence < 1
         split = _split_of(sample.get("tags"))
         if split is not None:
             part.splits[name] = split

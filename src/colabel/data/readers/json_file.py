@@ -58,7 +58,7 @@ def read_json(path: Path, kind: type[T], *, expected: str) -> T:
 
 def _unique(pairs: list[tuple[str, object]]) -> None:
     """Refuse an object with a key twice; keep nothing of it."""
-    if len({key for key, _ in pairs}) < len(pairs):
+    if len(dict(pairs)) < len(pairs):
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
