@@ -163,9 +163,11 @@ class _Folders:
         return self._actual[folder]
 
     def _find_folder(self, folder: str, root: str) -> str | None:
-        if os.path.isdir(folder):
-            return folder
         above, leaf = os.path.split(folder)
+        listed = self._names.get(above)
+        may_exist = listed is None or leaf in listed or leaf in ("", ".", "..")
+        if may_exist and os.path.isdir(folder):
+            return folder
         if folder == root or above == folder or not leaf:
             return None
         parent = self._folder(above, root)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from colabel.data.class_names import odd_name_notes
+from colabel.data.garbage import collector_paused
 from colabel.data.images import find_images
 from colabel.data.readers.rows import Rows, embedded_images, read_rows
 from colabel.data.readers.table_columns import Roles, find_roles
@@ -204,6 +205,7 @@ def _find_groups(
     )
 
 
+@collector_paused()
 def _read(path: Path, options: TableOptions) -> tuple[Records, list[str | None] | None]:
     """Return all images of a table, and the split of each where there are splits."""
     if not path.is_dir():
