@@ -230,7 +230,7 @@ class FileImages:
     ) -> None:
         # plain strings: a hundred thousand Path objects cost memory in every worker
         if root is None:
-            self._paths = tuple(map(os.fspath, paths))
+            self._paths = tuple(map(str, paths))
         else:
             base = str(root)
             self._paths = tuple(os.path.join(base, path) for path in paths)
