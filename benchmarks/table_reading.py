@@ -1,5 +1,8 @@
 """Processor time and peak memory of reading large tables, beside csv.reader and pandas.
 
+The rows alone (colabel rows), and the records of a data set that they are taken for (colabel
+records): columns recognised, labels read, every image looked for, of which none is there.
+
 python benchmarks/table_reading.py [--rows 1000000] [--columns 20]
 """
 
@@ -14,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from colabel.data.readers.rows import read_rows
+from colabel.data.readers.table import read_table_splits
+from colabel.data.readers.table_options import TableOptions
 
 WORDS = ("cat", "dog", "bird", "tree", "car", "house", "water", "person")
 
@@ -89,6 +94,10 @@ def read_with_pandas(path: Path) -> None:
         pandas.read_parquet(path)
 
 
+def read_records(path: Path) -> object:
+    return read_table_splits(path, TableOptions(require_images=False))
+
+
 TABLES = {
     "flags.csv": write_flags,
     "lists.csv": write_lists,
@@ -97,8 +106,9 @@ TABLES = {
     "lists.parquet": write_parquet,
 }
 READERS: dict[str, Callable[[Path], object]] = {
-    "colabel": read_rows,
     "csv": read_with_csv,
+    "colabel rows": read_rows,
+    "colabel records": read_records,
     "pandas": read_with_pandas,
 }
 
@@ -123,7 +133,7 @@ def main() -> None:
     arguments = parser.parse_args()
     # a new interpreter for each reading, so that its peak is its own
     context = multiprocessing.get_context("spawn")
-    print(f"{'table':<16}{'reader':<10}{'seconds':>9}{'peak MB':>9}{'times csv':>11}")
+    print(f"{'table':<16}{'reader':<17}{'seconds':>9}{'peak MB':>9}{'times csv':>11}")
     with tempfile.TemporaryDirectory() as folder:
         for name, write in TABLES.items():
             path = Path(folder) / name
@@ -131,7 +141,7 @@ def main() -> None:
             writer.start()
             writer.join()
             seconds_of_csv = None
-            for reader in ("csv", "colabel", "pandas"):
+            for reader in READERS:
                 if not path.exists() or (reader == "csv" and path.suffix != ".csv"):
                     continue
                 answer = context.SimpleQueue()
@@ -140,12 +150,12 @@ def main() -> None:
                 process.join()
                 measured = None if answer.empty() else answer.get()
                 if measured is None:
-                    print(f"{name:<16}{reader:<10}  not installed")
+                    print(f"{name:<16}{reader:<17}  not installed")
                     continue
                 seconds, peak = measured
                 seconds_of_csv = seconds if reader == "csv" else seconds_of_csv
                 ratio = f"{seconds / seconds_of_csv:.1f}" if seconds_of_csv else ""
-                print(f"{name:<16}{reader:<10}{seconds:>9.2f}{peak:>9.0f}{ratio:>11}")
+                print(f"{name:<16}{reader:<17}{seconds:>9.2f}{peak:>9.0f}{ratio:>11}")
             path.unlink(missing_ok=True)
 
 

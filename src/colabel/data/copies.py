@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from colabel.data.check.scan import same_bytes
 from colabel.data.images import FileImages
@@ -47,9 +48,10 @@ def groups_with_copies(records: Records) -> tuple[tuple[str, ...] | None, tuple[
 
 def _size(path: str) -> int:
     try:
-        return os.path.getsize(path) if os.path.isfile(path) else 0
-    except OSError:
+        status = os.stat(path)
+    except (OSError, ValueError):  # ValueError: a name that no file can have
         return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 class _Joined:

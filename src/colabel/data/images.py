@@ -228,9 +228,12 @@ class FileImages:
         *,
         options: PixelOptions | None = None,
     ) -> None:
-        base = "" if root is None else str(root)
         # plain strings: a hundred thousand Path objects cost memory in every worker
-        self._paths = tuple(os.path.join(base, path) for path in paths)
+        if root is None:
+            self._paths = tuple(map(str, paths))
+        else:
+            base = str(root)
+            self._paths = tuple(os.path.join(base, path) for path in paths)
         self.options = options or PixelOptions()
 
     def __len__(self) -> int:
@@ -337,10 +340,11 @@ def _ending_notes(
     """Say how many names were completed by the ending of a file."""
     completed = [
         position
-        for position, name in enumerate(names)
-        if position not in missing
+        for position, (name, path) in enumerate(zip(names, paths, strict=True))
+        if not path.endswith(f"/{name}")  # most are found as they are written
+        and position not in missing
         and os.path.splitext(name)[1].lower() not in IMAGE_SUFFIXES
-        and os.path.splitext(paths[position])[1].lower() in IMAGE_SUFFIXES
+        and os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES
     ]
     if not completed:
         return ()

@@ -6,12 +6,16 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from colabel.errors import DataError
 
 _DRIVE = re.compile(r"[A-Za-z]:")
+_PLAIN = re.compile(r"(?:\w[\w.\- +()]*/)*\w[\w.\- +()]*(?<! )")
+"""A path as most are: relative, normalised, of ordinary characters."""
+_CORRECT = "Correct the list, or use the one the data set came with."
 
 
 def contained(
@@ -20,7 +24,7 @@ def contained(
     *,
     where: str,
     allow_outside: bool = False,
-    remedy: str = "Correct the list, or use the one the data set came with.",
+    remedy: str = _CORRECT,
 ) -> str:
     r"""Return a name as a path relative to the data folder, with forward slashes.
 
@@ -46,22 +50,81 @@ def contained(
         >>> contained(Path("data"), r"images\a.jpg", where="labels.csv, line 2")
         'images/a.jpg'
     """
-    text = name.strip().replace("\\", "/")
-    if not text or "\0" in text:
-        raise DataError(f"{where}: expected the path of an image, got {name!r}.")
-    path = posixpath.normpath(text)
-    absolute = path.startswith("/") or _DRIVE.match(path) is not None
-    if absolute:
-        for base in (Path(os.path.abspath(root)), root.resolve()):
-            prefix = base.as_posix().rstrip("/") + "/"
-            if path.startswith(prefix):
-                return path[len(prefix) :]
-    if allow_outside or not (absolute or path in (".", "..") or path.startswith("../")):
-        return path
-    raise DataError(
-        f"{where}: the path {name!r} leaves the data folder {root}; expected a path inside it. "
-        + remedy
-    )
+    if _PLAIN.fullmatch(name):
+        return name
+    return contained_names(
+        root, [name], where=lambda _: where, allow_outside=allow_outside, remedy=remedy
+    )[0]
+
+
+def contained_names(
+    root: Path,
+    names: Iterable[str],
+    *,
+    where: Callable[[int], str],
+    allow_outside: bool = False,
+    remedy: str = _CORRECT,
+) -> list[str]:
+    """Return :func:`contained` of many names.
+
+    Args:
+        root: the data folder.
+        names: as for :func:`contained`.
+        where: returns what holds the name at a position, for the message.
+        allow_outside: as for :func:`contained`.
+        remedy: as for :func:`contained`.
+
+    Raises:
+        DataError: as :func:`contained`, for the first name that is refused.
+    """
+    is_plain = _PLAIN.fullmatch
+    prefixes: tuple[str, ...] | None = None  # asked of the file system at the first need
+    paths = []
+    for position, name in enumerate(names):
+        if is_plain(name):
+            paths.append(name)
+            continue
+        text = name.strip().replace("\\", "/")
+        if not text or "\0" in text:
+            raise DataError(f"{where(position)}: expected the path of an image, got {name!r}.")
+        path = posixpath.normpath(text)
+        absolute = path.startswith("/") or _DRIVE.match(path) is not None
+        prefix = None
+        if absolute:
+            prefixes = _prefixes(root) if prefixes is None else prefixes
+            prefix = next((prefix for prefix in prefixes if path.startswith(prefix)), None)
+        if prefix is not None:
+            paths.append(path[len(prefix) :])
+        elif allow_outside or not (absolute or path in (".", "..") or path.startswith("../")):
+            paths.append(path)
+        else:
+            raise DataError(
+                f"{where(position)}: the path {name!r} leaves the data folder {root}; expected a "
+                f"path inside it. {remedy}"
+            )
+    return paths
+
+
+def _prefixes(root: Path) -> tuple[str, ...]:
+    """Return what absolute paths inside a folder may begin with."""
+    bases = (Path(os.path.abspath(root)), root.resolve())
+    return tuple(base.as_posix().rstrip("/") + "/" for base in bases)
+
+
+class _Opened(NamedTuple):
+    """A folder that names are in.
+
+    Args:
+        asked: what comes before a name in it, as the user wrote it.
+        actual: the folder as it stands on disk, ``None`` where there is none.
+        prefix: what comes before a name in it on disk.
+        names: of its entries.
+    """
+
+    asked: str
+    actual: str | None
+    prefix: str
+    names: frozenset[str]
 
 
 class _Folders:
@@ -100,9 +163,11 @@ class _Folders:
         return self._actual[folder]
 
     def _find_folder(self, folder: str, root: str) -> str | None:
-        if os.path.isdir(folder):
-            return folder
         above, leaf = os.path.split(folder)
+        listed = self._names.get(above)
+        may_exist = listed is None or leaf in listed or leaf in ("", ".", "..")
+        if may_exist and os.path.isdir(folder):
+            return folder
         if folder == root or above == folder or not leaf:
             return None
         parent = self._folder(above, root)
@@ -112,14 +177,17 @@ class _Folders:
         found = os.path.join(parent, spelled)
         return found if os.path.isdir(found) else None
 
-    def find(self, root: str, name: str) -> str | None:
-        """Return the full path of a file below ``root``, or None where there is none."""
-        folder, leaf = os.path.split(os.path.join(root, name))
-        actual = self._folder(folder, root)
+    def open(self, root: str, above: str) -> _Opened:
+        """Return the folder of the names that begin with ``above``, such as "images/"."""
+        asked = os.path.join(root, above)
+        actual = self._folder(os.path.split(os.path.join(asked, ""))[0], root)
         if actual is None:
-            return None
-        spelled = self._spelled(actual, leaf) or self._with_ending(actual, leaf)
-        return None if spelled is None else os.path.join(actual, spelled)
+            return _Opened(asked, None, "", frozenset())
+        return _Opened(asked, actual, os.path.join(actual, ""), self._list(actual))
+
+    def find(self, folder: str, leaf: str) -> str | None:
+        """Return the name that a file has in a folder, or None where there is none."""
+        return self._spelled(folder, leaf) or self._with_ending(folder, leaf)
 
     def _with_ending(self, folder: str, leaf: str) -> str | None:
         """Return the one file that is called so but for an ending, None where there is none."""
@@ -168,13 +236,23 @@ def find_files(
     """
     folders = _Folders(suffixes)
     base = str(root)
+    opened: dict[str, _Opened] = {}
     paths, missing = [], []
     for position, name in enumerate(names):
-        found = folders.find(base, name)
+        cut = name.rfind("/") + 1
+        above, leaf = name[:cut], name[cut:]
+        if above not in opened:
+            opened[above] = folders.open(base, above)
+        asked, actual, prefix, present = opened[above]
+        if leaf in present:
+            paths.append(prefix + leaf)
+            continue
+        found = None if actual is None else folders.find(actual, leaf)
         if found is None:
             missing.append(position)
-            found = os.path.join(base, name)
-        paths.append(found)
+            paths.append(asked + leaf)
+        else:
+            paths.append(prefix + found)
     return paths, missing
 
 

@@ -57,22 +57,42 @@ class _Desire:
         ]
         self.members = [0] * len(shares)
 
-    def place(self, size: int, counts: Sequence[tuple[int, int]], label: int | None) -> int:
-        """Choose the split for one group, and count the group there.
+    def place(
+        self, sizes: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], label: int | None
+    ) -> list[int]:
+        """Choose the split of groups, one after the other, and count them there.
 
         Args:
-            size: images of the group.
-            counts: (label, images that carry it) for the labels of the group.
-            label: the label the group is placed for; ``None`` where it has none.
+            sizes: images of each group.
+            counts: images of each group with each label, shape (groups, labels).
+            label: the label the groups are placed for; ``None`` where they have none.
         """
         images = self.images
-        wanted = images if label is None else self.labels[label]
-        chosen = max(range(len(images)), key=lambda split: (wanted[split], images[split]))
-        images[chosen] -= size
-        self.members[chosen] += 1
-        for number, count in counts:
-            self.labels[number][chosen] -= count
-        return chosen
+        wanted = None if label is None else self.labels[label]
+        carried = sizes if label is None else counts[:, label]
+        others = range(1, len(images))
+        placed = []
+        for size, count in zip(sizes.tolist(), carried.tolist(), strict=True):
+            chosen = 0
+            for split in others:
+                if wanted is None or wanted[split] == wanted[chosen]:
+                    if images[split] > images[chosen]:
+                        chosen = split
+                elif wanted[split] > wanted[chosen]:
+                    chosen = split
+            images[chosen] -= size
+            if wanted is not None:
+                wanted[chosen] -= count
+            self.members[chosen] += 1
+            placed.append(chosen)
+        if label is not None:
+            # what is wanted of the other labels is not asked before all of these are placed
+            groups, numbers = np.nonzero(counts)
+            told = counts[groups, numbers].tolist()
+            for group, number, count in zip(groups.tolist(), numbers.tolist(), told, strict=True):
+                if number != label:
+                    self.labels[number][placed[group]] -= count
+        return placed
 
 
 def stratified_split(
@@ -115,8 +135,11 @@ def stratified_split(
     member = _members(groups, len(present))
     total = int(member.max()) + 1 if len(member) else 0
     _check_fractions(fractions, total)
-    counts = np.zeros((total, present.shape[1]), dtype=np.int64)
-    np.add.at(counts, member, present)
+    if groups is None:
+        counts = present.astype(np.int64)
+    else:
+        counts = np.zeros((total, present.shape[1]), dtype=np.int64)
+        np.add.at(counts, member, present)
     sizes = np.bincount(member, minlength=total)
 
     shuffled = np.random.default_rng(seed).permutation(total)
@@ -124,20 +147,15 @@ def stratified_split(
     placed = np.full(total, -1)
     unplaced = counts.sum(axis=0)  # images of each label in groups without a split
 
-    def place(group: int, label: int | None) -> None:
-        carried = np.flatnonzero(counts[group])
-        pairs = [(int(number), int(counts[group, number])) for number in carried]
-        placed[group] = desire.place(int(sizes[group]), pairs, label)
-
     while (unplaced > 0).any():
         label = int(np.where(unplaced > 0, unplaced, np.iinfo(np.int64).max).argmin())
         waiting = shuffled[(placed[shuffled] < 0) & (counts[shuffled, label] > 0)]
-        for group in waiting[np.argsort(-counts[waiting, label], kind="stable")]:
-            place(int(group), label)
+        ordered = waiting[np.argsort(-counts[waiting, label], kind="stable")]
+        placed[ordered] = desire.place(sizes[ordered], counts[ordered], label)
         unplaced -= counts[waiting].sum(axis=0)
     waiting = shuffled[placed[shuffled] < 0]
-    for group in waiting[np.argsort(-sizes[waiting], kind="stable")]:
-        place(int(group), None)
+    ordered = waiting[np.argsort(-sizes[waiting], kind="stable")]
+    placed[ordered] = desire.place(sizes[ordered], counts[ordered], None)
     _fill_empty(placed, desire, sizes)
     names: npt.NDArray[np.str_] = np.array(list(fractions))[placed[member]]
     return names

@@ -62,6 +62,18 @@ def test_blanks_do_not_tear_what_another_separator_explains(tmp_path):
     assert records.classes == ("elk", "fox", "red", "red fox")
 
 
+def test_a_separator_needs_four_fifths_of_its_parts_to_recur(tmp_path):
+    pairs = ["elm/oak", "oak/elm", "elm/fir", "fir/elm", "oak/fir", "fir/oak"]
+    once = ["ash/yew", "box/bay"]
+    # 12 of 16 parts recur, which is 0.75, and 7 different parts make up 9 cells
+    with pytest.raises(DataError, match=r"holds '/' .*; 8 of 9 .* lists of 7 labels"):
+        listed(tmp_path, [*pairs, *once, "elm"])
+    # 18 of 22 parts recur, which is 0.82
+    records = listed(tmp_path, [*pairs, *once, "elm", "elm/oak/fir", "fir/oak/elm"])
+    assert records.reading.separator == "/"
+    assert records.classes == ("ash", "bay", "box", "elm", "fir", "oak", "yew")
+
+
 def test_thin_evidence_is_asked_about(tmp_path):
     cells = ["red van", "red bus", "blue bus", "bus", "van old"]
     with pytest.raises(DataError, match=r"holds ' ' .*delimiter=space, or delimiter=none"):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final
 
 import msgspec
 
+from colabel.data.garbage import collector_paused
 from colabel.data.images import find_images
 from colabel.data.paths import contained
 from colabel.data.readers.json_file import read_json, refuse_repeated_keys
@@ -83,21 +84,25 @@ def _find_images(folder: Path) -> Callable[[str, str], str]:
     listing = list_folder(folder) if folder.is_dir() else None
     images = listing.images if listing is not None else ()
     known = set(images)
-    by_stem: dict[str, list[str]] = {}
-    for image in images:
-        by_stem.setdefault(os.path.splitext(image)[0], []).append(image)
+    stems = [image.rpartition(".")[0] for image in images]
+    by_stem = dict(zip(stems, images, strict=True))
+    several: dict[str, list[str]] = {}
+    if len(by_stem) < len(images):
+        for stem, image in zip(stems, images, strict=True):
+            several.setdefault(stem, []).append(image)
 
     def find(key: str, where: str) -> str:
         if key in known:
             return key
         name = contained(folder, key, where=where)
-        candidates = [name] if name in known else by_stem.get(name, [])
-        if len(candidates) > 1:
+        if name in known:
+            return name
+        if len(several.get(name, ())) > 1:
             raise DataError(
-                f"{where}: {key!r} may be {' or '.join(candidates)}; expected one image of this "
-                "name."
+                f"{where}: {key!r} may be {' or '.join(several[name])}; expected one image of "
+                "this name."
             )
-        return candidates[0] if candidates else name
+        return by_stem.get(name, name)
 
     return find
 
@@ -114,7 +119,14 @@ def _read_labels(path: Path, images: Path | None) -> _Part:
     if twice is not None:
         raise DataError(f"{path}: the class {twice!r} occurs twice among the classes.")
 
+    named: dict[int | str, str] = {}
+
     def name_of(label: int | str, where: str) -> str:
+        if label not in named:
+            named[label] = find_name(label, where)
+        return named[label]
+
+    def find_name(label: int | str, where: str) -> str:
         if isinstance(label, str):
             if classes is not None and label not in known:
                 raise DataError(f"{where}: {label!r} is no class; {nearest(label, classes)}")
@@ -168,17 +180,20 @@ def _field_of(path: Path, samples: list[dict[str, Any]], given: str | None) -> s
     return given or fields[0]
 
 
-def _sample_labels(value: object, where: str) -> Iterator[tuple[str, float | None]]:
-    """Yield name and confidence of each label in a field."""
+def _sample_labels(value: object, where: str) -> dict[str, float | None]:
+    """Return name and confidence of each label in a field."""
     try:
         read = msgspec.convert(value, _Classifications)
     except msgspec.ValidationError as error:
         raise DataError(f"{where}: not as expected ({error}).") from error
-    for item in read.classifications or ():
-        if isinstance(item.label, str):
-            yield item.label, item.confidence
+    labels = {
+        item.label: item.confidence
+        for item in read.classifications or ()
+        if isinstance(item.label, str)
+    }
     if read.label is not None:
-        yield read.label, read.confidence
+        labels[read.label] = read.confidence
+    return labels
 
 
 def _split_of(tags: object) -> str | None:
@@ -214,11 +229,10 @@ def _read_samples(path: Path, images: Path | None, field_name: str | None) -> _P
         if value is None:
             part.labels[name] = None
         else:
-            found = dict(_sample_labels(value, where))
+            found = _sample_labels(value, where)
             part.labels[name] = frozenset(found)
-            part.uncertain += sum(
-                confidence is not None and confidence < 1 for confidence in found.values()
-            )
+            for confidence in found.values():
+                part.uncertain += confidence is not None and confidence < 1
         split = _split_of(sample.get("tags"))
         if split is not None:
             part.splits[name] = split
@@ -286,6 +300,7 @@ def _records(
     return records, [part.splits[name] for name in kept if name in part.splits]
 
 
+@collector_paused()
 def read_fiftyone(
     root: Path,
     *,

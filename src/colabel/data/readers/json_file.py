@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from colabel.data.garbage import collector_paused
 from colabel.data.readers.layout import check_plain_file
 from colabel.errors import DataError
 
@@ -20,6 +21,7 @@ T = TypeVar("T")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
+@collector_paused()
 def read_json(path: Path, kind: type[T], *, expected: str) -> T:
     """Return a JSON file as a type; fields that the type does not name are skipped.
 
@@ -56,7 +58,7 @@ def read_json(path: Path, kind: type[T], *, expected: str) -> T:
 
 def _unique(pairs: list[tuple[str, object]]) -> None:
     """Refuse an object with a key twice; keep nothing of it."""
-    if len({key for key, _ in pairs}) < len(pairs):
+    if len(dict(pairs)) < len(pairs):
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
@@ -64,6 +66,7 @@ def _unique(pairs: list[tuple[str, object]]) -> None:
             seen.add(key)
 
 
+@collector_paused()
 def refuse_repeated_keys(path: Path) -> None:
     """Refuse a JSON file in which an object has a key twice, of which decoders keep the last.
 

@@ -52,8 +52,9 @@ class Listing:
 
 
 def is_image(name: str) -> bool:
-    """Tell whether a file name ends like an image."""
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    """Tell whether a file name ends like an image, as ``os.path.splitext`` finds its ending."""
+    stem, dot, ending = name.rpartition(".")
+    return dot + ending.lower() in IMAGE_SUFFIXES and bool(stem.rpartition("/")[2].strip("."))
 
 
 def is_system_name(name: str) -> bool:
@@ -94,16 +95,16 @@ def list_folder(folder: Path) -> Listing:
             if (status.st_dev, status.st_ino) in seen:
                 continue
             seen.add((status.st_dev, status.st_ino))
-            names = sorted(os.listdir(here))
+            with os.scandir(here) as entries:
+                found = sorted((entry.name, _kind_of(entry)) for entry in entries)
         except OSError as error:
             raise DataError(f"{here}: cannot be read ({error.strerror}).") from error
-        for name in names:
+        for name, kind in found:
             path = f"{inner}{name}"
             if is_system_name(name):
                 skipped[_NOT_DATA] += 1
                 continue
             check_name(here, name)
-            kind = _kind(os.path.join(here, name))
             if kind == "folder":
                 waiting.append(f"{path}/")
             elif kind == "other":
@@ -111,6 +112,14 @@ def list_folder(folder: Path) -> Listing:
             else:
                 (images if is_image(name) else others).append(path)
     return Listing(tuple(sorted(images)), tuple(sorted(others)), dict(skipped))
+
+
+def _kind_of(entry: os.DirEntry[str]) -> str:
+    """Return what an entry of a folder is; the file system is only asked about links."""
+    try:
+        return "folder" if entry.is_dir() else "file" if entry.is_file() else "other"
+    except OSError:  # a link to itself
+        return "other"
 
 
 def _kind(path: str) -> str:
@@ -239,8 +248,11 @@ def to_targets(
     """
     targets = empty_targets(len(labels), len(classes), source=source)
     number = {name: column for column, name in enumerate(classes)}
-    for row, names in enumerate(labels):
-        targets[row, [number[name] for name in names]] = 1
+    lengths = np.fromiter(map(len, labels), dtype=np.int64, count=len(labels))
+    columns = np.fromiter(
+        (number[name] for names in labels for name in names), np.int64, count=int(lengths.sum())
+    )
+    targets[np.repeat(np.arange(len(labels)), lengths), columns] = 1
     return targets
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,15 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from colabel.data.class_names import odd_name_notes
-from colabel.data.images import IMAGE_SUFFIXES, find_images
-from colabel.data.paths import contained, find_files
+from colabel.data.garbage import collector_paused
+from colabel.data.images import find_images
 from colabel.data.readers.rows import Rows, embedded_images, read_rows
 from colabel.data.readers.table_columns import Roles, find_roles
 from colabel.data.readers.table_folders import Origin, find_tables, read_tables
 from colabel.data.readers.table_hints import folder_groups, group_hints
+from colabel.data.readers.table_images import check_ids, image_folder, image_names
 from colabel.data.readers.table_lists import ListedLabels, read_lists
 from colabel.data.readers.table_merge import (
     Merge,
+    each_row_alone,
     is_long,
     merge_lists,
     merge_rows,
@@ -33,13 +34,8 @@ from colabel.data.records import ImageSource, Records
 from colabel.data.split import SPLITS, divide
 from colabel.errors import DataError, nearest
 
-_OUTSIDE = (
-    "Give the folder of the images as the option images, or set allow_outside if these files are "
-    "the ones you mean."
-)
 _FIND_OUT = TableOptions()
 _NAMED = 5
-_LONGEST = 4096
 
 
 @dataclass(frozen=True)
@@ -105,9 +101,8 @@ def _settle(
     """Return which rows are put together: all of an image, or none where each has its own id."""
     if not merge.repeats or options.layout == "long" or (long and options.layout is None):
         return merge
-    if options.id is not None and len(set(rows.columns[options.id])) == len(rows):
-        every = np.arange(len(rows))
-        return Merge(every, tuple(every.tolist()))
+    if options.id is not None and len(rows.different(options.id)) == len(rows):
+        return each_row_alone(len(rows))
     row = next(row for row, image in enumerate(merge.image) if merge.first[image] != row)
     raise DataError(
         f"{rows.where(row)}: {names[row]!r} stands already in {rows.unit} "
@@ -148,42 +143,6 @@ def _compare(
         f"with the option labels={','.join(roles.labels)} or "
         f"each_label={','.join(roles.each_label[:3])},... , or name what is no label in ignore."
     )
-
-
-def _read_ids(rows: Rows, ids: Sequence[str], merge: Merge, *, found: str | None) -> None:
-    """Refuse blank ids and the second image of one that occurs twice."""
-    first: dict[str, int] = {}
-    for image, identifier in enumerate(ids):
-        row = merge.first[image]
-        if not identifier:
-            raise DataError(f"{rows.where(row)}: the id is blank; each image needs its own.")
-        if first.setdefault(identifier, row) != row:
-            hint = (
-                f" If the column {found!r} is no id, name it in the option group (images that "
-                "share it stay together) or ignore."
-                if found
-                else ""
-            )
-            raise DataError(
-                f"{rows.where(row)}: {identifier!r} stands already in {rows.unit} "
-                f"{rows.lines[first[identifier]]}; expected one row per image, "
-                f"with all its labels.{hint}"
-            )
-
-
-def _image_folder(folder: Path, options: TableOptions, names: Sequence[str]) -> Path:
-    """Return the folder the paths are relative to."""
-    if options.images is not None:
-        return options.images
-    sample = list(names[:20])
-    for candidate in (folder, folder / "images"):
-        try:
-            _, missing = find_files(candidate, sample, IMAGE_SUFFIXES)
-        except DataError:
-            return candidate
-        if len(missing) < len(sample):
-            return candidate
-    return folder
 
 
 def _find_splits(
@@ -246,6 +205,7 @@ def _find_groups(
     )
 
 
+@collector_paused()
 def _read(path: Path, options: TableOptions) -> tuple[Records, list[str | None] | None]:
     """Return all images of a table, and the split of each where there are splits."""
     if not path.is_dir():
@@ -262,39 +222,13 @@ def _read(path: Path, options: TableOptions) -> tuple[Records, list[str | None] 
     return _interpret(rows, options, origin)
 
 
-def _names(rows: Rows, image: str, options: TableOptions, origin: Origin | None) -> list[str]:
-    """Return the path of each row's image."""
-    cells = rows.columns[image]
-    if image in rows.blobs:
-        return list(cells)
-    base = rows.path.parent if origin is None else origin.root
-    base = base if options.images is None else options.images
-    names = []
-    for row, cell in enumerate(cells):
-        if len(cell) > _LONGEST:
-            raise DataError(
-                f"{rows.where(row)}: the column {image!r} holds {len(cell):,} characters, "
-                "expected the path of an image."
-            )
-        folder = "" if origin is None or options.images is not None else origin.folders[row]
-        name = contained(
-            base / folder,
-            cell,
-            where=rows.where(row),
-            allow_outside=options.allow_outside,
-            remedy=_OUTSIDE,
-        )
-        names.append(posixpath.normpath(posixpath.join(folder, name)) if folder else name)
-    return names
-
-
 def _interpret(
     rows: Rows, options: TableOptions, origin: Origin | None
 ) -> tuple[Records, list[str | None] | None]:
     """Return what the rows mean."""
     path = rows.path if origin is None else origin.root
     roles = find_roles(rows, options)
-    names = _names(rows, roles.image, options, origin)
+    names = image_names(rows, roles.image, options, origin)
     labels = _read_labels(rows, roles, names, options)
     merge = labels.merge
     if merge.repeats and roles.id is not None and options.id is None:
@@ -302,7 +236,7 @@ def _interpret(
         roles = replace(roles, id=None, unused=unused)
     paths = [names[row] for row in merge.first]
     ids = paths if roles.id is None else [rows.columns[roles.id][row] for row in merge.first]
-    _read_ids(rows, ids, merge, found=roles.id if options.id is None else None)
+    check_ids(rows, ids, merge, found=roles.id if options.id is None else None)
     groups = _find_groups(rows, roles, options, merge, ids, names)
     splits, split_notes = _find_splits(rows, roles, options, origin, merge, ids, names)
     images: ImageSource
@@ -312,7 +246,7 @@ def _interpret(
         images = embedded_images(rows, roles.image).select(merge.first)
     else:
         folder = path if origin is not None else path.parent
-        root = _image_folder(folder, options, paths)
+        root = image_folder(folder, options, paths)
         images, missing = find_images(
             root, paths, source=path, require_images=options.require_images
         )

@@ -18,6 +18,7 @@ NO_LABEL = frozenset(
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 _NUMPY_TEXT = re.compile(r"""^(?:'[^']*'|"[^"]*")(?:\s+(?:'[^']*'|"[^"]*"))+$""")
+_PYTHON_TEXT = re.compile(r"""\['[^'"\\\r\n\0]*'(?:, ?'[^'"\\\r\n\0]*')*\]""")
 _QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 _CONFIDENCE = re.compile(
     r"^(?P<label>.*\S)\s*(?:[:=]\s*(?P<plain>\d*\.?\d+)|\(\s*(?P<bracketed>\d*\.?\d+)\s*\))\s*$",
@@ -66,6 +67,8 @@ def read_brackets(cell: str) -> list[str] | Unreadable:
         >>> read_brackets('{"choices": ["cat"]}'), read_brackets('{"cat": 1, "dog": 0}')
         (['cat'], ['cat'])
     """
+    if _PYTHON_TEXT.fullmatch(cell):  # ten times as quick as Python's own reading
+        return [item for item, _ in _QUOTED.findall(cell)]
     inner = cell[1:-1].strip()
     if _NUMPY_TEXT.match(inner):
         # Python would join 'a' 'b' to one word
@@ -90,6 +93,8 @@ def _words(inner: str) -> list[str]:
 
 
 def _items(value: Any) -> list[str] | Unreadable:
+    if type(value) is list and all(type(item) is str for item in value):
+        return value
     if isinstance(value, Mapping):
         return _members(value)
     if isinstance(value, (list, tuple, set, frozenset)):

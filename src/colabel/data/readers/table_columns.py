@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import final
@@ -18,6 +19,7 @@ from colabel.errors import DataError, nearest
 
 _FEW_SITES = 20
 _SUFFIXES = tuple(sorted(IMAGE_SUFFIXES))
+_LONGEST_SUFFIX = max(map(len, _SUFFIXES))
 _ADDRESS = ("http://", "https://", "s3://", "gs://", "ftp://")
 
 
@@ -181,17 +183,19 @@ def _find_image(search: _Search) -> str | None:
 
 
 def _is_flags(rows: Rows, name: str) -> bool:
-    return len(rows) > 2 and is_values(rows.columns[name])
+    return len(rows) > 2 and is_values(rows.different(name))
 
 
 def _share_of_paths(cells: list[str]) -> float:
     """Return the share of cells that end like an image file."""
-    return sum(cell.lower().endswith(_SUFFIXES) for cell in cells) / len(cells)
+    endings = Counter([cell[-_LONGEST_SUFFIX:] for cell in cells])
+    images = sum(n for ending, n in endings.items() if ending.lower().endswith(_SUFFIXES))
+    return images / len(cells)
 
 
 def _refuse_addresses(rows: Rows, image: str) -> None:
     for row, cell in enumerate(rows.columns[image]):
-        if cell.lower().startswith(_ADDRESS):
+        if "://" in cell and cell.lower().startswith(_ADDRESS):
             raise DataError(
                 f"{rows.where(row)}: the column {image!r} holds the address {cell[:80]!r}, "
                 "expected the path of a file. Download the images, and write where they lie "
@@ -201,7 +205,6 @@ def _refuse_addresses(rows: Rows, image: str) -> None:
 
 def _find_split(search: _Search, options: TableOptions) -> str | None:
     """Return the column of split names."""
-    cells = search.rows.columns
     named = search.named(known.SPLIT)
     if options.splits is not None:
         search.drop(named, "the option splits is used instead")
@@ -210,7 +213,7 @@ def _find_split(search: _Search, options: TableOptions) -> str | None:
     speaking = [
         name
         for name in search.free()
-        if len(different := {cell.lower() for cell in set(cells[name])} - {""}) > 1
+        if len(different := {cell.lower() for cell in search.rows.different(name)} - {""}) > 1
         and different <= SPLIT_WORDS.keys()
     ]
     for name in (*(one for one in speaking if one in named), *sure, *speaking):
@@ -234,7 +237,7 @@ def _find_group(search: _Search, options: TableOptions) -> str | None:
         return None
     chosen: str | None = None
     for name in named:
-        values = len(set(search.rows.columns[name]))
+        values = len(search.rows.different(name))
         if compact(name) in known.SITES and values < _FEW_SITES:
             why = f"{values} values are too few to divide by; name it in the option group if meant"
             search.drop([name], why)
@@ -250,4 +253,4 @@ def _find_group(search: _Search, options: TableOptions) -> str | None:
 def _is_within(rows: Rows, fine: str, coarse: str) -> bool:
     """Tell whether each value of one column belongs to one value of the other."""
     pairs = set(zip(rows.columns[fine], rows.columns[coarse], strict=True))
-    return len(pairs) == len(set(rows.columns[fine]))
+    return len(pairs) == len(rows.different(fine))

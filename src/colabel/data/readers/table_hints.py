@@ -23,20 +23,27 @@ def group_hints(rows: Rows, unused: Mapping[str, str], paths: Sequence[str]) -> 
     """
     notes = []
     for name in unused:
-        cells = [cell for cell in rows.columns[name] if cell]
-        if compact(name) not in _FACTS and _repeats(cells) and not _are_measures(set(cells)):
+        values = rows.different(name) - {""}
+        filled = len(rows) - rows.columns[name].count("")
+        if (
+            compact(name) not in _FACTS
+            and _repeats(len(values), filled)
+            and not _are_measures(values)
+        ):
             notes.append(
-                f"the column {name!r} repeats like a patient ({len(set(cells)):,} values in "
-                f"{len(cells):,} rows) and is not used; if images that share a value must stay "
+                f"the column {name!r} repeats like a patient ({len(values):,} values in "
+                f"{filled:,} rows) and is not used; if images that share a value must stay "
                 f"in one split, set group={name}"
             )
-    depth = min(path.count("/") for path in paths)
+    above = [folder.split("/") for folder in {path[: path.rfind("/") + 1] for path in paths}]
+    depth = min(map(len, above)) - 1
     for level in range(depth):
-        folders = [path.split("/", level + 1)[level] for path in paths]
-        numbered = sum(any(map(str.isdecimal, name)) for name in set(folders))
-        if _repeats(folders) and numbered > 0.9 * len(set(folders)):
+        folders = {parts[level] for parts in above}
+        numbered = sum(any(map(str.isdecimal, name)) for name in folders)
+        if _repeats(len(folders), len(paths)) and numbered > 0.9 * len(folders):
+            first = paths[0].split("/")[level]
             notes.append(
-                f"the images lie in {len(set(folders)):,} folders such as {folders[0]!r}, which "
+                f"the images lie in {len(folders):,} folders such as {first!r}, which "
                 "may be patients; if images of one folder must stay in one split, set "
                 f"group_folder={level + 1}"
             )
@@ -44,9 +51,8 @@ def group_hints(rows: Rows, unused: Mapping[str, str], paths: Sequence[str]) -> 
     return tuple(notes)
 
 
-def _repeats(cells: Sequence[str]) -> bool:
-    values = len(set(cells))
-    return values >= _FEWEST and _ONCE <= len(cells) / values <= _OFTEN
+def _repeats(values: int, rows: int) -> bool:
+    return values >= _FEWEST and _ONCE <= rows / values <= _OFTEN
 
 
 def _are_measures(values: Iterable[str]) -> bool:

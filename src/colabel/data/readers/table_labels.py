@@ -39,7 +39,7 @@ def find_listing(rows: Rows, free: Sequence[str], options: TableOptions) -> List
     """
     if options.labels is not None or options.each_label is not None:
         return Listing(options.label_columns, ())
-    text = [name for name in free if not is_values(rows.columns[name])]
+    text = [name for name in free if not is_values(rows.different(name))]
     order = {name: position for position, name in enumerate(known.LABELS)}
     plain = sorted(
         (name for name in text if compact(name) in order), key=lambda name: order[compact(name)]
@@ -55,7 +55,7 @@ def find_listing(rows: Rows, free: Sequence[str], options: TableOptions) -> List
     first = candidates[0]
     same = [
         name for (name, *rest) in candidates[1:] if len(first) == 1 and not rest
-        and _say_the_same(rows.columns[first[0]], rows.columns[name])
+        and _say_the_same(rows, first[0], name)
     ]  # fmt: skip
     if len(same) < len(candidates) - 1:
         found = " and ".join(", ".join(names) for names in candidates)
@@ -74,10 +74,10 @@ def _is_numbered(name: str) -> bool:
     return stem in known.LABELS and compact(name)[-1:].isdecimal()
 
 
-def _say_the_same(cells: list[str], others: list[str]) -> bool:
+def _say_the_same(rows: Rows, first: str, second: str) -> bool:
     """Tell whether each cell of one column goes with one of the other, both ways."""
-    pairs = set(zip(cells, others, strict=True))
-    return len(pairs) == len(set(cells)) == len(set(others))
+    pairs = set(zip(rows.columns[first], rows.columns[second], strict=True))
+    return len(pairs) == len(rows.different(first)) == len(rows.different(second))
 
 
 def find_each_label(
@@ -100,7 +100,7 @@ def find_each_label(
     named = options.labels is not None
     for name in free:
         cells = rows.columns[name]
-        different = set(cells)
+        different = rows.different(name)
         fact = compact(name) in known.FACTS
         values = is_values(different)
         if (listing or fact) and all(cell.lower() in BLANKS for cell in different):
@@ -125,7 +125,7 @@ def find_each_label(
     return (*labels, *doubtful), unused
 
 
-def _reason(name: str, cells: Sequence[str], different: set[str], fact: bool) -> str:
+def _reason(name: str, cells: Sequence[str], different: frozenset[str], fact: bool) -> str:
     """Say why a column without 1 and 0 is no label, nothing where it should have been one."""
     if compact(name) in known.WEIGHTS:
         return "weights of images are not supported"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import final
 
@@ -71,12 +72,13 @@ def read_lists(
     """
     columns = [rows.columns[name] for name in names]
     title = ", ".join(names)
-    different = sorted({cell for column in columns for cell in set(column)} - {""})
+    different = sorted({cell for name in names for cell in rows.different(name)} - {""})
     kept = {word.casefold() for word in options.keep_labels}
+    no_label = NO_LABEL - kept
     empty = {
         cell
         for cell in different
-        if cell.casefold() in NO_LABEL - kept or not cell.strip(_SEPARATORS_ALONE)
+        if cell.casefold() in no_label or not cell.strip(_SEPARATORS_ALONE)
     }
     filled = [cell for cell in different if cell not in empty]
 
@@ -102,27 +104,28 @@ def read_lists(
         *(["unlisted"] if confidence else []),
     }
     options.refuse_unused(used, f"listed in the column {names[0]!r}")
-    words: Counter[str] = Counter()
-    for cell, parts in lists.items():
-        missing = [part for part in parts if not part or part.casefold() in NO_LABEL - kept]
-        words.update(part for part in missing if part)
-        lists[cell] = [part for part in parts if part and part not in missing]
+    every = dict.fromkeys(chain.from_iterable(lists.values()))
+    missing = dict.fromkeys(part for part in every if not part or part.casefold() in no_label)
+    words = tuple(part for part in missing if part)
+    if missing:
+        lists = {
+            cell: [part for part in parts if part not in missing] for cell, parts in lists.items()
+        }
+    tidied = {part: tidy(part) for part in every if part not in missing}
     spellings: dict[str, set[str]] = {}
-    for parts in lists.values():
-        for part in parts:
-            spellings.setdefault(tidy(part), set()).add(part)
+    for part, name in tidied.items():
+        spellings.setdefault(name, set()).add(part)
     classes = tuple(sorted(spellings, key=_order(spellings)))
     if not classes:
         raise DataError(f"{rows.path}: the column {names[0]!r} holds no label in any row.")
     number = {name: position for position, name in enumerate(classes)}
-    present = {
-        cell: sorted({number[tidy(part)] for part in parts}) for cell, parts in lists.items()
-    }
+    column_of = {part: number[name] for part, name in tidied.items()}
+    present = {cell: sorted({column_of[part] for part in parts}) for cell, parts in lists.items()}
     row, column = _pairs(columns, present)
     _refuse_prose(rows, title, column, classes)
     single = len(names) == 1 and all(len(parts) < 2 for parts in lists.values())
     notes = (
-        *_empty_notes(columns, empty, tuple(words)),
+        *_empty_notes(columns, empty, words),
         *_spelling_notes(spellings),
         *_kept_notes(options, classes, rows),
         *(
@@ -191,8 +194,8 @@ def _divide(
                 )
             lists[cell] = [item.strip() for item in items]
         return lists, "a list in brackets in each cell", None
-    digits = {len(cell) for cell in cells if set(cell) <= {"0", "1"}}
-    if len(digits) == 1 and min(digits) > 2 and all(set(cell) <= {"0", "1"} for cell in cells):
+    digits = {len(cell) for cell in cells if not cell.strip("01")}
+    if len(digits) == 1 and min(digits) > 2 and not any(cell.strip("01") for cell in cells):
         return {cell: list(cell) for cell in cells}, "a vector in each cell", None
     bare = without_confidence(cells)
     separator = (
@@ -217,10 +220,14 @@ def _vectors(
     lists: dict[str, list[str]], separator: str | None, options: TableOptions
 ) -> dict[str, tuple[int, ...]] | None:
     """Return the flags of each cell where all cells are vectors of one length."""
-    vectors = {cell: as_vector(parts) for cell, parts in lists.items()}
-    found = {cell: flags for cell, flags in vectors.items() if flags is not None}
+    found: dict[str, tuple[int, ...]] = {}
+    for cell, parts in lists.items():
+        flags = as_vector(parts)
+        if flags is None:
+            return None
+        found[cell] = flags
     lengths = {len(flags) for flags in found.values()}
-    if not found or len(found) < len(lists) or len(lengths) != 1 or min(lengths) < 2:
+    if len(lengths) != 1 or min(lengths) < 2:
         return None
     if options.names is None and separator is not None and min(lengths) == 2:
         # "0 1" may as well list the classes 0 and 1, as long as none is listed twice
@@ -250,10 +257,15 @@ def _vector_classes(
 
 def _weigh(path: Path, lists: dict[str, list[str]], column: str, options: TableOptions) -> bool:
     """Reduce labels with a confidence to those that count; tell whether there were any."""
-    pairs = {cell: [confidence(part) for part in parts if part] for cell, parts in lists.items()}
-    told = [pair for parts in pairs.values() for pair in parts]
-    fractions = [pair for pair in told if pair is not None and pair[1] % 1]
-    if not told or None in told or not fractions:
+    pairs: dict[str, tuple[str, float]] = {}
+    for part in dict.fromkeys(chain.from_iterable(lists.values())):
+        pair = confidence(part)
+        if pair is not None:
+            pairs[part] = pair
+        elif part:
+            return False
+    fractions = [pair for pair in pairs.values() if pair[1] % 1]
+    if not fractions:
         return False
     if options.minimum_confidence is None:
         label, number = fractions[0]
@@ -263,8 +275,9 @@ def _weigh(path: Path, lists: dict[str, list[str]], column: str, options: TableO
             "minimum_confidence, such as minimum_confidence=0.5."
         )
     least = options.minimum_confidence
-    for cell, parts in pairs.items():
-        lists[cell] = [pair[0] for pair in parts if pair is not None and pair[1] >= least]
+    for cell, parts in lists.items():
+        weighed = [pairs[part] for part in parts if part]
+        lists[cell] = [label for label, number in weighed if number >= least]
     return True
 
 
@@ -273,10 +286,11 @@ def _pairs(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return row and class of each label, computed once for each different cell."""
     code = {cell: number for number, cell in enumerate(present, start=1)}
-    labels = [np.empty(0, np.int64), *(np.array(one, np.int64) for one in present.values())]
-    length = np.array([len(one) for one in labels])
+    length = np.array([0, *map(len, present.values())])
     start = np.cumsum(length) - length
-    flat = np.concatenate(labels)
+    flat = np.fromiter(
+        chain.from_iterable(present.values()), dtype=np.int64, count=int(length.sum())
+    )
     rows, numbers = [], []
     for column in columns:
         codes = np.array([code.get(cell, 0) for cell in column], dtype=np.int64)

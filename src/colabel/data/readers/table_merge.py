@@ -52,12 +52,19 @@ class Merge:
         return [cells[row] for row in self.first]
 
 
+def each_row_alone(rows: int) -> Merge:
+    """Return that every row is an image of its own."""
+    return Merge(np.arange(rows), tuple(range(rows)))
+
+
 def merge_rows(names: Sequence[str]) -> Merge:
     """Return which rows share an image.
 
     Args:
         names: the image of each row.
     """
+    if len(set(names)) == len(names):
+        return each_row_alone(len(names))
     number: dict[str, int] = {}
     image = np.array([number.setdefault(name, len(number)) for name in names], dtype=np.int64)
     first = np.unique(image, return_index=True)[1]
@@ -136,7 +143,7 @@ def merge_lists(
 def _degrees(rows: Rows, column: str, options: TableOptions) -> npt.NDArray[np.float64]:
     cells = rows.columns[column]
     degrees: dict[str, float] = {}
-    for cell in set(cells):
+    for cell in sorted(rows.different(column)):
         number = number_of(cell)
         if number is None or not 0 <= number <= 1:
             raise DataError(

@@ -41,7 +41,7 @@ def find_split_flags(rows: Rows, free: Sequence[str], *, wide: bool) -> dict[str
         for name in free
         if compact(name) in known.SPLIT_FLAGS
         and any(rows.columns[name])
-        and is_values(rows.columns[name])
+        and is_values(rows.different(name))
     ]
     sure = [name for name in named if not wide or compact(name).startswith("is")]
     bare = [name for name in named if name not in sure]
@@ -50,7 +50,7 @@ def find_split_flags(rows: Rows, free: Sequence[str], *, wide: bool) -> dict[str
         for cells in set(zip(*(rows.columns[name] for name in bare), strict=True))
     )
     words = [name for name in bare if not _is_numeric(rows, name)]
-    numeric = [name for name in free if name not in bare and is_values(rows.columns[name])]
+    numeric = [name for name in free if name not in bare and is_values(rows.different(name))]
     if exact or (words == bare and all(_is_numeric(rows, name) for name in numeric)):
         sure += bare
     elif doubtful := [name for name in bare if compact(name) != "train"]:
@@ -64,7 +64,7 @@ def find_split_flags(rows: Rows, free: Sequence[str], *, wide: bool) -> dict[str
 
 
 def _is_numeric(rows: Rows, name: str) -> bool:
-    return all(cell.lower() not in ("true", "false") for cell in set(rows.columns[name]))
+    return all(cell.lower() not in ("true", "false") for cell in rows.different(name))
 
 
 def read_split_flags(rows: Rows, flags: Mapping[str, str]) -> list[str | None]:
@@ -78,21 +78,23 @@ def read_split_flags(rows: Rows, flags: Mapping[str, str]) -> list[str | None]:
     ) if len(set(flags.values())) < len(SPLITS) else None  # fmt: skip
     if set(flags.values()) == {"train"}:
         rest = "test"
-    splits: list[str | None] = []
-    for row, cells in enumerate(zip(*(rows.columns[name] for name in flags), strict=True)):
+    splits: dict[tuple[str, ...], str | None] = {}
+    every = list(zip(*(rows.columns[name] for name in flags), strict=True))
+    for cells in dict.fromkeys(every):
         claimed = {
             split
             for cell, split in zip(cells, flags.values(), strict=True)
             if value_of(_spelled(cell)) == 1
         }
         if len(claimed) > 1:
+            where = rows.where(every.index(cells))
             raise DataError(
-                f"{rows.where(row)}: the columns {', '.join(flags)} put this image in "
+                f"{where}: the columns {', '.join(flags)} put this image in "
                 f"{' and in '.join(sorted(claimed))}; an image belongs to one split."
             )
         blank = all(cell.lower() in BLANKS for cell in cells)
-        splits.append(None if blank else next(iter(claimed), rest))
-    return splits
+        splits[cells] = None if blank else next(iter(claimed), rest)
+    return [splits[cells] for cells in every]
 
 
 def _spelled(cell: str) -> str:
@@ -114,7 +116,7 @@ def read_split_column(
     """
     meaning: dict[str, str | None] = dict.fromkeys(BLANKS)
     meaning.update(SPLIT_WORDS)
-    different = sorted(set(rows.columns[column]))
+    different = sorted(rows.different(column))
     for word, split in (values or {}).items():
         if split not in SPLITS:
             raise DataError(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +25,8 @@ _PAIRS = (
 
 def number_of(cell: str) -> float | None:
     """Return a cell as a number, ``None`` where it is none."""
+    if cell[-1:].isalpha():  # as text mostly ends; quicker than an exception for each
+        return None
     try:
         value = float(cell)
     except ValueError:
@@ -47,14 +48,14 @@ def value_of(cell: str) -> int | None:
     return int(number) if number in (0.0, 1.0, -1.0) else None
 
 
-def is_values(cells: Iterable[str]) -> bool:
+def is_values(cells: Collection[str]) -> bool:
     """Tell whether cells hold targets and blanks alone, or one pair of words such as yes and no.
 
     Example:
         >>> is_values(["1", "", "0"]), is_values(["yes", "no"]), is_values(["1", "no"])
         (True, True, False)
     """
-    different = set(cells)
+    different = cells if isinstance(cells, Set) else set(cells)
     return _pair_of(different) is not None or all(
         cell.lower() in BLANKS or value_of(cell) is not None for cell in different
     )
@@ -62,13 +63,15 @@ def is_values(cells: Iterable[str]) -> bool:
 
 def is_fractions(cells: Iterable[str]) -> bool:
     """Tell whether cells hold numbers from 0 to 1 and blanks alone, some of them fractions."""
-    numbers = [number_of(cell) for cell in set(cells) if cell.lower() not in BLANKS]
-    told = [number for number in numbers if number is not None]
-    return (
-        len(told) == len(numbers)
-        and all(0 <= number <= 1 for number in told)
-        and any(0 < number < 1 for number in told)
-    )
+    found = False
+    for cell in cells:
+        if cell.lower() in BLANKS:
+            continue
+        number = number_of(cell)
+        if number is None or not 0 <= number <= 1:
+            return False
+        found = found or 0 < number < 1
+    return found
 
 
 def has_decimal_commas(cells: Iterable[str]) -> bool:
@@ -84,11 +87,13 @@ def has_decimal_commas(cells: Iterable[str]) -> bool:
     )
 
 
-def _pair_of(cells: Iterable[str]) -> tuple[str, str] | None:
-    words = {cell.lower() for cell in cells} - {""}
-    if not words:
+def _pair_of(cells: Collection[str]) -> tuple[str, str] | None:
+    """Return the pair of words that all cells but the blank ones are of, if any."""
+    if not any(cells):
         return None
-    return next((pair for pair in _PAIRS if words <= set(pair)), None)
+    return next(
+        (pair for pair in _PAIRS if all(cell.lower() in pair for cell in cells if cell)), None
+    )
 
 
 def read_values(
@@ -113,28 +118,33 @@ def read_values(
     blanks, spelled, halved = 0, [], 0
     for column, name in enumerate(names):
         cells = rows.columns[name]
-        counts = Counter(cells)
-        pair = _pair_of(counts)
-        soft = options.soft_threshold is not None and is_fractions(counts)
+        different = rows.different(name)
+        pair = _pair_of(different)
+        soft = options.soft_threshold is not None and is_fractions(different)
         values: dict[str, int] = {}
-        for cell, count in counts.items():
+        unreadable: set[str] = set()
+        for cell in different:
             value: int | None
             if pair is not None and cell.lower() in pair and cell:
                 value = 1 if cell.lower() == pair[0] else 0
             elif cell.lower() in BLANKS:
-                value, blanks = empty, blanks + count
+                value, blanks = empty, blanks + cells.count(cell)
             elif soft:
                 value = int((number_of(cell) or 0.0) >= (options.soft_threshold or 0.0))
             else:
                 value = value_of(cell)
             if value is None:
-                raise _no_value(rows, name, cells.index(cell), names)
-            values[cell] = value
+                unreadable.add(cell)
+            else:
+                values[cell] = value
+        if unreadable:
+            first = next(row for row, cell in enumerate(cells) if cell in unreadable)
+            raise _no_value(rows, name, first, names)
         if pair is not None:
-            told = {cell.lower() for cell in counts} & set(pair) - {""}
+            told = {cell.lower() for cell in different} & set(pair) - {""}
             spelled.append(f"{name} ({', '.join(sorted(told))})")
         halved += soft
-        targets[:, column] = [values[cell] for cell in cells]
+        targets[:, column] = _translate(cells, values)
     # whether a cell is blank differs from table to table of one kind, so blank is never refused
     used = {"blank", *(["soft_threshold"] if halved else [])}
     options.refuse_unused(used, "1 or 0 in a column per label")
@@ -152,6 +162,16 @@ def read_values(
     return targets, classes, tuple(notes)
 
 
+def _translate(cells: Sequence[str], values: Mapping[str, int]) -> npt.NDArray[np.int8]:
+    """Return the value of each cell."""
+    if all(len(cell) == 1 and cell.isascii() for cell in values):
+        table = np.zeros(128, dtype=np.int8)
+        for cell, value in values.items():
+            table[ord(cell)] = value
+        return table[np.frombuffer("".join(cells).encode("ascii"), dtype=np.uint8)]
+    return np.fromiter(map(values.__getitem__, cells), dtype=np.int8, count=len(cells))
+
+
 def _class_names(rows: Rows, names: Sequence[str]) -> tuple[str, ...]:
     """Return the columns' names in one form, refusing two that look the same."""
     first: dict[str, str] = {}
@@ -167,21 +187,21 @@ def _class_names(rows: Rows, names: Sequence[str]) -> tuple[str, ...]:
 
 def _no_value(rows: Rows, name: str, row: int, names: Sequence[str]) -> DataError:
     cell = rows.columns[name][row]
-    if is_fractions(rows.columns[name]):
+    if is_fractions(rows.different(name)):
         return DataError(
             f"{rows.where(row)}: the column {name!r} holds {cell!r}, and labels are 1 or 0. If "
             "these are degrees of certainty, say from which one on a label counts with the "
             "option soft_threshold, such as soft_threshold=0.5; if the column is no label, name "
             "it in the option ignore."
         )
-    if has_decimal_commas(rows.columns[name]):
+    if has_decimal_commas(rows.different(name)):
         return DataError(
             f"{rows.where(row)}: the column {name!r} holds {cell!r}, and numbers with a decimal "
             "comma are not read. Write them with a point, and say from which one on a label "
             "counts with the option soft_threshold, such as soft_threshold=0.5; if the column is "
             "no label, name it in the option ignore."
         )
-    labels = [other for other in names if is_values(rows.columns[other])]
+    labels = [other for other in names if is_values(rows.different(other))]
     return DataError(
         f"{rows.where(row)}: the column {name!r} holds {cell!r}, "
         "expected 1 (present), 0 (absent), -1 (unknown) or nothing. If it is no label, "

@@ -168,10 +168,19 @@ class Rows:
     dialect: Dialect | None = None
     blobs: Mapping[str, Blobs] = field(default_factory=dict)
     parts: tuple[Part, ...] = ()
+    _different: dict[str, frozenset[str]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.lines)
+
+    def different(self, name: str) -> frozenset[str]:
+        """Return the different cells of a column, found out once."""
+        if name not in self._different:
+            self._different[name] = frozenset(self.columns[name])
+        return self._different[name]
 
     def where(self, index: int) -> str:
         """Return file and line of a row, for messages."""
