@@ -174,7 +174,8 @@ def _tables_in(folder: Path) -> list[str]:
     """Return the first three files of a folder that end like tables."""
     if not folder.is_dir():
         return []
-    found = (path for path in folder.iterdir() if path.suffix.lower() in TABLES)
+    ends = (path for path in folder.iterdir() if path.suffix.lower() in TABLES)
+    found = (path for path in ends if path.is_file())
     return [str(path) for path in sorted(found)[:3]]
 
 
