@@ -349,7 +349,11 @@ def test_files_are_found_whatever_their_letter_case(tmp_path):
     found = [images.locate(index) for index in range(5)]
     expected = ["Images/A.JPG", "Images/b.jpg", "Images/c.JPG", "images/C.Jpg", "other/d.jpg"]
     assert found == [str(tmp_path / name) for name in expected]  # C.jpg or c.JPG: not decided
-    assert notes == (f"2 of 5 image files are missing, first {tmp_path / 'images/C.Jpg'}",)
+    assert notes == (
+        "2 names matched to files that are spelled otherwise, such as images/a.jpg to "
+        "Images/A.JPG",
+        f"2 of 5 image files are missing, first {tmp_path / 'images/C.Jpg'}",
+    )
 
 
 def test_a_folder_without_any_of_the_images_is_refused(tmp_path):

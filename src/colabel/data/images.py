@@ -317,7 +317,8 @@ def find_images(
     """
     paths, missing = find_files(root, names, IMAGE_SUFFIXES)
     images = FileImages(paths)
-    notes = _ending_notes(names, paths, frozenset(missing))
+    lost = frozenset(missing)
+    notes = (*_ending_notes(names, paths, lost), *_spelling_notes(names, paths, lost))
     if not missing:
         return images, notes
     if require_images and len(missing) == len(names):
@@ -348,6 +349,24 @@ def _ending_notes(
     return (
         f"{len(completed)} names without an ending matched to files, such as {names[first]} to "
         f"{os.path.basename(paths[first])}",
+    )
+
+
+def _spelling_notes(
+    names: Sequence[str], paths: Sequence[str], missing: frozenset[int]
+) -> tuple[str, ...]:
+    """Say how many names differ from their files in letter case or Unicode form."""
+    other = [
+        position
+        for position, (name, path) in enumerate(zip(names, paths, strict=True))
+        if position not in missing and name not in path.replace(os.sep, "/")
+    ]
+    if not other:
+        return ()
+    name, path = names[other[0]], paths[other[0]].replace(os.sep, "/")
+    return (
+        f"{len(other)} names matched to files that are spelled otherwise, such as {name} to "
+        f"{'/'.join(path.split('/')[-name.count('/') - 1 :])}",
     )
 
 

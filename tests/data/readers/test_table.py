@@ -189,8 +189,10 @@ def test_letter_case_of_files_is_forgiven(tmp_path):
 def test_the_row_numbers_of_pandas_are_no_label(tmp_path):
     assert read(tmp_path, ",path,cat\n0,a.jpg,1\n1,b.jpg,0\n").classes == ("cat",)
     assert read(tmp_path, "path,cat,\na.jpg,1,\n").classes == ("cat",)
-    with pytest.raises(DataError, match="column 1 without a name"):
-        read(tmp_path, ",path,cat\n5,a.jpg,1\n")
+    assert read(tmp_path, ",path,cat\n7,a.jpg,1\n3,b.jpg,0\n").classes == ("cat",)
+    for numbers in ("55", "0x", "1 "):
+        with pytest.raises(DataError, match="column 1 without a name"):
+            read(tmp_path, ",path,cat\n{},a.jpg,1\n{},b.jpg,0\n".format(*numbers))
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "\ufeff"])

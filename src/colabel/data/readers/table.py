@@ -15,8 +15,13 @@ from colabel.data.images import IMAGE_SUFFIXES, find_images
 from colabel.data.paths import contained, find_files
 from colabel.data.readers.rows import Rows, embedded_images, read_rows
 from colabel.data.readers.table_columns import Roles, find_roles
-from colabel.data.readers.table_folders import Origin, find_tables, read_tables
-from colabel.data.readers.table_hints import folder_groups, group_hints
+from colabel.data.readers.table_division import find_splits
+from colabel.data.readers.table_folders import (
+    Origin,
+    find_tables,
+    read_tables,
+)
+from colabel.data.readers.table_hints import folder_groups, group_hints, image_hints
 from colabel.data.readers.table_lists import ListedLabels, read_lists
 from colabel.data.readers.table_merge import (
     Merge,
@@ -26,11 +31,11 @@ from colabel.data.readers.table_merge import (
     merge_values,
 )
 from colabel.data.readers.table_options import TableOptions
-from colabel.data.readers.table_splits import look_up_splits, read_split_column, read_split_flags
+from colabel.data.readers.table_paths import relocated
 from colabel.data.readers.table_values import read_values
 from colabel.data.reading import Reading
 from colabel.data.records import ImageSource, Records
-from colabel.data.split import SPLITS, divide
+from colabel.data.split import divide
 from colabel.errors import DataError, nearest
 
 _OUTSIDE = (
@@ -186,42 +191,6 @@ def _image_folder(folder: Path, options: TableOptions, names: Sequence[str]) -> 
     return folder
 
 
-def _find_splits(
-    rows: Rows,
-    roles: Roles,
-    options: TableOptions,
-    origin: Origin | None,
-    merge: Merge,
-    ids: Sequence[str],
-    names: Sequence[str],
-) -> tuple[list[str | None] | None, tuple[str, ...]]:
-    """Return the split of each image, ``None`` where nothing divides them, and notes."""
-    if origin is not None and options.splits is None and options.split is None:
-        used = ", ".join(sorted(set(origin.folders)))
-        return [origin.splits[row] for row in merge.first], (f"splits are the folders {used}",)
-    paths = [names[row] for row in merge.first]
-    lists = options.splits or rows.path.parent / "splits"
-    if options.split_values and (roles.split is None or options.splits is not None):
-        raise DataError(
-            "the option split_values has no effect: no column of splits is used. Name it in the "
-            "option split."
-        )
-    for column in (roles.split, *roles.split_flags):
-        if column is not None:
-            merge.pick(rows, column, names)
-    every: list[str | None]
-    if options.splits is None and roles.split is not None:
-        every = read_split_column(rows, roles.split, options.split_values)
-        return [every[row] for row in merge.first], ()
-    if options.splits is None and roles.split_flags:
-        every = read_split_flags(rows, roles.split_flags)
-        return [every[row] for row in merge.first], ()
-    if options.splits is not None or any((lists / f"{split}.txt").is_file() for split in SPLITS):
-        splits, note = look_up_splits(lists, ids, paths)
-        return splits, (note,)
-    return None, ()
-
-
 def _find_groups(
     rows: Rows,
     roles: Roles,
@@ -255,18 +224,25 @@ def _read(path: Path, options: TableOptions) -> tuple[Records, list[str | None] 
     tables = find_tables(path, options.tables)
     if not tables:
         raise DataError(
-            f"{path}: a folder; expected a table of image paths and labels, or a folder whose "
-            "folders train, valid and test hold a table of one name each."
+            f"{path}: a folder; expected a table of image paths and labels, a folder whose "
+            "folders train, valid and test hold a table of one name each, or one with tables such "
+            "as train.csv and test.csv."
         )
     rows, origin = read_tables(path, tables, options.rows)
     return _interpret(rows, options, origin)
 
 
-def _names(rows: Rows, image: str, options: TableOptions, origin: Origin | None) -> list[str]:
-    """Return the path of each row's image."""
+def _names(
+    rows: Rows, image: str, options: TableOptions, origin: Origin | None
+) -> tuple[list[str], tuple[str, ...]]:
+    """Return the path of each row's image, and notes."""
     cells = rows.columns[image]
     if image in rows.blobs:
-        return list(cells)
+        return list(cells), ()
+    if options.images is not None and not options.allow_outside:
+        found = relocated(cells, options.images)
+        if found is not None:
+            return found[0], (found[1],)
     base = rows.path.parent if origin is None else origin.root
     base = base if options.images is None else options.images
     names = []
@@ -285,7 +261,7 @@ def _names(rows: Rows, image: str, options: TableOptions, origin: Origin | None)
             remedy=_OUTSIDE,
         )
         names.append(posixpath.normpath(posixpath.join(folder, name)) if folder else name)
-    return names
+    return names, ()
 
 
 def _interpret(
@@ -294,7 +270,7 @@ def _interpret(
     """Return what the rows mean."""
     path = rows.path if origin is None else origin.root
     roles = find_roles(rows, options)
-    names = _names(rows, roles.image, options, origin)
+    names, path_notes = _names(rows, roles.image, options, origin)
     labels = _read_labels(rows, roles, names, options)
     merge = labels.merge
     if merge.repeats and roles.id is not None and options.id is None:
@@ -304,7 +280,7 @@ def _interpret(
     ids = paths if roles.id is None else [rows.columns[roles.id][row] for row in merge.first]
     _read_ids(rows, ids, merge, found=roles.id if options.id is None else None)
     groups = _find_groups(rows, roles, options, merge, ids, names)
-    splits, split_notes = _find_splits(rows, roles, options, origin, merge, ids, names)
+    splits, split_notes = find_splits(rows, roles, options, origin, merge, ids, names)
     images: ImageSource
     root: Path | None = None
     missing: tuple[str, ...] = ()
@@ -322,6 +298,8 @@ def _interpret(
         *labels.notes,
         *odd_name_notes(labels.classes, positives),
         *(() if groups is not None else group_hints(rows, roles.unused, paths)),
+        *image_hints(roles.unused, roles.image),
+        *path_notes,
         *split_notes,
         *missing,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -53,13 +54,28 @@ class Evidence:
 
 
 def split(cell: str, separator: str) -> list[str]:
-    """Return the parts of a cell that are not blank.
+    """Return the parts of a cell that are not blank; one in double quotes may hold the separator.
 
     Example:
         >>> split("cat; dog;", ";")
         ['cat', 'dog']
+        >>> split('"oak, red", ash', ",")
+        ['oak, red', 'ash']
     """
-    return [part for part in map(str.strip, cell.split(separator)) if part]
+    parts = cell.split(separator)
+    if '"' in cell:
+        parts = _quoted_parts(cell, separator) or parts
+    return [part for part in map(str.strip, parts) if part]
+
+
+def _quoted_parts(cell: str, separator: str) -> list[str] | None:
+    """Return the parts without the quotes around them, None where quotes stand otherwise."""
+    if len(separator) != 1 or separator in '\r\n"':
+        return None
+    try:
+        return next(csv.reader([cell], delimiter=separator, skipinitialspace=True, strict=True))
+    except csv.Error:
+        return None
 
 
 def weigh(cells: Sequence[str], separator: str) -> Evidence | None:
@@ -159,6 +175,31 @@ def find_separator(
     if rivals and not (best.decisive and all(_is_inside(sample, best, one) for one in rivals)):
         raise _ask(column, [best, *rivals], where)
     return best.separator
+
+
+def chance_notes(cells: Sequence[str], separator: str | None) -> tuple[str, ...]:
+    """Return a note where cells were divided at a comma though few parts stand in another cell.
+
+    Args:
+        cells: of the column, different and not blank.
+        separator: the one found, ``None`` where nothing was to be found.
+
+    Example:
+        >>> chance_notes(["oak,red", "elm"], ",")[0]
+        "cells such as 'oak,red' divided at ',', though few of their parts stand in another cell; \
+set delimiter=none if each cell is one label"
+        >>> chance_notes(["oak,elm", "elm"], ",")
+        ()
+    """
+    if separator is None or separator not in _THIN:
+        return ()
+    evidence = weigh(cells, separator)
+    if evidence is None or evidence.support >= _PLAUSIBLE:
+        return ()
+    return (
+        f"cells such as {evidence.example[:60]!r} divided at {separator!r}, though few of their "
+        "parts stand in another cell; set delimiter=none if each cell is one label",
+    )
 
 
 def _candidates(cells: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from colabel.data.readers import table_names as known
 from colabel.data.readers.rows import Rows
 from colabel.data.readers.table_names import compact
-from colabel.data.readers.table_values import BLANKS, is_values, value_of
+from colabel.data.readers.table_values import BLANKS, is_present, is_values, value_of
 from colabel.data.split import SPLITS, read_split_table
 from colabel.errors import DataError
 
@@ -81,9 +81,7 @@ def read_split_flags(rows: Rows, flags: Mapping[str, str]) -> list[str | None]:
     splits: list[str | None] = []
     for row, cells in enumerate(zip(*(rows.columns[name] for name in flags), strict=True)):
         claimed = {
-            split
-            for cell, split in zip(cells, flags.values(), strict=True)
-            if value_of(_spelled(cell)) == 1
+            split for cell, split in zip(cells, flags.values(), strict=True) if is_present(cell)
         }
         if len(claimed) > 1:
             raise DataError(
@@ -93,10 +91,6 @@ def read_split_flags(rows: Rows, flags: Mapping[str, str]) -> list[str | None]:
         blank = all(cell.lower() in BLANKS for cell in cells)
         splits.append(None if blank else next(iter(claimed), rest))
     return splits
-
-
-def _spelled(cell: str) -> str:
-    return {"yes": "1", "y": "1", "t": "1", "x": "1"}.get(cell.lower(), cell)
 
 
 def read_split_column(

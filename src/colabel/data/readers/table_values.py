@@ -20,8 +20,10 @@ BLANKS = frozenset({"", *NO_LABEL} - {"-"})
 _WORDS = {"true": 1, "false": 0}
 _PAIRS = (
     ("yes", "no"), ("y", "n"), ("t", "f"), ("+", "-"), ("present", "absent"),
-    ("positive", "negative"), ("pos", "neg"), ("x", ""),
+    ("positive", "negative"), ("pos", "neg"), ("x", ""), ("ja", "nein"), ("oui", "non"),
+    ("si", "no"), ("sí", "no"), ("wahr", "falsch"), ("vrai", "faux"), ("verdadero", "falso"),
 )  # fmt: skip
+_PRESENT = frozenset(present for present, _ in _PAIRS)
 
 
 def number_of(cell: str) -> float | None:
@@ -45,6 +47,16 @@ def value_of(cell: str) -> int | None:
         return word
     number = number_of(cell)
     return int(number) if number in (0.0, 1.0, -1.0) else None
+
+
+def is_present(cell: str) -> bool:
+    """Tell whether a cell spells 1, as a number or a word.
+
+    Example:
+        >>> [is_present(cell) for cell in ("1.0", "Yes", "no", "")]
+        [True, True, False, False]
+    """
+    return value_of(cell) == 1 or cell.lower() in _PRESENT
 
 
 def is_values(cells: Iterable[str]) -> bool:
