@@ -13,6 +13,7 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from colabel.errors import ConfigError, nearest
+from colabel.settings.data import Data
 
 MEANING = frozenset(
     {
@@ -65,6 +66,11 @@ def checked_options(
         if option not in known:
             if not known:
                 raise ConfigError(f"{key}.{option}: {source} has no options.")
+            if option in Data.model_fields:
+                raise ConfigError(
+                    f"{key}.{option}: {option} is no option of a reader but a "
+                    f"setting of the data; give it as data.{option} (in train and check: --set data.{option}={value})."
+                )
             raise ConfigError(
                 f"{key}.{option}: {source} has no such option; {nearest(option, known)}"
             )
