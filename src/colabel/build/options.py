@@ -18,6 +18,7 @@ from colabel.settings.data import Data
 MEANING = frozenset(
     {
         "annotators", "blank", "difficult", "keep_labels", "level", "minimum_confidence",
+        "minus_one",
         "no_finding", "soft_threshold", "unannotated", "unlabelled", "unlisted", "untagged",
     }
 )  # fmt: skip
@@ -69,7 +70,8 @@ def checked_options(
             if option in Data.model_fields:
                 raise ConfigError(
                     f"{key}.{option}: {option} is no option of a reader but a "
-                    f"setting of the data; give it as data.{option} (in train and check: --set data.{option}={value})."
+                    f"setting of the data; give it as data.{option} (in train and check: "
+                    f"--set data.{option}={value})."
                 )
             raise ConfigError(
                 f"{key}.{option}: {source} has no such option; {nearest(option, known)}"

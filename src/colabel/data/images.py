@@ -373,6 +373,16 @@ def _spelling_notes(
 _MOST_LISTED = 50_000
 
 
+def _above(folder: str, name: str) -> str:
+    """Return the folder without what its end and the folders of the name have in common."""
+    for part in reversed(name.split("/")[:-1]):
+        above, last = os.path.split(folder)
+        if last != part:
+            break
+        folder = above
+    return folder
+
+
 def _remedy(root: Path, name: str) -> str:
     """Say where a file of this name lies below the folder, and what to do."""
     leaf = name.rsplit("/", 1)[-1]
@@ -384,8 +394,13 @@ def _remedy(root: Path, name: str) -> str:
         for file in files:
             stem, ending = os.path.splitext(file)
             if file == leaf or (bare and stem == leaf and ending.lower() in IMAGE_SUFFIXES):
-                base = folder if "/" not in name else folder.removesuffix(os.path.dirname(name))
+                base = _above(folder, name)
                 return f"{os.path.join(folder, file)} exists: set the option images={base}."
+            if stem.isdecimal() and os.path.splitext(leaf)[0] == (stem.lstrip("0") or "0"):
+                return (
+                    f"{os.path.join(folder, file)} exists: write the names with their zeros, "
+                    "which spreadsheets drop from cells that are not text."
+                )
         if listed > _MOST_LISTED:
             break
     ending = (

@@ -65,8 +65,20 @@ def test_tables_side_by_side_that_are_no_splits(tmp_path, names):
 def test_an_image_in_two_tables_side_by_side(tmp_path):
     rows = ["a.jpg,oak", "a.jpg,ash", "b.jpg,elm"]
     write_beside(tmp_path, train=rows, val=["a.jpg,elm", "c.jpg,oak"])
-    with pytest.raises(DataError, match=r"val\.csv, line 2: 'a\.jpg' is in val, and in train by"):
-        read_table_splits(tmp_path, TableOptions(layout="long"))
+    for layout in ("long", None):
+        with pytest.raises(DataError, match=r"val\.csv, line 2: 'a\.jpg' is in val, and in train"):
+            read_table_splits(tmp_path, TableOptions(layout=layout))
+
+
+def test_tables_side_by_side_with_folders_of_images(tmp_path):
+    for split in ("train", "val"):
+        write_image(tmp_path / split / "a.jpg")
+        (tmp_path / f"{split}.csv").write_text("path,labels\na.jpg,oak\n")
+    parts = read_table_splits(tmp_path)
+    assert (parts["train"].ids, parts["val"].ids) == (("train/a.jpg",), ("val/a.jpg",))
+    write_image(tmp_path / "a.jpg")  # now the names may be meant as they stand
+    with pytest.raises(DataError, match="an image belongs to one split"):
+        read_table_splits(tmp_path)
 
 
 def test_further_columns_of_images_are_told(tmp_path):
@@ -155,3 +167,61 @@ def test_paths_are_relocated_together_or_not_at_all(tmp_path):
     assert relocated(["/x/trees/a.jpg", "trees/a.jpg"], tmp_path) is None
     assert relocated([str(tmp_path / "trees/a.jpg")], tmp_path) is None
     assert relocated(["/x/trees/c.jpg"], tmp_path) is None
+    assert relocated(["trees/a.jpg"], tmp_path) is None
+    names, _ = relocated(["set/trees/a.jpg", "set/trees/c.jpg"], tmp_path)
+    assert names == ["trees/a.jpg", "trees/c.jpg"]
+
+
+@pytest.mark.parametrize("front", ["set/", "~/", "/set/"])
+def test_the_folder_that_a_message_names_is_the_right_one(tmp_path, front):
+    write_image(tmp_path / "trees" / "a.jpg")
+    text = f"path,labels\n{front}trees/a.jpg,oak\n"
+    options = {"require_images": True, "allow_outside": front == "/set/"}
+    with pytest.raises(DataError, match=r"exists: set the option images=") as caught:
+        read(tmp_path, text, **options)
+    folder = str(caught.value).split("images=")[1].rstrip(".")
+    assert folder == str(tmp_path)
+    records = read(tmp_path, text, images=tmp_path, **options)
+    assert records.ids == ("trees/a.jpg",)
+
+
+def test_zeros_that_a_spreadsheet_dropped_are_named(tmp_path):
+    write_image(tmp_path / "scans" / "0007.jpg")
+    with pytest.raises(
+        DataError, match=r"scans/0007\.jpg exists: write the names with their zeros"
+    ):
+        read(tmp_path, "image,labels\n7,oak\n8,ash\n", require_images=True)
+
+
+def test_minus_one_may_mean_absent(tmp_path):
+    text = "path,oak,ash\na.jpg,1,-1\nb.jpg,-1,1\n"
+    with pytest.raises(DataError, match=r"line 2: the column 'ash' holds -1.*minus_one=absent or"):
+        read(tmp_path, text)
+    assert read(tmp_path, text, minus_one="absent").targets.tolist() == [[1, 0], [0, 1]]
+    assert read(tmp_path, text, minus_one="unknown").targets.tolist() == [[1, -1], [-1, 1]]
+    blank = text.replace("-1,1", ",1")
+    assert read(tmp_path, blank).targets.tolist() == [[1, -1], [0, 1]]
+    both = read(tmp_path, blank, minus_one="absent", blank="unknown")
+    assert both.targets.tolist() == [[1, 0], [-1, 1]]
+
+
+@pytest.mark.parametrize("word", ["and", "&", "UND"])
+def test_words_that_join_labels_are_no_labels(tmp_path, word):
+    cells = [f"oak {word} ash", "oak", "ash", f"ash {word} elm", "elm", f"oak {word} elm"]
+    text = "path,labels\n" + "".join(f"{row}.jpg,{cell}\n" for row, cell in enumerate(cells))
+    with pytest.raises(DataError, match=f"line 5: .* 'delimiter= {word} '"):
+        read(tmp_path, text)
+    assert read(tmp_path, text, delimiter=f" {word} ").classes == ("ash", "elm", "oak")
+
+
+def test_names_of_what_is_not_labelled_are_told(tmp_path):
+    notes = read(tmp_path, "path,labels\na.jpg,oak;ash\nb.jpg,Not labelled\nc.jpg,?\n").notes
+    assert any("a name for what is not labelled: 'Not labelled'" in note for note in notes)
+    assert any("no letter or digit: '?'" in note for note in notes)
+
+
+def test_two_lists_of_one_vocabulary_do_not_say_the_same(tmp_path):
+    with pytest.raises(DataError, match="labels and tags"):
+        read(tmp_path, "path,labels,tags\na.jpg,oak,ash\nb.jpg,ash,elm\nc.jpg,elm,oak\n")
+    other = read(tmp_path, "path,labels,label_id\na.jpg,oak,1\nb.jpg,ash,2\nc.jpg,elm,3\n")
+    assert other.classes == ("ash", "elm", "oak")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from colabel.data.images import IMAGE_SUFFIXES, find_images
 from colabel.data.paths import contained, find_files
 from colabel.data.readers.rows import Rows, embedded_images, read_rows
 from colabel.data.readers.table_columns import Roles, find_roles
-from colabel.data.readers.table_division import find_splits
+from colabel.data.readers.table_division import find_splits, refuse_two_splits
 from colabel.data.readers.table_folders import (
     Origin,
     find_tables,
@@ -44,6 +45,7 @@ _OUTSIDE = (
 )
 _FIND_OUT = TableOptions()
 _NAMED = 5
+_FEW = 50
 _LONGEST = 4096
 
 
@@ -239,20 +241,23 @@ def _names(
     cells = rows.columns[image]
     if image in rows.blobs:
         return list(cells), ()
-    if options.images is not None and not options.allow_outside:
+    if options.images is not None and not (options.allow_outside and os.path.exists(cells[0])):
         found = relocated(cells, options.images)
         if found is not None:
             return found[0], (found[1],)
     base = rows.path.parent if origin is None else origin.root
     base = base if options.images is None else options.images
     names = []
+    within = origin is not None and options.images is None
+    if within and origin is not None and origin.beside:
+        within = _are_in_folders(base, cells, origin)
     for row, cell in enumerate(cells):
         if len(cell) > _LONGEST:
             raise DataError(
                 f"{rows.where(row)}: the column {image!r} holds {len(cell):,} characters, "
                 "expected the path of an image."
             )
-        folder = "" if origin is None or options.images is not None else origin.folders[row]
+        folder = origin.folders[row] if origin is not None and within else ""
         name = contained(
             base / folder,
             cell,
@@ -264,6 +269,18 @@ def _names(
     return names, ()
 
 
+def _are_in_folders(root: Path, cells: Sequence[str], origin: Origin) -> bool:
+    """Tell whether the images of tables in one folder lie in the folders of their splits."""
+    step = -(-len(cells) // _FEW)
+    plain = [cell.replace("\\", "/") for cell in cells[::step]]
+    inner = [
+        f"{folder}/{cell}" for folder, cell in zip(origin.folders[::step], plain, strict=True)
+    ]
+    _, missing = find_files(root, plain, IMAGE_SUFFIXES)
+    _, lost = find_files(root, inner, IMAGE_SUFFIXES)
+    return len(lost) < len(missing)
+
+
 def _interpret(
     rows: Rows, options: TableOptions, origin: Origin | None
 ) -> tuple[Records, list[str | None] | None]:
@@ -271,6 +288,8 @@ def _interpret(
     path = rows.path if origin is None else origin.root
     roles = find_roles(rows, options)
     names, path_notes = _names(rows, roles.image, options, origin)
+    if origin is not None and options.splits is None and options.split is None:
+        refuse_two_splits(rows, origin, names)
     labels = _read_labels(rows, roles, names, options)
     merge = labels.merge
     if merge.repeats and roles.id is not None and options.id is None:

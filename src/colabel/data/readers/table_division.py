@@ -39,7 +39,6 @@ def find_splits(
         DataError: if an option has no effect, or an image is in two splits.
     """
     if origin is not None and options.splits is None and options.split is None:
-        _refuse_two_splits(rows, origin, merge, names)
         return [origin.splits[row] for row in merge.first], (origin.note,)
     paths = [names[row] for row in merge.first]
     lists = options.splits or rows.path.parent / "splits"
@@ -64,10 +63,17 @@ def find_splits(
     return None, _beside_notes(rows.path)
 
 
-def _refuse_two_splits(rows: Rows, origin: Origin, merge: Merge, names: Sequence[str]) -> None:
-    """Refuse an image that tables of two splits list."""
-    for row, image in enumerate(merge.image):
-        first = merge.first[image]
+def refuse_two_splits(rows: Rows, origin: Origin, names: Sequence[str]) -> None:
+    """Refuse an image that tables of two splits list.
+
+    Args:
+        rows: of all tables.
+        origin: where each row comes from.
+        names: the path of each row.
+    """
+    seen: dict[str, int] = {}
+    for row, name in enumerate(names):
+        first = seen.setdefault(name, row)
         if origin.splits[row] != origin.splits[first]:
             raise DataError(
                 f"{rows.where(row)}: {names[row]!r} is in {origin.splits[row]}, and in "

@@ -27,20 +27,23 @@ class Origin:
 
     Args:
         root: the folder above.
-        folders: of each row, the folder of its table below ``root``; "" for a table in ``root``.
+        folders: of each row, the folder of its table below ``root``; "" where there is none.
         splits: of each row, the split that this folder, or the table, is named after.
         names: of the folders or tables.
+        beside: whether the tables lie in ``root``; ``folders`` are then those named after their
+            splits, where the images may be.
     """
 
     root: Path
     folders: tuple[str, ...]
     splits: tuple[str, ...]
     names: tuple[str, ...]
+    beside: bool = False
 
     @property
     def note(self) -> str:
         """Return in words what divides the images."""
-        what = "folders" if any(self.folders) else "tables"
+        what = "tables" if self.beside else "folders"
         return f"splits are the {what} {', '.join(sorted(self.names))}"
 
 
@@ -150,10 +153,20 @@ def read_tables(root: Path, tables: dict[str, Path], options: RowOptions) -> tup
         name: (_split_of(words(path.stem)) if beside else SPLIT_WORDS[name.lower()]) or ""
         for name, path in tables.items()
     }
+    folders = {
+        SPLIT_WORDS[entry.name.lower()]: entry.name
+        for entry in sorted(root.iterdir())
+        if entry.is_dir() and entry.name.lower() in SPLIT_WORDS
+    }
     counts = [(name, len(part)) for name, part in parts.items()]
     return concatenate(list(parts.values())), Origin(
         root,
-        tuple("" if beside else name for name, count in counts for _ in range(count)),
+        tuple(
+            folders.get(splits[name], "") if beside else name
+            for name, count in counts
+            for _ in range(count)
+        ),
         tuple(splits[name] for name, count in counts for _ in range(count)),
         tuple(tables),
+        beside,
     )

@@ -75,8 +75,15 @@ def _is_numbered(name: str) -> bool:
 
 
 def _say_the_same(cells: list[str], others: list[str]) -> bool:
-    """Tell whether each cell of one column goes with one of the other, both ways."""
+    """Tell whether each cell of one column goes with one of the other, both ways.
+
+    A cell that occurs in both columns must do so in the same rows: else they use one vocabulary
+    to say different things.
+    """
     pairs = set(zip(cells, others, strict=True))
+    shared = set(cells) & set(others)
+    if any(cell != other for cell, other in pairs if cell in shared or other in shared):
+        return False
     return len(pairs) == len(set(cells)) == len(set(others))
 
 

@@ -1,4 +1,4 @@
-"""Absolute paths that were written on another machine, found again below a given folder."""
+"""Paths that were written for other folders, found again below a given one."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ _SAMPLE = 20
 
 
 def relocated(cells: Sequence[str], folder: Path) -> tuple[list[str], str] | None:
-    r"""Return absolute paths relative to a folder that now holds their files, and a note.
+    r"""Return paths relative to a folder that now holds their files, and a note.
 
-    What all paths have in front is replaced by the folder; where no file is found so, as little
-    less of it as needed, folder by folder.
+    Of the folders that all paths have in front, as few as needed are replaced by it.
 
     Args:
         cells: the paths, with slashes or backslashes.
         folder: where the files are.
 
     Returns:
-        Relative paths; ``None`` where a path is relative or inside the folder, or no file is
-        found.
+        Relative paths; ``None`` where the paths are right as they are, some are absolute and some
+        are not, or no file is found.
 
     Example:
         >>> import tempfile
@@ -42,18 +41,21 @@ def relocated(cells: Sequence[str], folder: Path) -> tuple[list[str], str] | Non
     roots = tuple(
         base.rstrip("/") + "/" for base in (os.path.abspath(folder), str(folder.resolve()))
     )
-    if not all(_is_absolute(text) and not text.startswith(roots) for text in texts):
+    absolute = sum(_is_absolute(text) for text in texts)
+    if absolute not in (0, len(texts)) or any(text.startswith(roots) for text in texts):
         return None
     paths = [text.split("/") for text in texts]
     shared = _shared([path[:-1] for path in paths])
     sample = paths[:: -(-len(paths) // _SAMPLE)]
-    for length in range(len(shared), 0, -1):
+    for length in range(1 if absolute else 0, len(shared) + 1):
         try:
             _, missing = find_files(
                 folder, ["/".join(path[length:]) for path in sample], IMAGE_SUFFIXES
             )
         except DataError:
             missing = []
+        if len(missing) < len(sample) and not length:
+            return None
         if len(missing) < len(sample):
             front = "/".join(shared[:length]) or "/"
             note = f"{front} in front of all paths replaced by {folder} (option images)"

@@ -15,6 +15,7 @@ _CONVENTIONAL = ";|\n\t,，；、"
 _THIN = ",，、"
 _PART_OF_NAMES = frozenset("\"'()[]{}.\u200d\u2019")
 _ONLY_ASK = frozenset("-_:&!?%*=")
+_JOINING = frozenset({"and", "und", "et"})
 _SAMPLE = 20_000
 _DECISIVE = 0.8
 _PLAUSIBLE = 0.5
@@ -165,6 +166,8 @@ def find_separator(
         if any(one.separator != " " for one in clear):
             clear = [one for one in clear if one.separator != " "]
         if len(clear) == 1 and not thin and clear[0].separator not in _ONLY_ASK:
+            if clear[0].separator == " ":
+                _refuse_joining_words(sample, column, where)
             return clear[0].separator
         doubtful = [*thin, *(clear or [one for one in others if _is_doubtful(one)])]
         if doubtful:
@@ -175,6 +178,19 @@ def find_separator(
     if rivals and not (best.decisive and all(_is_inside(sample, best, one) for one in rivals)):
         raise _ask(column, [best, *rivals], where)
     return best.separator
+
+
+def _refuse_joining_words(cells: Sequence[str], column: str, where: Callable[[str], str]) -> None:
+    """Refuse cells such as "cat and dog", whose words would make "and" a label."""
+    for cell in cells:
+        for word in cell.split()[1:-1]:
+            if word.casefold() in _JOINING or not (word == "-" or any(map(str.isalnum, word))):
+                raise DataError(
+                    f"{where(cell)}: the column {column!r} holds {cell[:60]!r}; if {word!r} "
+                    "stands between labels there, set the option delimiter to it with its blanks, as "
+                    f"'delimiter= {word} '; set delimiter=space if each word is a label, or "
+                    "delimiter=none if each cell is one label."
+                )
 
 
 def chance_notes(cells: Sequence[str], separator: str | None) -> tuple[str, ...]:

@@ -122,6 +122,7 @@ def read_values(
     classes = _class_names(rows, names)
     targets = np.empty((len(rows), len(names)), dtype=np.int8)
     empty = UNKNOWN if options.blank == "unknown" else 0
+    minus = np.zeros(targets.shape, dtype=bool)
     blanks, spelled, halved = 0, [], 0
     for column, name in enumerate(names):
         cells = rows.columns[name]
@@ -147,8 +148,21 @@ def read_values(
             spelled.append(f"{name} ({', '.join(sorted(told))})")
         halved += soft
         targets[:, column] = [values[cell] for cell in cells]
+        told = {cell for cell in counts if values[cell] == UNKNOWN and cell.lower() not in BLANKS}
+        if told:
+            minus[:, column] = [cell in told for cell in cells]
+    if minus.any():
+        if options.minus_one is None and not blanks and not (targets == 0).any():
+            row, column = map(int, np.argwhere(minus)[0])
+            raise DataError(
+                f"{rows.where(row)}: the column {names[column]!r} holds -1, and no label of this "
+                "table is 0 or blank. Say whether -1 means that a label is absent or that it is "
+                "not known, with the option minus_one=absent or minus_one=unknown."
+            )
+        if options.minus_one == "absent":
+            targets[minus] = 0
     # whether a cell is blank differs from table to table of one kind, so blank is never refused
-    used = {"blank", *(["soft_threshold"] if halved else [])}
+    used = {"blank", "minus_one", *(["soft_threshold"] if halved else [])}
     options.refuse_unused(used, "1 or 0 in a column per label")
     notes = []
     if blanks:
