@@ -10,8 +10,9 @@ import pytest
 from fakes import encode, jpeg_claiming, messy_images, png_claiming, ramp
 from PIL import Image
 
-from colabel.data.images import FileImages, find_images, open_image, read_with
+from colabel.data.images import FileImages, open_image, read_with
 from colabel.data.limits import MAX_PIXELS, MAX_SIDE
+from colabel.data.listed import find_images
 from colabel.data.pixels import PixelOptions
 from colabel.data.records import Records
 from colabel.errors import DataError, ImageError

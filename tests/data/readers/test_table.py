@@ -47,7 +47,8 @@ def test_a_blank_cell_can_mean_unknown(tmp_path):
     [("1.0", 1), ("True", 1), ("false", 0), ("-1.0", -1), ("NaN", 0), ("null", 0), (" 1 ", 1)],
 )
 def test_spellings_of_values(tmp_path, cell, value):
-    assert read(tmp_path, f"path,cat\na.jpg,{cell}\n").targets.tolist() == [[value]]
+    text = f"path,cat\na.jpg,{cell}\nb.jpg,0\n"
+    assert read(tmp_path, text).targets.tolist() == [[value], [0]]
 
 
 def test_long(tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from colabel.data.class_names import odd_name_notes
-from colabel.data.images import IMAGE_SUFFIXES, find_images
-from colabel.data.paths import contained, find_files
+from colabel.data.images import IMAGE_SUFFIXES
+from colabel.data.listed import find_images
+from colabel.data.paths import find_files
 from colabel.data.readers.rows import Rows, embedded_images, read_rows
 from colabel.data.readers.table_columns import Roles, find_roles
 from colabel.data.readers.table_division import find_splits, refuse_two_splits
@@ -32,21 +31,15 @@ from colabel.data.readers.table_merge import (
     merge_values,
 )
 from colabel.data.readers.table_options import TableOptions
-from colabel.data.readers.table_paths import relocated
+from colabel.data.readers.table_paths import names_of
 from colabel.data.readers.table_values import read_values
 from colabel.data.reading import Reading
 from colabel.data.records import ImageSource, Records
 from colabel.data.split import divide
 from colabel.errors import DataError, nearest
 
-_OUTSIDE = (
-    "Give the folder of the images as the option images, or set allow_outside if these files are "
-    "the ones you mean."
-)
 _FIND_OUT = TableOptions()
 _NAMED = 5
-_FEW = 50
-_LONGEST = 4096
 
 
 @dataclass(frozen=True)
@@ -234,60 +227,13 @@ def _read(path: Path, options: TableOptions) -> tuple[Records, list[str | None] 
     return _interpret(rows, options, origin)
 
 
-def _names(
-    rows: Rows, image: str, options: TableOptions, origin: Origin | None
-) -> tuple[list[str], tuple[str, ...]]:
-    """Return the path of each row's image, and notes."""
-    cells = rows.columns[image]
-    if image in rows.blobs:
-        return list(cells), ()
-    if options.images is not None and not (options.allow_outside and os.path.exists(cells[0])):
-        found = relocated(cells, options.images)
-        if found is not None:
-            return found[0], (found[1],)
-    base = rows.path.parent if origin is None else origin.root
-    base = base if options.images is None else options.images
-    names = []
-    within = origin is not None and options.images is None
-    if within and origin is not None and origin.beside:
-        within = _are_in_folders(base, cells, origin)
-    for row, cell in enumerate(cells):
-        if len(cell) > _LONGEST:
-            raise DataError(
-                f"{rows.where(row)}: the column {image!r} holds {len(cell):,} characters, "
-                "expected the path of an image."
-            )
-        folder = origin.folders[row] if origin is not None and within else ""
-        name = contained(
-            base / folder,
-            cell,
-            where=rows.where(row),
-            allow_outside=options.allow_outside,
-            remedy=_OUTSIDE,
-        )
-        names.append(posixpath.normpath(posixpath.join(folder, name)) if folder else name)
-    return names, ()
-
-
-def _are_in_folders(root: Path, cells: Sequence[str], origin: Origin) -> bool:
-    """Tell whether the images of tables in one folder lie in the folders of their splits."""
-    step = -(-len(cells) // _FEW)
-    plain = [cell.replace("\\", "/") for cell in cells[::step]]
-    inner = [
-        f"{folder}/{cell}" for folder, cell in zip(origin.folders[::step], plain, strict=True)
-    ]
-    _, missing = find_files(root, plain, IMAGE_SUFFIXES)
-    _, lost = find_files(root, inner, IMAGE_SUFFIXES)
-    return len(lost) < len(missing)
-
-
 def _interpret(
     rows: Rows, options: TableOptions, origin: Origin | None
 ) -> tuple[Records, list[str | None] | None]:
     """Return what the rows mean."""
     path = rows.path if origin is None else origin.root
     roles = find_roles(rows, options)
-    names, path_notes = _names(rows, roles.image, options, origin)
+    names, path_notes = names_of(rows, roles.image, options, origin)
     if origin is not None and options.splits is None and options.split is None:
         refuse_two_splits(rows, origin, names)
     labels = _read_labels(rows, roles, names, options)

@@ -1,18 +1,28 @@
-"""Paths that were written for other folders, found again below a given one."""
+"""The paths of a table, also where its files have moved since it was written."""
 
 from __future__ import annotations
 
 import ntpath
 import os
+import posixpath
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
 from colabel.data.images import IMAGE_SUFFIXES
-from colabel.data.paths import find_files
+from colabel.data.paths import contained, find_files
+from colabel.data.readers.rows import Rows
+from colabel.data.readers.table_folders import Origin
+from colabel.data.readers.table_options import TableOptions
 from colabel.errors import DataError
 
 _SAMPLE = 20
+_FEW = 50
+_LONGEST = 4096
+_OUTSIDE = (
+    "Give the folder of the images as the option images, or set allow_outside if these files are "
+    "the ones you mean."
+)
 
 
 def relocated(cells: Sequence[str], folder: Path) -> tuple[list[str], str] | None:
@@ -71,3 +81,60 @@ def _shared(paths: Sequence[list[str]]) -> list[str]:
 
 def _is_absolute(path: str) -> bool:
     return path.startswith("/") or bool(ntpath.splitdrive(path)[0])
+
+
+def names_of(
+    rows: Rows, image: str, options: TableOptions, origin: Origin | None
+) -> tuple[list[str], tuple[str, ...]]:
+    """Return the path of each row's image, and notes.
+
+    Args:
+        rows: the table.
+        image: its column of paths.
+        options: what the user says.
+        origin: for several tables, where each row comes from.
+
+    Raises:
+        DataError: for a path that is blank, much too long, or leaves the folder.
+    """
+    cells = rows.columns[image]
+    if image in rows.blobs:
+        return list(cells), ()
+    if options.images is not None and not (options.allow_outside and os.path.exists(cells[0])):
+        found = relocated(cells, options.images)
+        if found is not None:
+            return found[0], (found[1],)
+    base = rows.path.parent if origin is None else origin.root
+    base = base if options.images is None else options.images
+    names = []
+    within = origin is not None and options.images is None
+    if within and origin is not None and origin.beside:
+        within = _are_in_folders(base, cells, origin)
+    for row, cell in enumerate(cells):
+        if len(cell) > _LONGEST:
+            raise DataError(
+                f"{rows.where(row)}: the column {image!r} holds {len(cell):,} characters, "
+                "expected the path of an image."
+            )
+        folder = origin.folders[row] if origin is not None and within else ""
+        name = contained(
+            base / folder,
+            cell,
+            where=rows.where(row),
+            allow_outside=options.allow_outside,
+            remedy=_OUTSIDE,
+        )
+        names.append(posixpath.normpath(posixpath.join(folder, name)) if folder else name)
+    return names, ()
+
+
+def _are_in_folders(root: Path, cells: Sequence[str], origin: Origin) -> bool:
+    """Tell whether the images of tables in one folder lie in the folders of their splits."""
+    step = -(-len(cells) // _FEW)
+    plain = [cell.replace("\\", "/") for cell in cells[::step]]
+    inner = [
+        f"{folder}/{cell}" for folder, cell in zip(origin.folders[::step], plain, strict=True)
+    ]
+    _, missing = find_files(root, plain, IMAGE_SUFFIXES)
+    _, lost = find_files(root, inner, IMAGE_SUFFIXES)
+    return len(lost) < len(missing)

@@ -187,8 +187,8 @@ def _refuse_joining_words(cells: Sequence[str], column: str, where: Callable[[st
             if word.casefold() in _JOINING or not (word == "-" or any(map(str.isalnum, word))):
                 raise DataError(
                     f"{where(cell)}: the column {column!r} holds {cell[:60]!r}; if {word!r} "
-                    "stands between labels there, set the option delimiter to it with its blanks, as "
-                    f"'delimiter= {word} '; set delimiter=space if each word is a label, or "
+                    "stands between labels there, set the option delimiter to it with its blanks, "
+                    f"as 'delimiter= {word} '; set delimiter=space if each word is a label, or "
                     "delimiter=none if each cell is one label."
                 )
 
