@@ -167,6 +167,7 @@ def test_paths_are_relocated_together_or_not_at_all(tmp_path):
     assert relocated(["/x/trees/a.jpg", "trees/a.jpg"], tmp_path) is None
     assert relocated([str(tmp_path / "trees/a.jpg")], tmp_path) is None
     assert relocated(["/x/trees/c.jpg"], tmp_path) is None
+    write_image(tmp_path / "a.jpg")  # which the name without its folder would find
     assert relocated(["trees/a.jpg"], tmp_path) is None
     names, _ = relocated(["set/trees/a.jpg", "set/trees/c.jpg"], tmp_path)
     assert names == ["trees/a.jpg", "trees/c.jpg"]
