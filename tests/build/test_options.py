@@ -67,6 +67,7 @@ def test_a_text_becomes_what_the_reader_declares(option, text, expected):
         ("sizes", "train", r"k\.sizes: .*'train'"),
         ("nmaes", "a", r"k\.nmaes: s has no such option; did you mean 'names'"),
         ("root", "a", r"k\.root: s has no such option"),
+        ("max_pixels", "9", r"a setting of the data; .*--set data\.max_pixels=9"),
     ],
 )
 def test_a_text_that_is_none_of_its_type_is_named(option, text, message):

@@ -10,11 +10,11 @@ import pytest
 from fakes import encode, jpeg_claiming, messy_images, png_claiming, ramp
 from PIL import Image
 
-from colabel.data.images import FileImages, find_images, open_image, read_with
+from colabel.data.images import FileImages, open_image, read_with
 from colabel.data.limits import MAX_PIXELS, MAX_SIDE
 from colabel.data.pixels import PixelOptions
 from colabel.data.records import Records
-from colabel.errors import DataError, ImageError
+from colabel.errors import ImageError
 
 
 @pytest.fixture(scope="module")
@@ -337,29 +337,6 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr("colabel.data.images.MAX_BYTES", 50)
     with pytest.raises(ImageError, match="the file is larger than"):
         open_bytes(tmp_path, encode(ramp(), "PNG"))
-
-
-def test_files_are_found_whatever_their_letter_case(tmp_path):
-    for name in ("Images/A.JPG", "Images/b.jpg", "Images/C.jpg", "Images/c.JPG"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.touch()
-    names = ["images/a.jpg", "IMAGES/B.JPG", "Images/c.JPG", "images/C.Jpg", "other/d.jpg"]
-    images, notes = find_images(tmp_path, names, source=tmp_path / "list", require_images=True)
-    found = [images.locate(index) for index in range(5)]
-    expected = ["Images/A.JPG", "Images/b.jpg", "Images/c.JPG", "images/C.Jpg", "other/d.jpg"]
-    assert found == [str(tmp_path / name) for name in expected]  # C.jpg or c.JPG: not decided
-    assert notes == (f"2 of 5 image files are missing, first {tmp_path / 'images/C.Jpg'}",)
-
-
-def test_a_folder_without_any_of_the_images_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"none of the 2 images listed in .*list exists"):
-        find_images(tmp_path, ["a.jpg", "b.jpg"], source=tmp_path / "list", require_images=True)
-    images, notes = find_images(
-        tmp_path, ["a.jpg"], source=tmp_path / "list", require_images=False
-    )
-    assert len(images) == 1
-    assert "1 of 1" in notes[0]
 
 
 @pytest.mark.slow

@@ -214,7 +214,7 @@ def test_how_pixels_are_read_is_noted_and_travels_with_the_model(folder, capsys)
         Image.fromarray(reflectance).save(path)
     assert train(folder, "--set", "training.epochs=1") == 0
     printed = capsys.readouterr().err
-    assert "images nearly black; first: " in printed
+    assert printed.count("images nearly black; first: ") == 2  # once for train, once for val
     assert "data.scale" in printed
     shutil.rmtree(folder / "run")
     assert train(folder, "--set", "training.epochs=1", "--set", "data.scale=2040") == 0
@@ -225,7 +225,9 @@ def test_how_pixels_are_read_is_noted_and_travels_with_the_model(folder, capsys)
         predictor.predict([bright, dark]),
         predictor.predict(np.full((36, 40, 3), 255, np.uint8)),
     )
-    assert first.probabilities == second.probabilities == white.probabilities
+    # white comes in a batch of its own, which may round otherwise
+    assert first.probabilities == second.probabilities
+    assert white.probabilities == pytest.approx(first.probabilities, rel=1e-6)
 
 
 def test_a_large_image_is_admitted_by_the_setting_that_is_named(folder, capsys):

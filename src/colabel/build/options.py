@@ -13,10 +13,12 @@ import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from colabel.errors import ConfigError, nearest
+from colabel.settings.data import Data
 
 MEANING = frozenset(
     {
         "annotators", "blank", "difficult", "keep_labels", "level", "minimum_confidence",
+        "minus_one",
         "no_finding", "soft_threshold", "unannotated", "unlabelled", "unlisted", "untagged",
     }
 )  # fmt: skip
@@ -65,6 +67,12 @@ def checked_options(
         if option not in known:
             if not known:
                 raise ConfigError(f"{key}.{option}: {source} has no options.")
+            if option in Data.model_fields:
+                raise ConfigError(
+                    f"{key}.{option}: {option} is no option of a reader but a "
+                    f"setting of the data; give it as data.{option} (in train and check: "
+                    f"--set data.{option}={value})."
+                )
             raise ConfigError(
                 f"{key}.{option}: {source} has no such option; {nearest(option, known)}"
             )

@@ -40,7 +40,7 @@ def decodable(
         split: their name, for the note.
         config: whether images are decoded, and what a corrupt one does.
         accelerator: each process decodes its share; all of them return the same records.
-        display: shows a note on the main process; ``None`` shows nothing.
+        display: shows on the main process that images are decoded; ``None`` shows nothing.
         on_corrupt: replaces the setting; ``"skip"`` decodes in any case.
         cache: gets the pixels that training and validation will ask for, so that nothing is
             decoded twice; built for these records.
@@ -55,9 +55,6 @@ def decodable(
             display.note(f"{split}: decoding {len(records)} images once")
         verified = _verify_together(records, accelerator, cache)
     notes = describe_changes(records, verified.changes)
-    if display is not None and accelerator.is_main_process:
-        for note in notes:
-            display.note(f"{split}: {note}")
     return without_corrupt(
         replace(records, notes=(*records.notes, *notes)) if notes else records,
         verified.failures,

@@ -26,7 +26,7 @@ from colabel.data.readers.fiftyone import read_fiftyone
 from colabel.data.readers.folders import read_folders
 from colabel.data.readers.labelstudio import read_labelstudio
 from colabel.data.readers.openimages import read_openimages
-from colabel.data.readers.recognise import other_readers
+from colabel.data.readers.recognise import other_readers, recognise
 from colabel.data.readers.shapes import read_shapes
 from colabel.data.readers.table_folders import TABLES, find_tables
 from colabel.data.readers.textfiles import read_textfiles
@@ -148,12 +148,16 @@ def _read_source(data: Data, names: tuple[str | None, ...] | None) -> dict[str, 
     raise ConfigError(
         f"the data source {data.source!r} is not understood;{hint} expected a "
         "table of paths and labels (CSV, Parquet, JSON or a workbook), a folder with such a "
-        f"table in each of train, valid and test, or one of: {known}."
+        "table in each of train, valid and test, or with train.csv, val.csv and test.csv, or one "
+        f"of: {known}."
     )
 
 
 def _is_folder_of_tables(path: Path, data: Data) -> bool:
-    return path.is_dir() and ("tables" in data.options or bool(find_tables(path, None)))
+    if not path.is_dir() or "tables" in data.options:
+        return path.is_dir()
+    # the tables of Open Images are side by side as well, and have a reader that knows them
+    return bool(find_tables(path, None)) and f"openimages:{path}" not in recognise(path)
 
 
 def _read_layout(

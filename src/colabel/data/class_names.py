@@ -10,6 +10,14 @@ import numpy.typing as npt
 _OPENING = tuple("[{(\"'")
 _CLOSING = tuple("]}\"'")
 _SEPARATORS = frozenset(";|,\n\t#/+&")
+_MISSING = frozenset(
+    {
+        "unlabeled", "unlabelled", "unknown", "unannotated", "notlabeled", "notlabelled",
+        "notannotated", "missing", "todo", "tbd", "undefined", "unspecified",
+    }
+)  # fmt: skip
+"""Names of what is not labelled, letters alone and in lower case."""
+
 _FEW = 4
 _SHOWN = 5
 
@@ -41,6 +49,10 @@ def odd_names(
             if not _SEPARATORS.isdisjoint(name) and not name.startswith("/")
         ],
     }
+    found["no letter or digit"] = [name for name in classes if not any(map(str.isalnum, name))]
+    found["a name for what is not labelled"] = [
+        name for name in classes if "".join(filter(str.isalpha, name.casefold())) in _MISSING
+    ]
     if positives is not None and len(classes) >= _FEW:
         once = [name for name, count in zip(classes, positives, strict=True) if count == 1]
         if len(once) > len(classes) / 2:

@@ -15,7 +15,6 @@ from PIL import Image, ImageFile, UnidentifiedImageError, features
 from colabel.data.completeness import describe_missing_pixels
 from colabel.data.dicom import is_dicom, read_dicom
 from colabel.data.limits import MAX_BYTES, MAX_PIXELS
-from colabel.data.paths import find_files
 from colabel.data.pixels import (
     Alpha,
     Decoded,
@@ -30,7 +29,7 @@ from colabel.data.pixels import (
 from colabel.data.png16 import is_deep, read_deep
 from colabel.data.records import ImageSource, Records
 from colabel.data.tiff import note_layout, pillow_reads, read_layout, read_tiff
-from colabel.errors import DataError, ImageError
+from colabel.errors import ImageError
 
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 """Formats that Pillow decodes, recognised by content; JPEG includes the MPO files of some cameras,
@@ -299,84 +298,3 @@ def read_with(records: Records, options: PixelOptions) -> Records:
     if not isinstance(images, EncodedSource):
         return records
     return replace(records, images=images.with_options(options))
-
-
-def find_images(
-    root: Path, names: Sequence[str], *, source: Path, require_images: bool
-) -> tuple[FileImages, tuple[str, ...]]:
-    """Return the images of these names, with a note about those that are missing.
-
-    Args:
-        root: folder the names are relative to.
-        names: relative paths with forward slashes.
-        source: the file that lists them, for messages.
-        require_images: refuse if not one of the files exists: the folder must be wrong.
-
-    Returns:
-        The images, and a note for :class:`Records` where some are missing.
-
-    Raises:
-        DataError: if there are names, none of them exists and ``require_images`` is set.
-    """
-    paths, missing = find_files(root, names, IMAGE_SUFFIXES)
-    images = FileImages(paths)
-    notes = _ending_notes(names, paths, frozenset(missing))
-    if not missing:
-        return images, notes
-    if require_images and len(missing) == len(names):
-        raise DataError(
-            f"none of the {len(names)} images listed in {source} exists; the first was looked for "
-            f"at {paths[0]}. {_remedy(root, names[0])}"
-        )
-    return images, (
-        *notes,
-        f"{len(missing)} of {len(names)} image files are missing, first {paths[missing[0]]}",
-    )
-
-
-def _ending_notes(
-    names: Sequence[str], paths: Sequence[str], missing: frozenset[int]
-) -> tuple[str, ...]:
-    """Say how many names were completed by the ending of a file."""
-    completed = [
-        position
-        for position, (name, path) in enumerate(zip(names, paths, strict=True))
-        if not path.endswith(f"/{name}")  # most are found as they are written
-        and position not in missing
-        and os.path.splitext(name)[1].lower() not in IMAGE_SUFFIXES
-        and os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES
-    ]
-    if not completed:
-        return ()
-    first = completed[0]
-    return (
-        f"{len(completed)} names without an ending matched to files, such as {names[first]} to "
-        f"{os.path.basename(paths[first])}",
-    )
-
-
-_MOST_LISTED = 50_000
-
-
-def _remedy(root: Path, name: str) -> str:
-    """Say where a file of this name lies below the folder, and what to do."""
-    leaf = name.rsplit("/", 1)[-1]
-    bare = os.path.splitext(leaf)[1].lower() not in IMAGE_SUFFIXES
-    listed = 0
-    for folder, inner, files in os.walk(root):
-        inner[:] = sorted(one for one in inner if not one.startswith("."))
-        listed += len(files)
-        for file in files:
-            stem, ending = os.path.splitext(file)
-            if file == leaf or (bare and stem == leaf and ending.lower() in IMAGE_SUFFIXES):
-                base = folder if "/" not in name else folder.removesuffix(os.path.dirname(name))
-                return f"{os.path.join(folder, file)} exists: set the option images={base}."
-        if listed > _MOST_LISTED:
-            break
-    ending = (
-        f" The name {leaf!r} has no ending such as .jpg; a file with the same name and the ending "
-        "of an image would be found."
-        if bare
-        else ""
-    )
-    return "Check the folder, give it as the option images, or unpack the images there." + ending

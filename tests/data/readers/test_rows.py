@@ -295,7 +295,7 @@ def test_the_dialect_is_told(tmp_path, content, dialect):
         (COMMA.replace("\n", ",,\n"), ["2 empty columns without a name left out"]),
         (
             ",path,cat\n0,a.jpg,1\n1,b.jpg,1\n",
-            ["column 1 without a name left out: it counts the rows"],
+            ["column 1 without a name left out: it numbers the rows"],
         ),
         (
             "path,cat\na.jpg,1\nKäse.jpg,0\n".encode("cp1252"),

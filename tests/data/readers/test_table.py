@@ -47,7 +47,8 @@ def test_a_blank_cell_can_mean_unknown(tmp_path):
     [("1.0", 1), ("True", 1), ("false", 0), ("-1.0", -1), ("NaN", 0), ("null", 0), (" 1 ", 1)],
 )
 def test_spellings_of_values(tmp_path, cell, value):
-    assert read(tmp_path, f"path,cat\na.jpg,{cell}\n").targets.tolist() == [[value]]
+    text = f"path,cat\na.jpg,{cell}\nb.jpg,0\n"
+    assert read(tmp_path, text).targets.tolist() == [[value], [0]]
 
 
 def test_long(tmp_path):
@@ -189,8 +190,10 @@ def test_letter_case_of_files_is_forgiven(tmp_path):
 def test_the_row_numbers_of_pandas_are_no_label(tmp_path):
     assert read(tmp_path, ",path,cat\n0,a.jpg,1\n1,b.jpg,0\n").classes == ("cat",)
     assert read(tmp_path, "path,cat,\na.jpg,1,\n").classes == ("cat",)
-    with pytest.raises(DataError, match="column 1 without a name"):
-        read(tmp_path, ",path,cat\n5,a.jpg,1\n")
+    assert read(tmp_path, ",path,cat\n7,a.jpg,1\n3,b.jpg,0\n").classes == ("cat",)
+    for numbers in ("55", "0x", "1 "):
+        with pytest.raises(DataError, match="column 1 without a name"):
+            read(tmp_path, ",path,cat\n{},a.jpg,1\n{},b.jpg,0\n".format(*numbers))
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "\ufeff"])

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from colabel.data.images import find_images
+from colabel.data.listed import find_images
 from colabel.data.paths import contained, first_existing
 from colabel.data.readers.rows import read_rows
 from colabel.data.records import Records

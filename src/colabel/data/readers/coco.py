@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from colabel.data.images import find_images
+from colabel.data.listed import find_images
 from colabel.data.paths import contained, first_existing
 from colabel.data.readers.coco_file import (
     Unannotated,

@@ -11,7 +11,7 @@ from typing import Any, Literal, final
 import msgspec
 
 from colabel.data.garbage import collector_paused
-from colabel.data.images import find_images
+from colabel.data.listed import find_images
 from colabel.data.paths import contained
 from colabel.data.readers.json_file import read_json, refuse_repeated_keys
 from colabel.data.readers.layout import (

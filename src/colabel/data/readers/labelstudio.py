@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
-from colabel.data.images import find_images
+from colabel.data.listed import find_images
 from colabel.data.readers.json_file import read_json, refuse_repeated_keys
 from colabel.data.readers.layout import (
     alike_notes,

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from colabel.data.class_names import odd_name_notes
 from colabel.data.garbage import collector_paused
-from colabel.data.images import find_images
+from colabel.data.listed import find_images
 from colabel.data.readers.rows import Rows, embedded_images, read_rows
 from colabel.data.readers.table_columns import Roles, find_roles
+from colabel.data.readers.table_division import find_splits, refuse_two_splits
 from colabel.data.readers.table_folders import Origin, find_tables, read_tables
-from colabel.data.readers.table_hints import folder_groups, group_hints
+from colabel.data.readers.table_hints import folder_groups, group_hints, image_hints
 from colabel.data.readers.table_images import check_ids, image_folder, image_names
 from colabel.data.readers.table_lists import ListedLabels, read_lists
 from colabel.data.readers.table_merge import (
@@ -27,11 +28,10 @@ from colabel.data.readers.table_merge import (
     merge_values,
 )
 from colabel.data.readers.table_options import TableOptions
-from colabel.data.readers.table_splits import look_up_splits, read_split_column, read_split_flags
 from colabel.data.readers.table_values import read_values
 from colabel.data.reading import Reading
 from colabel.data.records import ImageSource, Records
-from colabel.data.split import SPLITS, divide
+from colabel.data.split import divide
 from colabel.errors import DataError, nearest
 
 _FIND_OUT = TableOptions()
@@ -145,42 +145,6 @@ def _compare(
     )
 
 
-def _find_splits(
-    rows: Rows,
-    roles: Roles,
-    options: TableOptions,
-    origin: Origin | None,
-    merge: Merge,
-    ids: Sequence[str],
-    names: Sequence[str],
-) -> tuple[list[str | None] | None, tuple[str, ...]]:
-    """Return the split of each image, ``None`` where nothing divides them, and notes."""
-    if origin is not None and options.splits is None and options.split is None:
-        used = ", ".join(sorted(set(origin.folders)))
-        return [origin.splits[row] for row in merge.first], (f"splits are the folders {used}",)
-    paths = [names[row] for row in merge.first]
-    lists = options.splits or rows.path.parent / "splits"
-    if options.split_values and (roles.split is None or options.splits is not None):
-        raise DataError(
-            "the option split_values has no effect: no column of splits is used. Name it in the "
-            "option split."
-        )
-    for column in (roles.split, *roles.split_flags):
-        if column is not None:
-            merge.pick(rows, column, names)
-    every: list[str | None]
-    if options.splits is None and roles.split is not None:
-        every = read_split_column(rows, roles.split, options.split_values)
-        return [every[row] for row in merge.first], ()
-    if options.splits is None and roles.split_flags:
-        every = read_split_flags(rows, roles.split_flags)
-        return [every[row] for row in merge.first], ()
-    if options.splits is not None or any((lists / f"{split}.txt").is_file() for split in SPLITS):
-        splits, note = look_up_splits(lists, ids, paths)
-        return splits, (note,)
-    return None, ()
-
-
 def _find_groups(
     rows: Rows,
     roles: Roles,
@@ -215,8 +179,9 @@ def _read(path: Path, options: TableOptions) -> tuple[Records, list[str | None] 
     tables = find_tables(path, options.tables)
     if not tables:
         raise DataError(
-            f"{path}: a folder; expected a table of image paths and labels, or a folder whose "
-            "folders train, valid and test hold a table of one name each."
+            f"{path}: a folder; expected a table of image paths and labels, a folder whose "
+            "folders train, valid and test hold a table of one name each, or one with tables such "
+            "as train.csv and test.csv."
         )
     rows, origin = read_tables(path, tables, options.rows)
     return _interpret(rows, options, origin)
@@ -228,7 +193,9 @@ def _interpret(
     """Return what the rows mean."""
     path = rows.path if origin is None else origin.root
     roles = find_roles(rows, options)
-    names = image_names(rows, roles.image, options, origin)
+    names, path_notes = image_names(rows, roles.image, options, origin)
+    if origin is not None and options.splits is None and options.split is None:
+        refuse_two_splits(rows, origin, names)
     labels = _read_labels(rows, roles, names, options)
     merge = labels.merge
     if merge.repeats and roles.id is not None and options.id is None:
@@ -238,7 +205,7 @@ def _interpret(
     ids = paths if roles.id is None else [rows.columns[roles.id][row] for row in merge.first]
     check_ids(rows, ids, merge, found=roles.id if options.id is None else None)
     groups = _find_groups(rows, roles, options, merge, ids, names)
-    splits, split_notes = _find_splits(rows, roles, options, origin, merge, ids, names)
+    splits, split_notes = find_splits(rows, roles, options, origin, merge, ids, names)
     images: ImageSource
     root: Path | None = None
     missing: tuple[str, ...] = ()
@@ -256,6 +223,8 @@ def _interpret(
         *labels.notes,
         *odd_name_notes(labels.classes, positives),
         *(() if groups is not None else group_hints(rows, roles.unused, paths)),
+        *image_hints(roles.unused, roles.image),
+        *path_notes,
         *split_notes,
         *missing,
     )

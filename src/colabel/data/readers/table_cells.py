@@ -56,6 +56,23 @@ def is_bracketed(cell: str) -> bool:
     return len(cell) > 1 and _BRACKETS.get(cell[0]) == cell[-1]
 
 
+def unwrapped(cell: str) -> str:
+    r"""Return the list within a cell that is JSON text of JSON text, any other cell as it is.
+
+    Example:
+        >>> print(unwrapped(r'"[\"cat\", \"dog\"]"'), unwrapped('"cat"'))
+        ["cat", "dog"] "cat"
+    """
+    if len(cell) > 3 and cell[0] == cell[-1] == '"':
+        try:
+            inner = json.loads(cell)
+        except ValueError:
+            return cell
+        if isinstance(inner, str) and is_bracketed(inner.strip()):
+            return inner.strip()
+    return cell
+
+
 def read_brackets(cell: str) -> list[str] | Unreadable:
     """Return the items of a cell in brackets: JSON, Python, NumPy or bare words.
 

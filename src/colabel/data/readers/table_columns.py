@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import final
 from colabel.data.images import IMAGE_SUFFIXES
 from colabel.data.readers import table_names as known
 from colabel.data.readers.rows import Rows
+from colabel.data.readers.table_hints import MORE_IMAGES
 from colabel.data.readers.table_labels import find_each_label, find_listing
 from colabel.data.readers.table_names import compact
 from colabel.data.readers.table_options import TableOptions
@@ -20,7 +22,7 @@ from colabel.errors import DataError, nearest
 _FEW_SITES = 20
 _SUFFIXES = tuple(sorted(IMAGE_SUFFIXES))
 _LONGEST_SUFFIX = max(map(len, _SUFFIXES))
-_ADDRESS = ("http://", "https://", "s3://", "gs://", "ftp://")
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/{1,3}", re.IGNORECASE)
 
 
 @final
@@ -141,6 +143,7 @@ def find_roles(rows: Rows, options: TableOptions) -> Roles:
     group = options.group or _find_group(search, options)
     confidence = search.take(next(iter(search.named(sorted(known.CONFIDENCE))), None))
     each = options.each_label
+    search.drop(_find_more_images(search), MORE_IMAGES)
     if each is None:
         each, dropped = find_each_label(rows, search.free(), options, listing.columns)
         search.unused.update(dropped)
@@ -193,9 +196,20 @@ def _share_of_paths(cells: list[str]) -> float:
     return images / len(cells)
 
 
+def _find_more_images(search: _Search) -> list[str]:
+    """Return the free columns of paths; addresses are no second image but where one came from."""
+    cells = search.rows.columns
+    return [
+        name
+        for name in search.free()
+        if _share_of_paths(cells[name]) > 0.5
+        and not any(_ADDRESS.match(cell) for cell in cells[name])
+    ]
+
+
 def _refuse_addresses(rows: Rows, image: str) -> None:
     for row, cell in enumerate(rows.columns[image]):
-        if "://" in cell and cell.lower().startswith(_ADDRESS):
+        if ":/" in cell and _ADDRESS.match(cell):
             raise DataError(
                 f"{rows.where(row)}: the column {image!r} holds the address {cell[:80]!r}, "
                 "expected the path of a file. Download the images, and write where they lie "

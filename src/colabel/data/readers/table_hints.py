@@ -8,6 +8,9 @@ from colabel.data.readers.rows import Rows
 from colabel.data.readers.table_names import FACTS as _FACTS
 from colabel.data.readers.table_names import compact
 
+MORE_IMAGES = "paths of other images"
+"""Why a column of paths is not used beside the one that is."""
+
 _FEWEST = 10
 _ONCE = 1.2
 _OFTEN = 50
@@ -49,6 +52,23 @@ def group_hints(rows: Rows, unused: Mapping[str, str], paths: Sequence[str]) -> 
             )
             break
     return tuple(notes)
+
+
+def image_hints(unused: Mapping[str, str], image: str) -> tuple[str, ...]:
+    """Return a note about further columns of images, of which only one is read.
+
+    Args:
+        unused: columns without a role, with the reason.
+        image: the column of images that is read.
+    """
+    others = [name for name, why in unused.items() if why == MORE_IMAGES]
+    if not others:
+        return ()
+    return (
+        f"only the images in the column {image!r} are read, not those in "
+        f"{', '.join(map(repr, others))}; set image=NAME for another, or write one row per image "
+        "if the labels hold for each",
+    )
 
 
 def _repeats(values: int, rows: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Sequence
 from itertools import groupby
@@ -13,6 +14,7 @@ from colabel.data.readers.rows import Rows
 from colabel.data.readers.table_folders import Origin
 from colabel.data.readers.table_merge import Merge
 from colabel.data.readers.table_options import TableOptions
+from colabel.data.readers.table_paths import are_in_folders, relocated
 from colabel.errors import DataError
 
 _OUTSIDE = (
@@ -22,8 +24,10 @@ _OUTSIDE = (
 _LONGEST = 4096
 
 
-def image_names(rows: Rows, image: str, options: TableOptions, origin: Origin | None) -> list[str]:
-    """Return the path of each row's image.
+def image_names(
+    rows: Rows, image: str, options: TableOptions, origin: Origin | None
+) -> tuple[list[str], tuple[str, ...]]:
+    """Return the path of each row's image, and notes.
 
     Args:
         rows: the table.
@@ -37,11 +41,16 @@ def image_names(rows: Rows, image: str, options: TableOptions, origin: Origin | 
     """
     cells = rows.columns[image]
     if image in rows.blobs:
-        return list(cells)
+        return list(cells), ()
+    if options.images is not None and not (options.allow_outside and os.path.exists(cells[0])):
+        found = relocated(cells, options.images)
+        if found is not None:
+            return found[0], (found[1],)
     base = rows.path.parent if origin is None else origin.root
     base = base if options.images is None else options.images
-    if origin is None or options.images is not None:
-        return _contained(rows, image, 0, cells, base, options)
+    beside = origin is not None and origin.beside and not are_in_folders(base, cells, origin)
+    if origin is None or options.images is not None or beside:
+        return _contained(rows, image, 0, cells, base, options), ()
     names: list[str] = []
     for folder, run in groupby(origin.folders):
         start, stop = len(names), len(names) + len(list(run))
@@ -52,7 +61,7 @@ def image_names(rows: Rows, image: str, options: TableOptions, origin: Origin | 
             else posixpath.normpath(posixpath.join(folder, name))
             for name in inner
         )
-    return names
+    return names, ()
 
 
 def _contained(

@@ -75,9 +75,17 @@ def _is_numbered(name: str) -> bool:
 
 
 def _say_the_same(rows: Rows, first: str, second: str) -> bool:
-    """Tell whether each cell of one column goes with one of the other, both ways."""
+    """Tell whether each cell of one column goes with one of the other, both ways.
+
+    A cell that occurs in both columns must do so in the same rows: else they use one vocabulary
+    to say different things.
+    """
+    cells, others = rows.different(first), rows.different(second)
     pairs = set(zip(rows.columns[first], rows.columns[second], strict=True))
-    return len(pairs) == len(rows.different(first)) == len(rows.different(second))
+    shared = set(cells) & set(others)
+    if any(cell != other for cell, other in pairs if cell in shared or other in shared):
+        return False
+    return len(pairs) == len(cells) == len(others)
 
 
 def find_each_label(

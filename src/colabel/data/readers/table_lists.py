@@ -21,10 +21,11 @@ from colabel.data.readers.table_cells import (
     is_bracketed,
     read_brackets,
     tidy,
+    unwrapped,
     without_confidence,
 )
 from colabel.data.readers.table_options import NO_DELIMITER, TableOptions
-from colabel.data.readers.table_separators import find_separator, split
+from colabel.data.readers.table_separators import chance_notes, find_separator, split
 from colabel.errors import DataError
 
 _HEALTHY = frozenset({"no finding", "no findings", "no label", "no labels", "nothing", "negative"})
@@ -104,6 +105,8 @@ def read_lists(
         *(["unlisted"] if confidence else []),
     }
     options.refuse_unused(used, f"listed in the column {names[0]!r}")
+    guessed = separator if options.delimiter is None and not weighted else None
+    chance = chance_notes(filled, guessed)
     every = dict.fromkeys(chain.from_iterable(lists.values()))
     missing = dict.fromkeys(part for part in every if not part or part.casefold() in no_label)
     words = tuple(part for part in missing if part)
@@ -128,6 +131,7 @@ def read_lists(
         *_empty_notes(columns, empty, words),
         *_spelling_notes(spellings),
         *_kept_notes(options, classes, rows),
+        *chance,
         *(
             [f"labels count as present from a confidence of {options.minimum_confidence:g}"]
             if weighted
@@ -172,20 +176,20 @@ def _divide(
                     "if each cell is one label."
                 )
         return {cell: split(cell, chosen) for cell in cells}, "a list in each cell", chosen
-    bracketed = [cell for cell in cells if is_bracketed(cell)]
+    bracketed = [cell for cell in cells if is_bracketed(unwrapped(cell))]
     lists: dict[str, list[str]] = {}
     if bracketed and (
         len(bracketed) == len(cells) or any(mark in "".join(bracketed) for mark in ",'\"")
     ):
         if len(bracketed) < len(cells):
-            plain = next(cell for cell in cells if not is_bracketed(cell))
+            plain = next(cell for cell in cells if not is_bracketed(unwrapped(cell)))
             raise DataError(
                 f"the column {column!r} holds lists in brackets ({where(bracketed[0])}: "
                 f"{bracketed[0][:60]!r}) and cells without ({where(plain)}: {plain[:60]!r}). "
                 "Write all of them one way, or say what separates labels in the option delimiter."
             )
         for cell in cells:
-            items = read_brackets(cell)
+            items = read_brackets(unwrapped(cell))
             if isinstance(items, Unreadable):
                 raise DataError(
                     f"{where(cell)}: the column {column!r} holds {cell[:80]!r}, {items.reason}; "

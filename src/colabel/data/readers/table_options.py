@@ -41,6 +41,8 @@ class TableOptions:
             listed neither as present nor as absent.
         blank: what a blank cell of a label's own column means. A blank list of labels always
             means that the image has none.
+        minus_one: what -1 in a label's own column means; unknown, where 0 or blank cells say what
+            is absent, and to be given where there are none.
         images: folder the paths are relative to; else that of the table, or ``images`` in it.
         splits: the split of each image from elsewhere: a CSV file with the columns id and split,
             or a folder with train.txt, val.txt and test.txt. Without a split column, a folder
@@ -76,6 +78,7 @@ class TableOptions:
     layout: Literal["image", "long"] | None = None
     unlisted: Literal["absent", "unknown"] | None = None
     blank: Literal["absent", "unknown"] | None = None
+    minus_one: Literal["absent", "unknown"] | None = None
     images: Path | None = None
     splits: Path | None = None
     tables: str | None = None
@@ -99,6 +102,7 @@ class TableOptions:
             raise DataError("group names a column, group_folder a folder; give one of the two.")
         for option, value, known in (
             ("blank", self.blank, ("absent", "unknown")),
+            ("minus_one", self.minus_one, ("absent", "unknown")),
             ("unlisted", self.unlisted, ("absent", "unknown")),
             ("layout", self.layout, ("image", "long")),
         ):
@@ -156,7 +160,7 @@ class TableOptions:
 
 _ABOUT_LABELS = (
     "delimiter", "names", "minimum_confidence", "soft_threshold", "keep_labels", "unlisted",
-    "blank",
+    "blank", "minus_one",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +15,7 @@ _CONVENTIONAL = ";|\n\t,，；、"
 _THIN = ",，、"
 _PART_OF_NAMES = frozenset("\"'()[]{}.\u200d\u2019")
 _ONLY_ASK = frozenset("-_:&!?%*=")
+_JOINING = frozenset({"and", "und", "et"})
 _SAMPLE = 20_000
 _DECISIVE = 0.8
 _PLAUSIBLE = 0.5
@@ -53,13 +55,28 @@ class Evidence:
 
 
 def split(cell: str, separator: str) -> list[str]:
-    """Return the parts of a cell that are not blank.
+    """Return the parts of a cell that are not blank; one in double quotes may hold the separator.
 
     Example:
         >>> split("cat; dog;", ";")
         ['cat', 'dog']
+        >>> split('"oak, red", ash', ",")
+        ['oak, red', 'ash']
     """
-    return [part for part in map(str.strip, cell.split(separator)) if part]
+    parts = cell.split(separator)
+    if '"' in cell:
+        parts = _quoted_parts(cell, separator) or parts
+    return [part for part in map(str.strip, parts) if part]
+
+
+def _quoted_parts(cell: str, separator: str) -> list[str] | None:
+    """Return the parts without the quotes around them, None where quotes stand otherwise."""
+    if len(separator) != 1 or separator in '\r\n"':
+        return None
+    try:
+        return next(csv.reader([cell], delimiter=separator, skipinitialspace=True, strict=True))
+    except csv.Error:
+        return None
 
 
 def weigh(cells: Sequence[str], separator: str) -> Evidence | None:
@@ -149,6 +166,8 @@ def find_separator(
         if any(one.separator != " " for one in clear):
             clear = [one for one in clear if one.separator != " "]
         if len(clear) == 1 and not thin and clear[0].separator not in _ONLY_ASK:
+            if clear[0].separator == " ":
+                _refuse_joining_words(sample, column, where)
             return clear[0].separator
         doubtful = [*thin, *(clear or [one for one in others if _is_doubtful(one)])]
         if doubtful:
@@ -159,6 +178,44 @@ def find_separator(
     if rivals and not (best.decisive and all(_is_inside(sample, best, one) for one in rivals)):
         raise _ask(column, [best, *rivals], where)
     return best.separator
+
+
+def _refuse_joining_words(cells: Sequence[str], column: str, where: Callable[[str], str]) -> None:
+    """Refuse cells such as "cat and dog", whose words would make "and" a label."""
+    for cell in cells:
+        for word in cell.split()[1:-1]:
+            if word.casefold() in _JOINING or not (word == "-" or any(map(str.isalnum, word))):
+                raise DataError(
+                    f"{where(cell)}: the column {column!r} holds {cell[:60]!r}; if {word!r} "
+                    "stands between labels there, set the option delimiter to it with its blanks, "
+                    f"as 'delimiter= {word} '; set delimiter=space if each word is a label, or "
+                    "delimiter=none if each cell is one label."
+                )
+
+
+def chance_notes(cells: Sequence[str], separator: str | None) -> tuple[str, ...]:
+    """Return a note where cells were divided at a comma though few parts stand in another cell.
+
+    Args:
+        cells: of the column, different and not blank.
+        separator: the one found, ``None`` where nothing was to be found.
+
+    Example:
+        >>> chance_notes(["oak,red", "elm"], ",")[0]
+        "cells such as 'oak,red' divided at ',', though few of their parts stand in another cell; \
+set delimiter=none if each cell is one label"
+        >>> chance_notes(["oak,elm", "elm"], ",")
+        ()
+    """
+    if separator is None or separator not in _THIN:
+        return ()
+    evidence = weigh(cells, separator)
+    if evidence is None or evidence.support >= _PLAUSIBLE:
+        return ()
+    return (
+        f"cells such as {evidence.example[:60]!r} divided at {separator!r}, though few of their "
+        "parts stand in another cell; set delimiter=none if each cell is one label",
+    )
 
 
 def _candidates(cells: Sequence[str]) -> list[str]:

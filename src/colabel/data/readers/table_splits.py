@@ -8,7 +8,7 @@ from pathlib import Path
 from colabel.data.readers import table_names as known
 from colabel.data.readers.rows import Rows
 from colabel.data.readers.table_names import compact
-from colabel.data.readers.table_values import BLANKS, is_values, value_of
+from colabel.data.readers.table_values import BLANKS, is_present, is_values, value_of
 from colabel.data.split import SPLITS, read_split_table
 from colabel.errors import DataError
 
@@ -82,9 +82,7 @@ def read_split_flags(rows: Rows, flags: Mapping[str, str]) -> list[str | None]:
     every = list(zip(*(rows.columns[name] for name in flags), strict=True))
     for cells in dict.fromkeys(every):
         claimed = {
-            split
-            for cell, split in zip(cells, flags.values(), strict=True)
-            if value_of(_spelled(cell)) == 1
+            split for cell, split in zip(cells, flags.values(), strict=True) if is_present(cell)
         }
         if len(claimed) > 1:
             where = rows.where(every.index(cells))
@@ -95,10 +93,6 @@ def read_split_flags(rows: Rows, flags: Mapping[str, str]) -> list[str | None]:
         blank = all(cell.lower() in BLANKS for cell in cells)
         splits[cells] = None if blank else next(iter(claimed), rest)
     return [splits[cells] for cells in every]
-
-
-def _spelled(cell: str) -> str:
-    return {"yes": "1", "y": "1", "t": "1", "x": "1"}.get(cell.lower(), cell)
 
 
 def read_split_column(

@@ -19,8 +19,10 @@ BLANKS = frozenset({"", *NO_LABEL} - {"-"})
 _WORDS = {"true": 1, "false": 0}
 _PAIRS = (
     ("yes", "no"), ("y", "n"), ("t", "f"), ("+", "-"), ("present", "absent"),
-    ("positive", "negative"), ("pos", "neg"), ("x", ""),
+    ("positive", "negative"), ("pos", "neg"), ("x", ""), ("ja", "nein"), ("oui", "non"),
+    ("si", "no"), ("sí", "no"), ("wahr", "falsch"), ("vrai", "faux"), ("verdadero", "falso"),
 )  # fmt: skip
+_PRESENT = frozenset(present for present, _ in _PAIRS)
 
 
 def number_of(cell: str) -> float | None:
@@ -46,6 +48,16 @@ def value_of(cell: str) -> int | None:
         return word
     number = number_of(cell)
     return int(number) if number in (0.0, 1.0, -1.0) else None
+
+
+def is_present(cell: str) -> bool:
+    """Tell whether a cell spells 1, as a number or a word.
+
+    Example:
+        >>> [is_present(cell) for cell in ("1.0", "Yes", "no", "")]
+        [True, True, False, False]
+    """
+    return value_of(cell) == 1 or cell.lower() in _PRESENT
 
 
 def is_values(cells: Collection[str]) -> bool:
@@ -115,6 +127,7 @@ def read_values(
     classes = _class_names(rows, names)
     targets = np.empty((len(rows), len(names)), dtype=np.int8)
     empty = UNKNOWN if options.blank == "unknown" else 0
+    minus = np.zeros(targets.shape, dtype=bool)
     blanks, spelled, halved = 0, [], 0
     for column, name in enumerate(names):
         cells = rows.columns[name]
@@ -145,8 +158,25 @@ def read_values(
             spelled.append(f"{name} ({', '.join(sorted(told))})")
         halved += soft
         targets[:, column] = _translate(cells, values)
+        said_unknown = {
+            cell
+            for cell, value in values.items()
+            if value == UNKNOWN and cell.lower() not in BLANKS
+        }
+        if said_unknown:
+            minus[:, column] = [cell in said_unknown for cell in cells]
+    if minus.any():
+        if options.minus_one is None and not blanks and not (targets == 0).any():
+            row, column = map(int, np.argwhere(minus)[0])
+            raise DataError(
+                f"{rows.where(row)}: the column {names[column]!r} holds -1, and no label of this "
+                "table is 0 or blank. Say whether -1 means that a label is absent or that it is "
+                "not known, with the option minus_one=absent or minus_one=unknown."
+            )
+        if options.minus_one == "absent":
+            targets[minus] = 0
     # whether a cell is blank differs from table to table of one kind, so blank is never refused
-    used = {"blank", *(["soft_threshold"] if halved else [])}
+    used = {"blank", "minus_one", *(["soft_threshold"] if halved else [])}
     options.refuse_unused(used, "1 or 0 in a column per label")
     notes = []
     if blanks:

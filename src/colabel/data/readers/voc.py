@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from colabel.data.images import find_images
+from colabel.data.listed import find_images
 from colabel.data.paths import contained, first_existing
 from colabel.data.readers.voc_file import (
     Difficult,

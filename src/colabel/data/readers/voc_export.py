@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from colabel.data.images import find_images
+from colabel.data.listed import find_images
 from colabel.data.readers.layout import (
     SPLIT_NAMES,
     Listing,

@@ -52,7 +52,7 @@ class Columns:
                 if not any(cells):
                     padding += 1
                 elif number == 1 and _are_row_numbers(cells):
-                    notes.append("column 1 without a name left out: it counts the rows")
+                    notes.append("column 1 without a name left out: it numbers the rows")
                 else:
                     filled = next(cell for cell in cells if cell)
                     raise DataError(
@@ -73,7 +73,8 @@ class Columns:
 
 
 def _are_row_numbers(cells: Sequence[str]) -> bool:
-    """Tell whether a nameless column is what pandas or R writes: the numbers of the rows."""
-    return cells[0] in ("0", "1") and all(
-        cell == str(number) for number, cell in enumerate(cells, start=int(cells[0]))
-    )
+    """Tell whether a nameless column is what pandas or R writes: a whole number for each row.
+
+    They need not count up: a table that was shuffled or filtered keeps the numbers of its rows.
+    """
+    return all(map(str.isdecimal, cells)) and len(set(cells)) == len(cells)
