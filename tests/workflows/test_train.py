@@ -170,3 +170,17 @@ def test_a_source_that_has_changed_is_refused_by_name(held_out):
     with pytest.raises(DataError, match=r"1 are gone, first images/02.png"):
         colabel.train(run.parent / "tiny.yaml", data=str(table), out=run, cpu=True, resume=True)
     assert len(ids_of(run, "test")) == 4
+
+
+def test_what_a_table_calls_its_splits_stands_in_the_run_too(tmp_path):
+    write_tiny_table(tmp_path, images=20)
+    write_recipe(tmp_path)
+    table = tmp_path / "labels.csv"
+    first, *rows = table.read_text().splitlines()
+    rows = [f"{row},{number % 3 == 0}" for number, row in enumerate(rows)]
+    table.write_text("\n".join([f"{first},is_valid", *rows]))
+    recipe = tmp_path / "tiny.yaml"
+    run = colabel.train(recipe, data=str(table), out=tmp_path / "run", cpu=True).folder
+    assert read_split_table(run / "split.csv") == {
+        f"images/{number:02}.png": "val" if number % 3 == 0 else "train" for number in range(20)
+    }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CONFIG, LOG, WEIGHTS, DESCRIPTION = "config.yaml", "log.jsonl", "model.safetensors", "model.json"
 SPLIT = "split.csv"
-"""The division of a source that came undivided: columns id and split."""
+"""The split of each image, columns id and split: what was divided here is divided so again."""
 DATA = "data.json"
 """Number and fingerprint of the images of each split, so that a run goes on with the same ones."""
 LAST, LOCK = "last", ".lock"
@@ -62,7 +62,7 @@ class RunFolder:
 
     @property
     def division(self) -> Path:
-        """The split of each image, where the source did not say it."""
+        """The split of each image."""
         return self.path / SPLIT
 
     @property

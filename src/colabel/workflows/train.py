@@ -165,8 +165,7 @@ def _train(
     torch.manual_seed(seed + accelerator.process_index)
     if main and not resume:
         run.write_config(config)
-        if opened.divided:
-            _keep_split(run, records)
+        _keep_split(run, records)
         write_data(run, seen)
     accelerator.wait_for_everyone()
 
@@ -291,6 +290,6 @@ def _describe(config: Config, records: Records, record: Mapping[str, Any]) -> De
 
 
 def _keep_split(run: RunFolder, records: Mapping[str, Records]) -> None:
-    """Save a division that was made here, to be used again."""
+    """Save which images are trained on and which choose; what was divided here is used again."""
     rows = [(name, split) for split, part in records.items() for name in part.ids]
     write_split_table(run.division, [name for name, _ in rows], [split for _, split in rows])
