@@ -59,6 +59,7 @@ def whole(home):
 def test_a_run_leaves_everything_to_judge_and_use_it(whole, home):
     assert {path.name for path in whole.iterdir()} == {
         "config.yaml", "split.csv", "log.jsonl", "model.safetensors", "model.json", "last",
+        "result.json",
         "predictions-val.npz", "metrics-val.json", "curves.png", "data.json", ".lock",
     }  # fmt: skip
     log = [json.loads(line) for line in (whole / "log.jsonl").read_text().splitlines()]
