@@ -10,9 +10,7 @@ import typer
 
 from colabel.cli.options import Change, Cpu, ReaderOption, Source, as_changes
 from colabel.cli.output import prints_results, say
-from colabel.cli.tables import (
-    metrics_table,
-)
+from colabel.cli.tables import metrics_table
 from colabel.printing import PlainConsole
 
 

@@ -37,6 +37,22 @@ class Position:
     seconds: float = 0.0
     totals: dict[str, float] = field(default_factory=dict)
 
+    def mean_losses(self, weights: Mapping[str, float]) -> dict[str, Any]:
+        """Return the mean loss and terms of the epoch so far, as the log has them.
+
+        Args:
+            weights: of each term; one of weight 0 counts 0, whatever its value.
+        """
+        batches = max(self.batch, 1)
+        terms = {
+            name: {
+                "raw": total / batches,
+                "weighted": weights[name] * total / batches if weights[name] else 0.0,
+            }
+            for name, total in self.totals.items()
+        }
+        return {"loss": sum(term["weighted"] for term in terms.values()), "terms": terms}
+
 
 @dataclass
 class SharedState:

@@ -258,7 +258,7 @@ class StageRun:
             "kind": "epoch",
             **self._place(),
             "learning_rates": self._rates,
-            **self._means(),
+            **position.mean_losses(stage.objective.weights),
             "validation": {},
             "monitor": run.monitor,
             "score": None,
@@ -365,34 +365,12 @@ class StageRun:
             "step": position.step,
         }
 
-    def _means(self) -> dict[str, Any]:
-        """Return the mean losses of the epoch so far."""
-        weights, batches = self._stage.objective.weights, max(self._run.position.batch, 1)
-        terms = {
-            name: {
-                "raw": total / batches,
-                "weighted": weights[name] * total / batches if weights[name] else 0.0,
-            }
-            for name, total in self._run.position.totals.items()
-        }
-        return {"loss": sum(term["weighted"] for term in terms.values()), "terms": terms}
-
     def _step_record(self, losses: Losses, rates: dict[str, float]) -> dict[str, Any]:
-        terms = {
-            name: {
-                "raw": value,
-                "weighted": losses.weighted.get(name, 0.0),
-                "gradient_share": losses.gradient_shares.get(name),
-            }
-            for name, value in losses.raw.items()
-        }
         return {
             "kind": "step",
             **self._place(),
             "learning_rates": rates,
-            "loss": sum(losses.weighted.values()),
-            "terms": terms,
-            "gradient_norm": losses.gradient_norm,
+            **losses.record(),
             "images_per_second": self._images_per_second(),
             "diagnostics": dict(losses.diagnostics),
         }

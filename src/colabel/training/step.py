@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
@@ -48,6 +48,22 @@ class Losses:
         """
         values = list(self.weighted.values())
         return all(map(math.isfinite, values if scaled else [*values, self.gradient_norm]))
+
+    def record(self) -> dict[str, Any]:
+        """Return loss, terms and gradient norm as the log has them."""
+        terms = {
+            name: {
+                "raw": value,
+                "weighted": self.weighted.get(name, 0.0),
+                "gradient_share": self.gradient_shares.get(name),
+            }
+            for name, value in self.raw.items()
+        }
+        return {
+            "loss": sum(self.weighted.values()),
+            "terms": terms,
+            "gradient_norm": self.gradient_norm,
+        }
 
 
 def compute_gradients(

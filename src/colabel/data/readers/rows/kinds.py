@@ -10,7 +10,6 @@ from colabel.errors import DataError
 
 Kind = Literal["text", "json", "parquet", "workbook"]
 
-WORKBOOK_SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 
