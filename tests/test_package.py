@@ -1,9 +1,5 @@
-import os
-import subprocess
-import sys
-
 import pytest
-from tiny_runs import ENVIRONMENT
+from tiny_runs import run_python
 
 import colabel
 
@@ -23,11 +19,5 @@ for name in ("load", "train", "evaluate", "load", "train", "evaluate"):
 from colabel import evaluate
 assert isinstance(evaluate, types.FunctionType)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python("-c", script)
     assert done.returncode == 0, done.stderr

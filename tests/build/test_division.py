@@ -4,9 +4,9 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from fakes import write_adp, write_chestxray14, write_coco, write_image, write_voc
+from fakes import write_image
 from pictures import some_records
-from tiny_runs import IMAGES, write_tiny_table
+from tiny_runs import IMAGES
 
 from colabel.build import source as build_source
 from colabel.build.division import open_training_data
@@ -14,24 +14,6 @@ from colabel.build.source import open_source
 from colabel.data.split import write_split_table
 from colabel.errors import DataError
 from colabel.settings.data import Data
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory):
-    return write_tiny_table(tmp_path_factory.mktemp("table"))
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """One folder per reader, in its own layout."""
-    root = tmp_path_factory.mktemp("folders")
-    write_voc(root / "voc2007")
-    write_voc(root / "voc2012", "VOC2012")
-    write_coco(root / "coco2014", 2014)
-    write_coco(root / "coco2017", 2017)
-    write_chestxray14(root / "chestxray14", layout="chexnet")
-    write_adp(root / "adp")
-    return root
 
 
 def test_an_undivided_table_is_divided_in_three_by_the_seed_alone(table):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from fakes import write_image
-from tiny_runs import TESTS, run_script, write_tiny_table
+from tiny_runs import TESTS, run_python, write_tiny_table
 
 from colabel.build.records import decodable
 from colabel.config import check_config
@@ -25,7 +25,7 @@ def answers(tmp_path_factory):
     for number in CORRUPT:
         (folder / "images" / f"{number:02}.png").write_bytes(b"nothing")
     for processes in (1, 2):
-        done = run_script(TESTS / "verification_runs.py", folder, processes=processes)
+        done = run_python(TESTS / "verification_runs.py", folder, processes=processes)
         assert done.returncode == 0, done.stderr
     return {
         name: json.loads((folder / f"{name}.json").read_text())

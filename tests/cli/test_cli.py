@@ -20,6 +20,7 @@ from tiny_runs import (
     RECIPE,
     command,
     program,
+    run_python,
     write_recipe,
     write_tiny_table,
 )
@@ -71,13 +72,7 @@ except SystemExit as ended:
 slow = {"torch", "numpy", "timm", "accelerate", "pydantic", "matplotlib", "PIL"} & set(sys.modules)
 assert not slow, slow
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        env=os.environ | ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python("-c", script)
     assert done.returncode == 0, done.stderr
     for name in ("train", "evaluate", "predict", "check", "cost", "ablate", "recipes"):
         assert name in done.stdout

@@ -20,8 +20,6 @@ from tiny_runs import (
     command,
     program,
     run_program,
-    write_recipe,
-    write_tiny_table,
 )
 
 import colabel
@@ -32,15 +30,6 @@ from colabel.runs.predictions import Predictions, score_predictions
 pytestmark = pytest.mark.slow
 
 EPOCHS = ("--set", "training.epochs=4")
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A recipe, a table and its images."""
-    folder = tmp_path_factory.mktemp("home")
-    write_recipe(folder)
-    write_tiny_table(folder)
-    return folder
 
 
 def arguments(home, name, *more):

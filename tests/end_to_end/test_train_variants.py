@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 from stopping import Stopping
-from tiny_runs import CLASSES, write_recipe, write_tiny_table
+from tiny_runs import CLASSES
 
 import colabel
 from colabel.build.stages import build_model
@@ -19,15 +19,6 @@ pytestmark = pytest.mark.slow
 STEPS = 3  # of an epoch
 ATTENTION = ("head.pooling.name=class_attention", "data.image_size=64")  # a map of 2 x 2
 WARM = ("training.warm_start.epochs=2", "training.head_learning_rate=x10")
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A recipe, a table and its images."""
-    folder = tmp_path_factory.mktemp("home")
-    write_recipe(folder)
-    write_tiny_table(folder)
-    return folder
 
 
 def train(home, name, *changes, **options):

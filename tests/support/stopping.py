@@ -1,22 +1,27 @@
-"""A display that interrupts a run as a user would."""
+"""Displays that act as a user would while a run goes on."""
 
 import signal
 
 
-class Stopping:
-    """A display that presses Ctrl-C at a step, once or twice."""
+def interrupt():
+    """Press Ctrl-C."""
+    signal.raise_signal(signal.SIGINT)
 
-    def __init__(self, at, times=1):
-        self.at, self.times, self.steps, self.notes = at, times, 0, []
+
+class Watcher:
+    """A display that keeps what it is shown, and acts at a step of the run."""
+
+    def __init__(self, at=None, action=None):
+        self.at, self.action = at, action
+        self.steps, self.notes = [], []
 
     def start_stage(self, stage, *, step, steps):
         pass
 
-    def show_step(self, _):
-        self.steps += 1
-        if self.steps == self.at:
-            for _ in range(self.times):
-                signal.raise_signal(signal.SIGINT)
+    def show_step(self, progression):
+        self.steps.append(progression)
+        if len(self.steps) == self.at:
+            self.action()
 
     def show_epoch(self, stage, record):
         pass
@@ -26,3 +31,15 @@ class Stopping:
 
     def close(self):
         pass
+
+
+class Stopping(Watcher):
+    """A display that presses Ctrl-C at a step, once or twice."""
+
+    def __init__(self, at, times=1):
+        super().__init__(at, self.press)
+        self.times = times
+
+    def press(self):
+        for _ in range(self.times):
+            interrupt()

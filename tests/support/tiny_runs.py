@@ -62,18 +62,23 @@ def command(*arguments):
     raise AssertionError("the command line must end with a status")
 
 
-def program(*arguments, processes=1):
-    """Return the words that start colabel as a program of its own."""
+def launch(*arguments, processes=1):
+    """Return the words that start Python with some arguments on some processes."""
     launcher = []
     if processes > 1:
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    return [sys.executable, *launcher, "-m", "colabel", *map(str, arguments)]
+    return [sys.executable, *launcher, *map(str, arguments)]
 
 
-def run_program(*arguments, processes=1):
-    """Run colabel as a program of its own; return what it printed, with its status."""
+def program(*arguments, processes=1):
+    """Return the words that start colabel as a program of its own."""
+    return launch("-m", "colabel", *arguments, processes=processes)
+
+
+def run_python(*arguments, processes=1):
+    """Run Python on some processes; return what it printed, with its status."""
     return subprocess.run(
-        program(*arguments, processes=processes),
+        launch(*arguments, processes=processes),
         env=os.environ | ENVIRONMENT,
         capture_output=True,
         text=True,
@@ -82,17 +87,6 @@ def run_program(*arguments, processes=1):
     )
 
 
-def run_script(script, *arguments, processes=1):
-    """Run a program of the tests on some processes; return what it printed, with its status."""
-    words = program(*arguments, processes=processes)
-    colabel = words.index("colabel")
-    words[colabel - 1 : colabel + 1] = [str(script)]
-    path = os.pathsep.join([str(TESTS), ENVIRONMENT["PYTHONPATH"]])
-    return subprocess.run(
-        words,
-        env=os.environ | ENVIRONMENT | {"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def run_program(*arguments, processes=1):
+    """Run colabel as a program of its own; return what it printed, with its status."""
+    return run_python("-m", "colabel", *arguments, processes=processes)

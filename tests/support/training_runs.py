@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import signal
 import time
 from pathlib import Path
 
@@ -146,35 +145,6 @@ class Run:
                 resume=resume,
                 **options,
             )
-
-
-class Watcher:
-    """A display that acts at a step of the run."""
-
-    def __init__(self, at=None, action=None):
-        self.at, self.action = at, action
-        self.steps, self.notes = [], []
-
-    def start_stage(self, stage, *, step, steps):
-        self.started = (stage.name, step, steps)
-
-    def show_step(self, progression):
-        self.steps.append(progression)
-        if len(self.steps) == self.at:
-            self.action()
-
-    def show_epoch(self, stage, record):
-        pass
-
-    def note(self, text):
-        self.notes.append(text)
-
-    def close(self):
-        pass
-
-
-def interrupt():
-    signal.raise_signal(signal.SIGINT)
 
 
 def state_of(model):

@@ -11,7 +11,7 @@ from batch_norm_runs import LAYERS
 from safetensors.torch import load_file
 from timm.layers import BatchNormAct2d
 from timm.layers.split_batchnorm import SplitBatchNorm2d
-from tiny_runs import TESTS, run_script
+from tiny_runs import TESTS, run_python
 from torch import nn
 from training_runs import Run, SmallEncoder, small_model, small_stage
 
@@ -25,7 +25,7 @@ def found(tmp_path_factory):
     """What one process, and each of two, found."""
     folder = tmp_path_factory.mktemp("batch-norm")
     for processes in (1, 2):
-        done = run_script(TESTS / "batch_norm_runs.py", folder, processes=processes)
+        done = run_python(TESTS / "batch_norm_runs.py", folder, processes=processes)
         assert done.returncode == 0, done.stderr
     return {
         name: load_file(folder / f"{name}.safetensors") for name in ("0-of-1", "0-of-2", "1-of-2")

@@ -4,15 +4,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
 import training_runs
 from gathered_runs import model_with_map
 from safetensors.torch import load_file
+from tiny_runs import ENVIRONMENT, TESTS, launch, run_python
 from torch import nn
 
 from colabel.errors import ConfigError
@@ -20,33 +19,10 @@ from colabel.models import Output
 from colabel.training import distributed as shared
 from colabel.training import gather_output, gather_with_gradient, make_accelerator
 
-TESTS = Path(training_runs.__file__).parent
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, sys.path)]),
-    "CUDA_VISIBLE_DEVICES": "",
-}
-
-
-def program(*arguments, processes=1):
-    launcher = []
-    if processes > 1:
-        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    return [sys.executable, *launcher, *map(str, arguments)]
-
 
 def run(*arguments, processes=1):
-    done = subprocess.run(
-        program(*arguments, processes=processes),
-        env=os.environ | ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = run_python(*arguments, processes=processes)
     assert done.returncode == 0, done.stderr[-4000:]
-    return done
 
 
 @pytest.mark.parametrize(("expected", "found"), [(2, 1), (1, 2)])
@@ -201,7 +177,7 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_program_resumes_to_the_same_bits(tmp_path, whole, number):
     process = subprocess.Popen(
-        program(TESTS / "training_runs.py", tmp_path, "--epochs", 14, "--pause", 0.3),
+        launch(TESTS / "training_runs.py", tmp_path, "--epochs", 14, "--pause", 0.3),
         env=os.environ | ENVIRONMENT,
         stderr=subprocess.DEVNULL,
     )
@@ -219,7 +195,7 @@ def test_a_killed_program_resumes_to_the_same_bits(tmp_path, whole, number):
 def test_two_killed_processes_resume_to_the_same_bits(tmp_path):
     run(TESTS / "training_runs.py", tmp_path / "whole", "--epochs", 14, processes=2)
     process = subprocess.Popen(
-        program(TESTS / "training_runs.py", tmp_path, "--epochs", 14, "--pause", 0.3, processes=2),
+        launch(TESTS / "training_runs.py", tmp_path, "--epochs", 14, "--pause", 0.3, processes=2),
         env=os.environ | ENVIRONMENT,
         stderr=subprocess.DEVNULL,
     )

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from stopping import Watcher, interrupt
 from training_runs import (
     BATCH,
     CLASSES,
@@ -11,8 +12,6 @@ from training_runs import (
     WIDTH,
     Run,
     SmallEncoder,
-    Watcher,
-    interrupt,
     kernel_objective,
     records_of_log,
     same,

@@ -2,11 +2,10 @@ import math
 
 import pytest
 import torch
+from stopping import Watcher, interrupt
 from torch import nn
 from training_runs import (
     Run,
-    Watcher,
-    interrupt,
     records_of_log,
     same,
     small_model,

@@ -1,10 +1,9 @@
 import json
-import os
 import shutil
-import signal
 
 import pytest
 from safetensors.torch import save_file
+from stopping import Watcher, interrupt
 from tiny_runs import write_recipe, write_tiny_table
 
 import colabel
@@ -15,27 +14,12 @@ from colabel.models import build_encoder
 from colabel.runs.predictions import Predictions
 
 
-class Stopping:
-    """A display that presses Ctrl-C at the end of the first epoch, and keeps what it is told."""
-
-    def __init__(self):
-        self.notes = []
-
-    def start_stage(self, stage, *, step, steps):
-        pass
-
-    def show_step(self, progression):
-        pass
+class Stopping(Watcher):
+    """A display that presses Ctrl-C at the end of the first epoch."""
 
     def show_epoch(self, _, record):
         if record["epoch"] == 1:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    def note(self, text):
-        self.notes.append(text)
-
-    def close(self):
-        pass
+            interrupt()
 
 
 @pytest.fixture

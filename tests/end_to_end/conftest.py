@@ -1,0 +1,13 @@
+"""What the tests of whole runs share."""
+
+import pytest
+from tiny_runs import write_recipe, write_tiny_table
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A recipe, a table and its images."""
+    folder = tmp_path_factory.mktemp("home")
+    write_recipe(folder)
+    write_tiny_table(folder)
+    return folder
