@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import final
@@ -177,10 +176,10 @@ def _refuse_missing_header(rows: Rows) -> None:
 
 def _find_image(search: _Search) -> str | None:
     named = [name for name in search.named(known.IMAGE) if not _is_flags(search.rows, name)]
-    ends = [name for name in named if _share_of_paths(search.rows.columns[name]) > 0.5]
+    ends = [name for name in named if _share_of_paths(search.rows, name) > 0.5]
     if ends:
         return ends[0]
-    full = (name for name in search.free() if _share_of_paths(search.rows.columns[name]) == 1)
+    full = (name for name in search.free() if _share_of_paths(search.rows, name) == 1)
     found = next(full, None) or next(iter(named), None)
     return found or next(iter(search.named(known.IDENTIFIER)), None)
 
@@ -189,21 +188,23 @@ def _is_flags(rows: Rows, name: str) -> bool:
     return len(rows) > 2 and is_values(rows.different(name))
 
 
-def _share_of_paths(cells: list[str]) -> float:
-    """Return the share of cells that end like an image file."""
-    endings = Counter([cell[-_LONGEST_SUFFIX:] for cell in cells])
-    images = sum(n for ending, n in endings.items() if ending.lower().endswith(_SUFFIXES))
-    return images / len(cells)
+def _share_of_paths(rows: Rows, name: str) -> float:
+    """Return the share of a column's cells that end like an image file."""
+    endings = {cell[-_LONGEST_SUFFIX:] for cell in rows.different(name)}
+    images = {ending for ending in endings if ending.lower().endswith(_SUFFIXES)}
+    if not images:  # nor need the cells be counted, of which a flag has many
+        return 0.0
+    found = [cell[-_LONGEST_SUFFIX:] in images for cell in rows.columns[name]]
+    return sum(found) / len(found)
 
 
 def _find_more_images(search: _Search) -> list[str]:
     """Return the free columns of paths; addresses are no second image but where one came from."""
-    cells = search.rows.columns
     return [
         name
         for name in search.free()
-        if _share_of_paths(cells[name]) > 0.5
-        and not any(_ADDRESS.match(cell) for cell in cells[name])
+        if _share_of_paths(search.rows, name) > 0.5
+        and not any(_ADDRESS.match(cell) for cell in search.rows.different(name))
     ]
 
 
