@@ -1,7 +1,8 @@
 """Processor time and peak memory of reading large tables, beside csv.reader and pandas.
 
 The rows alone (colabel rows), and the records of a data set that they are taken for (colabel
-records): columns recognised, labels read, every image looked for, of which none is there.
+records): columns recognised, labels read, every image looked for, of which none is there. Last,
+the division of as many images into splits.
 
 python benchmarks/table_reading.py [--rows 1000000] [--columns 20]
 """
@@ -16,9 +17,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from colabel.data.readers.rows import read_rows
 from colabel.data.readers.table import read_table_splits
 from colabel.data.readers.table_options import TableOptions
+from colabel.data.split import stratified_split
 
 WORDS = ("cat", "dog", "bird", "tree", "car", "house", "water", "person")
 
@@ -126,6 +130,14 @@ def measure(reader: str, path: Path, answer: multiprocessing.SimpleQueue) -> Non
     answer.put((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
+def time_division(rows: int, columns: int) -> float:
+    """Return the seconds in which images with about one label in seven are divided."""
+    targets = (np.random.default_rng(0).random((rows, columns)) < 1 / 7).astype(np.int8)
+    start = time.process_time()
+    stratified_split(targets)
+    return time.process_time() - start
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -157,6 +169,8 @@ def main() -> None:
                 ratio = f"{seconds / seconds_of_csv:.1f}" if seconds_of_csv else ""
                 print(f"{name:<16}{reader:<17}{seconds:>9.2f}{peak:>9.0f}{ratio:>11}")
             path.unlink(missing_ok=True)
+    seconds = time_division(arguments.rows, arguments.columns)
+    print(f"division of {arguments.rows:,} images of {arguments.columns} labels: {seconds:.2f} s")
 
 
 if __name__ == "__main__":
