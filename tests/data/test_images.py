@@ -11,10 +11,10 @@ from fakes import encode, jpeg_claiming, messy_images, png_claiming, ramp
 from PIL import Image
 
 from colabel.data.images import FileImages, open_image, read_with
-from colabel.data.limits import MAX_PIXELS, MAX_SIDE
 from colabel.data.pixels import PixelOptions
 from colabel.data.records import Records
 from colabel.errors import ImageError
+from colabel.limits import MAX_PIXELS, MAX_SIDE
 
 
 @pytest.fixture(scope="module")

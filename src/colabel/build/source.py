@@ -19,7 +19,6 @@ from colabel.data import (
     read_voc2012,
 )
 from colabel.data.images import read_with
-from colabel.data.limits import MAX_PIXELS
 from colabel.data.pixels import PixelOptions
 from colabel.data.readers.coco_export import read_coco
 from colabel.data.readers.fiftyone import read_fiftyone
@@ -32,6 +31,7 @@ from colabel.data.readers.table_folders import TABLES, find_tables
 from colabel.data.readers.textfiles import read_textfiles
 from colabel.data.readers.voc_export import read_voc
 from colabel.errors import ConfigError, DataError, nearest
+from colabel.limits import MAX_PIXELS
 from colabel.settings.data import Data
 
 READERS: Mapping[str, Callable[..., Records]] = {

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from colabel.data.limits import MAX_BYTES
 from colabel.data.pixels import Journal, PixelError, PixelOptions, check_size, eight_bits
+from colabel.limits import MAX_BYTES
 
 if TYPE_CHECKING:
     from pydicom import Dataset

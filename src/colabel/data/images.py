@@ -14,7 +14,6 @@ from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from colabel.data.completeness import describe_missing_pixels
 from colabel.data.dicom import is_dicom, read_dicom
-from colabel.data.limits import MAX_BYTES, MAX_PIXELS
 from colabel.data.pixels import (
     Alpha,
     Decoded,
@@ -30,6 +29,7 @@ from colabel.data.png16 import is_deep, read_deep
 from colabel.data.records import ImageSource, Records
 from colabel.data.tiff import note_layout, pillow_reads, read_layout, read_tiff
 from colabel.errors import ImageError
+from colabel.limits import MAX_BYTES, MAX_PIXELS
 
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 """Formats that Pillow decodes, recognised by content; JPEG includes the MPO files of some cameras,

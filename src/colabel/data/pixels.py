@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms
 
-from colabel.data.limits import MAX_PIXELS, MAX_SIDE
 from colabel.errors import ConfigError
+from colabel.limits import MAX_PIXELS, MAX_SIDE
 
 Alpha = Literal["white", "ignore"]
 
