@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import unicodedata
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
@@ -50,10 +53,51 @@ def plain(text: str, style: str = "") -> Text:
     return Text(printable(text), style=style)
 
 
-class PlainConsole(Console):
-    """A console that takes nothing in a text for markup, an emoji or a control of the terminal."""
+class _Unfailing(io.TextIOBase):
+    """Standard error as it is now; what it does not take is dropped.
 
-    def __init__(self, **options: Any) -> None:
+    Nobody can be told that nobody can be told, and no training should end of it: the terminal may
+    have gone, the pipe may be closed, the disk that it is sent to may be full.
+    """
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with suppress(OSError, ValueError):  # ValueError: it is closed
+            if (stream := self._stream()) is not None:
+                stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write out what can be."""
+        with suppress(OSError, ValueError):
+            if (stream := self._stream()) is not None:
+                stream.flush()
+
+    def isatty(self) -> bool:
+        """Tell whether it is a terminal."""
+        with suppress(ValueError):
+            return (stream := self._stream()) is not None and stream.isatty()
+        return False
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """What letters are written as."""
+        return getattr(self._stream(), "encoding", None) or "utf-8"
+
+    def _stream(self) -> Any:
+        """Return standard error itself; while a bar is shown, rich stands in its place."""
+        return getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+
+
+class PlainConsole(Console):
+    """A console that takes nothing in a text for markup, an emoji or a control of the terminal.
+
+    On standard error it never fails.
+    """
+
+    def __init__(self, *, stderr: bool = False, **options: Any) -> None:
+        if stderr:
+            options["file"] = _Unfailing()
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:

@@ -458,7 +458,7 @@ def test_an_image_that_fails_in_a_worker_is_named_without_torchs_trace(tmp_path,
 
 
 def test_a_message_that_only_mentions_an_error_is_kept():
-    assert cli.output._message(ImageError("a.png: OSError: broken")) == "a.png: OSError: broken"
+    assert cli.guard._message(ImageError("a.png: OSError: broken")) == "a.png: OSError: broken"
 
 
 def test_the_last_warning_of_a_run_is_repeated_below_its_metrics(run, monkeypatch, capsys):

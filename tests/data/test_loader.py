@@ -8,9 +8,15 @@ from pictures import Pictures, picture, records_of, some_records
 from colabel.data import loader as loaders
 from colabel.data.cache import PixelCache
 from colabel.data.dataset import EvaluationImages, TrainingImages
-from colabel.data.loader import EpochSampler, evaluation_loader, set_epoch, training_loader
+from colabel.data.loader import (
+    EpochSampler,
+    evaluation_loader,
+    read_batches,
+    set_epoch,
+    training_loader,
+)
 from colabel.data.transforms import Augment
-from colabel.errors import ConfigError, ImageError
+from colabel.errors import ConfigError, DataError, ImageError
 
 SIZE = 16
 # a process that already runs threads is forked: what Python warns of is wanted here
@@ -255,3 +261,36 @@ def test_a_cache_that_workers_would_not_share_is_refused(monkeypatch):
     monkeypatch.setattr(loaders, "_start_method", lambda _: "spawn")
     with pytest.raises(ConfigError, match="cache_mb: 0"):
         training(workers=1, cache=PixelCache(images=11, size=SIZE, limit=0))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that dataloader's "
+        "workers are out of shared memory. Please try to raise your shared memory limit.",
+        "DataLoader worker (pid(s) 7) exited unexpectedly",
+        "unable to write to file </torch_7_1_0>: No space left on device (28)",
+        "unable to mmap 4096 bytes from file </torch_7_1_0>: Cannot allocate memory (12)",
+        "received 0 items of ancdata",
+    ],
+)
+def test_workers_without_room_are_explained(text):
+    def batches():
+        yield 1
+        raise RuntimeError(text)
+
+    seen = []
+    with pytest.raises(DataError, match=rX) as caught:
+        seen.extend(read_batches(batches()))
+    assert text.split(".")[0] in str(caught.value)
+
+
+def test_other_errors_of_a_loader_are_left_alone():
+    def batches():
+        yield 1
+        raise RuntimeError("expected a tensor")
+
+    iterator = read_batches(batches())
+    assert next(iterator) == 1
+    with pytest.raises(RuntimeError, match="expected a tensor"):
+        next(iterator)

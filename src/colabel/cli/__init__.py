@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
 import sys
 
 import typer
@@ -12,39 +10,36 @@ from colabel.cli.ablate import ablate
 from colabel.cli.check import check
 from colabel.cli.cost import cost
 from colabel.cli.evaluate import evaluate
-from colabel.cli.output import errors_as_text
+from colabel.cli.guard import errors_as_text, guarded
+from colabel.cli.output import finish
 from colabel.cli.predict import predict
 from colabel.cli.recipes import recipes
+from colabel.cli.streams import close_streams, open_streams
 from colabel.cli.train import train
 from colabel.cli.version import version
 
 app = typer.Typer(
     name="colabel",
     help="Train, measure and use image classifiers for images that carry several labels at once.",
+    epilog="Exit status: 0 done; 1 done except for what was named; 2 refused, with what to do; "
+    "70 a fault of colabel; more than 128 interrupted.",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_show_locals=False,
+    pretty_exceptions_enable=False,
 )
 for command in (train, evaluate, predict, check, cost, ablate, version, recipes):
-    app.command()(command)
+    app.command()(guarded(command))
 
 
 def main() -> None:
-    """Run the command line; errors that the input causes are printed without a trace."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A file name need not be text, and a terminal need not know every letter of a class.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    """Run the command line and leave with a status that says how it went."""
+    open_streams()
+    status: int | str | None = 0
     try:
         with errors_as_text():
             app()
-    finally:
-        _flush()
-
-
-def _flush() -> None:
-    """Write out what is left; whoever reads it may have gone, as ``head`` does."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own flush
-        sys.exit(1)
+    except SystemExit as ended:
+        status = ended.code
+    printed = finish()
+    closed = close_streams()
+    sys.exit(status or (0 if printed and closed else 1))

@@ -9,12 +9,11 @@ from typing import Annotated
 import typer
 
 from colabel.cli.options import Change, Cpu, ReaderOption, Source, as_changes
-from colabel.cli.output import prints_results, say
+from colabel.cli.output import prints_results, say, show
 from colabel.cli.tables import (
     ablation_table,
     ablations_table,
 )
-from colabel.printing import PlainConsole
 
 
 def ablate(
@@ -49,7 +48,7 @@ def ablate(
 
     if name is None:
         known = {listed: load_ablation(listed) for listed in ablation_names()}
-        PlainConsole().print(ablations_table(known))
+        show(ablations_table(known))
         return
     work = plan_ablation(
         name,
@@ -66,9 +65,8 @@ def ablate(
     ablated = run_ablation(work, cpu=cpu, display=make_display())
     if not prints_results():
         return
-    console = PlainConsole()
-    console.print(ablation_table(ablated))
-    console.print(f"written: {ablated.folder}", soft_wrap=True)
+    show(ablation_table(ablated))
+    show(f"written: {ablated.folder}")
     for problem in ablated.problems:
         say(f"failed: {problem}")
     if ablated.interrupted:

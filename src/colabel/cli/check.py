@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from colabel.cli.options import Change, ReaderOption
-from colabel.cli.output import progress_bar
-from colabel.printing import PlainConsole
+from colabel.cli.output import progress_bar, show, show_text
 
 
 def check(
@@ -29,8 +28,8 @@ def check(
     with progress_bar(enabled=decode and not as_json) as progress:
         report = check_records(splits, decode=decode, progress=progress)
     if as_json:
-        print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
+        show_text(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
     else:
-        PlainConsole().print(render(report))
+        show(render(report))
     if report.of("error"):
         sys.exit(1)

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from colabel.cli.output import show, show_text
 from colabel.cli.tables import (
     cost_table,
 )
-from colabel.printing import PlainConsole
 
 
 def cost(
@@ -55,6 +55,6 @@ def cost(
         model, classes=classes, image_size=image_size, head=head, covariance=covariance
     )
     if as_json:
-        print(json.dumps(answer.to_dict()))
+        show_text(json.dumps(answer.to_dict()))
         return
-    PlainConsole().print(cost_table(answer))
+    show(cost_table(answer))

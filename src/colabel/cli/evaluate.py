@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from colabel.cli.options import Cpu, MaxPixels, ReaderOption, Run, Source, read_options
-from colabel.cli.output import prints_results, say
+from colabel.cli.output import prints_results, say, show
 from colabel.cli.tables import class_table, metrics_table
-from colabel.printing import PlainConsole
 
 
 def evaluate(
@@ -58,9 +57,8 @@ def evaluate(
         say(f"data: {line}")
     for note in evaluated.notes:
         say(f"note: {note}")
-    console = PlainConsole()
-    console.print(metrics_table(evaluated.report, split))
+    show(metrics_table(evaluated.report, split))
     if classes:
-        console.print(class_table(evaluated.report))
-    console.print(f"written: {evaluated.path}", soft_wrap=True)
-    console.print(f"picture: {evaluated.chart}", soft_wrap=True)
+        show(class_table(evaluated.report))
+    show(f"written: {evaluated.path}")
+    show(f"picture: {evaluated.chart}")

@@ -1,36 +1,67 @@
-"""How commands print: errors as text, progress, and only one of several processes."""
+"""How commands print: results, notes, progress, and only one of several processes."""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.text import Text
+from rich.console import RenderableType
 
-from colabel.printing import PlainConsole, printable_lines
+from colabel.printing import PlainConsole
+
+_unprinted: list[Exception] = []
+"""What kept results from being printed."""
+
+
+def show(result: RenderableType) -> None:
+    """Print a result on standard output: a table, or a text that may be wider than the terminal.
+
+    Where it cannot be printed the command goes on to its end, and :func:`finish` says so.
+    """
+    with _noting():
+        PlainConsole().print(result, soft_wrap=isinstance(result, str))
+
+
+def show_text(text: str) -> None:
+    r"""Print a text for other programs on standard output, as UTF-8 wherever it goes.
+
+    A byte of a file name that is no text becomes ``\udcNN``, as JSON writes it too.
+    """
+    line = (text.removesuffix("\n") + "\n").encode("utf-8", "backslashreplace")
+    with _noting():
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.flush()
+            sys.stdout.buffer.write(line)
+        else:
+            print(line.decode(), end="")
 
 
 @contextmanager
-def errors_as_text() -> Iterator[None]:
-    """Print an error of ours as a message and leave with status 2."""
-    from colabel.errors import ColabelError
-
+def _noting() -> Iterator[None]:
     try:
         yield
-    except ColabelError as error:
-        text = Text(printable_lines(f"error: {_message(error)}"), style="red")
-        PlainConsole(stderr=True).print(text, soft_wrap=True)
-        sys.exit(2)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError) as error:  # ValueError: the file is closed
+        _unprinted.append(error)
 
 
-def _message(error: Exception) -> str:
-    """Return what an error says, without the trace that torch adds where a worker raised it."""
-    text = str(error)
-    if "Original Traceback" in text:
-        text = text.rpartition(f"{type(error).__name__}: ")[2]
-    return text.strip()
+def finish() -> bool:
+    """Say that results could not be printed, if so; return whether all were.
+
+    Whoever has read enough of them, as ``head`` does, is told nothing.
+    """
+    if not _unprinted:
+        return True
+    first = _unprinted[0]
+    _unprinted.clear()
+    if not isinstance(first, BrokenPipeError):
+        reason = first.strerror if isinstance(first, OSError) else first
+        say(f"the results could not be printed: {reason}")
+    return False
 
 
 def say(text: str) -> None:

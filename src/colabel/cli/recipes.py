@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from colabel.cli.output import show, show_text
 from colabel.cli.tables import (
     recipes_table,
 )
-from colabel.printing import PlainConsole
 
 
 def recipes(
@@ -19,6 +19,6 @@ def recipes(
     from colabel.config import load_config, recipe_names
 
     if name is not None:
-        print(load_config(name).to_yaml(), end="")
+        show_text(load_config(name).to_yaml())
         return
-    PlainConsole().print(recipes_table({known: load_config(known) for known in recipe_names()}))
+    show(recipes_table({known: load_config(known) for known in recipe_names()}))

@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from colabel.cli.options import Change, Cpu, ReaderOption, Source, as_changes
-from colabel.cli.output import prints_results, say
+from colabel.cli.output import prints_results, say, show
 from colabel.cli.tables import metrics_table
-from colabel.printing import PlainConsole
 
 
 def train(
@@ -47,9 +46,8 @@ def train(
     if trained.report is None:
         say(f"to go on: the same command with --resume --out {trained.folder}")
         sys.exit(130)
-    console = PlainConsole()
-    console.print(metrics_table(trained.report, "validation"))
+    show(metrics_table(trained.report, "validation"))
     if trained.history.warnings:
         say(f"warning: {trained.history.warnings[-1]}")
-    console.print(f"run: {trained.folder}", soft_wrap=True)
-    console.print(f"next: colabel evaluate {trained.folder}", soft_wrap=True)
+    show(f"run: {trained.folder}")
+    show(f"next: colabel evaluate {trained.folder}")

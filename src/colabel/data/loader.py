@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from colabel.data.dataset import EvaluationImages, Sample, TrainingImages
 from colabel.data.encoded import EncodedImages
-from colabel.errors import ConfigError
+from colabel.errors import ConfigError, DataError
 
 Batch = list[Tensor]
 """Pixels (batch, [views,] 3, size, size), targets (batch, classes), indices (batch,)."""
@@ -193,6 +194,33 @@ def set_epoch(loader: DataLoader[Sample], epoch: int, *, start_batch: int = 0) -
     sampler.set_epoch(epoch, start_batch)
 
 
+_OF_WORKERS = (
+    "DataLoader worker",
+    "shared memory",
+    "</torch_",  # a file of shared memory, by its name
+    "received 0 items of ancdata",  # too many open files
+)
+
+
+def read_batches(loader: Iterable[Any]) -> Iterator[Any]:
+    """Yield the batches of a loader; say what to do where the processes that read images end.
+
+    Raises:
+        DataError: in place of the error of torch that is about its workers.
+    """
+    try:
+        yield from loader
+    except (RuntimeError, OSError) as error:
+        if not any(words in str(error) for words in _OF_WORKERS):
+            raise
+        reason = " ".join(str(error).split())
+        raise DataError(
+            "the processes that read images cannot go on, most often because the shared memory "
+            "(/dev/shm) or the memory is too small for them: set training.workers: 0 (--set "
+            f"training.workers=0), or give the machine or container more. They said: {reason}"
+        ) from error
+
+
 def _check(
     batch_size: int, workers: int, dataset: TrainingImages | EvaluationImages | EncodedImages
 ) -> None:
@@ -216,11 +244,13 @@ def _start_method(workers: int) -> str | None:
 
 
 def _leave_signals(worker: int) -> None:  # noqa: ARG001
-    """Leave Ctrl-C and SIGTERM to the main process, which saves its state and ends the workers.
+    """Leave Ctrl-C, SIGTERM and hang-ups to the main process, which saves and ends the workers.
 
     A SIGTERM that the main process itself sends still ends the worker.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_end_with_parent, daemon=True).start()

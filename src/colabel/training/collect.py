@@ -14,6 +14,7 @@ from accelerate.data_loader import DataLoaderShard
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from colabel.data.loader import read_batches
 from colabel.errors import ConfigError
 from colabel.training.distributed import share_buffers
 
@@ -153,5 +154,5 @@ def collect_features(
 
 
 def _batches(loader: DataLoader[Any]) -> Iterable[tuple[Any, Tensor, Tensor]]:
-    for images, targets, indices in loader:
+    for images, targets, indices in read_batches(loader):
         yield images, targets, torch.as_tensor(indices, device=targets.device)

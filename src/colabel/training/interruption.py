@@ -1,4 +1,4 @@
-"""Stop requests: SIGINT and SIGTERM are recorded, and the loop checks after each batch."""
+"""Stop requests: SIGINT, SIGTERM and SIGHUP are noted, and the loop checks after each batch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Interruption:
-    """Within its block, a first SIGINT or SIGTERM is noted instead of ending the process.
+    """Within its block, a first SIGINT, SIGTERM or SIGHUP is noted instead of ending the process.
 
-    A second one acts as it did before. Outside the main thread, where Python delivers no signals,
-    the block changes nothing. Forked children keep the ordinary behaviour.
+    A second one acts as it did before, except for SIGHUP: a terminal that goes away sends it more
+    than once. A signal that is ignored, as SIGHUP is under nohup, stays ignored. Outside the main
+    thread, where Python delivers no signals, the block changes nothing. Forked children keep the
+    ordinary behaviour.
 
     Example:
         >>> with Interruption() as interruption:
@@ -28,10 +32,11 @@ class Interruption:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interruption:
-        """Take over the two signals."""
+        """Take over the signals."""
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._note)
+            for number in _SIGNALS:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(
@@ -43,15 +48,15 @@ class Interruption:
         """Give the signals back."""
         self._give_back()
 
-    def _give_back(self) -> None:
-        for number, handler in self._before.items():
+    def _give_back(self, *, but: int | None = None) -> None:
+        for number in [number for number in self._before if number != but]:
+            handler = self._before.pop(number)
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        self._before = {}
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if os.getpid() == self._process:
-            self.signal = signal.Signals(number).name
-            self._give_back()
+            self.signal = self.signal or signal.Signals(number).name
+            self._give_back(but=signal.SIGHUP)
         else:
             self._give_back()
             signal.raise_signal(number)

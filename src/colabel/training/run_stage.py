@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from colabel.data.loader import set_epoch
+from colabel.data.loader import read_batches, set_epoch
 from colabel.errors import ConfigError, NonFiniteLossError, RunError, nearest
 from colabel.training import checkpoint
 from colabel.training.batch_norm import synchronise_batch_norm
@@ -170,7 +170,7 @@ class StageRun:
         self._entered = (time.monotonic(), position.batch)
         self._set_training_mode()
         set_epoch(self._loader, position.epoch, start_batch=position.batch)
-        for images, targets, _ in self._loader:
+        for images, targets, _ in read_batches(self._loader):
             self._train_step(images, targets)
             if position.batch == self._batches:
                 continue  # the epoch ends with a saved state anyway
