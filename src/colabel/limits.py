@@ -26,3 +26,10 @@ a parser that calls itself once a level ends the process where a file has a hund
 
 MAX_DESCRIPTION_BYTES = 64 * 2**20
 """Largest JSON or YAML file of a run. The names of ten thousand classes take one megabyte."""
+
+OPEN_FILES, OPEN_FILES_PER_WORKER = 48, 16
+"""Open files that a process and each of its workers need. Two workers were seen to work with 64
+and to wait for ever with 32; lifted with ``ulimit -n`` or ``training.workers: 0``."""
+
+ADDRESS_SPACE = 3_500_000_000
+"""Bytes of address space (``ulimit -v``) below which loading torch was seen to end the process."""

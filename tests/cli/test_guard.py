@@ -78,6 +78,10 @@ def test_where_the_file_cannot_be_written_the_trace_is_printed(temporary, monkey
             r"error: a\x0ab.png: Too many open files.",
         ),
         (ImportError("libcudart.so: not found"), "cannot be imported: libcudart.so"),
+        (
+            ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+            "the memory is not enough",
+        ),
         (RecursionError("maximum recursion depth"), "RecursionError: maximum"),
     ],
 )
@@ -289,3 +293,10 @@ def test_a_bar_on_a_terminal_that_goes_away_stops_nothing(tmp_path):
     assert process.wait(timeout=120) == 0
     assert (out / "result.json").is_file()
     process.stdout.close()
+
+
+def test_too_small_an_address_space_is_told_before_torch_is_loaded(monkeypatch, capsys):
+    limit = (2_000_000_000, 2_000_000_000)
+    monkeypatch.setattr(guard.resource, "getrlimit", lambda _: limit)
+    guarded(lambda: None)()
+    assert "limited to 2.0 GB (ulimit -v)" in capsys.readouterr().err

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import resource
 import signal
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from rich.text import Text
 
 from colabel.cli.output import say
 from colabel.errors import ColabelError
+from colabel.limits import ADDRESS_SPACE
 from colabel.printing import PlainConsole, printable, printable_lines
 from colabel.version import VERSION
 
@@ -34,7 +36,9 @@ _MEMORY = (
     "the memory is not enough. Lower training.batch_size, data.image_size or data.cache_mb in a "
     "recipe, --batch of predict, or give the process more memory"
 )
-_MEMORY_WORDS = ("can't allocate memory", "out of memory", "cannot allocate memory")
+_MEMORY_WORDS = (
+    "can't allocate memory", "out of memory", "cannot allocate memory", "failed to map segment",
+)  # fmt: skip
 
 
 def guarded(command: Callable[..., None]) -> Callable[..., None]:
@@ -45,6 +49,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         with ExitStack() as stack:
             stack.enter_context(errors_as_text())
             stack.enter_context(signals_as_interruption())
+            _warn_of_address_space()
             command(*arguments, **options)
 
     return run
@@ -98,6 +103,16 @@ def signals_as_interruption() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _warn_of_address_space() -> None:
+    """Say in advance what the libraries of torch do not get to say when they end the process."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if allowed != resource.RLIM_INFINITY and allowed < ADDRESS_SPACE:
+        say(
+            f"note: the address space is limited to {allowed / 1e9:.1f} GB (ulimit -v); loading "
+            f"torch may need {ADDRESS_SPACE / 1e9:.1f}"
+        )
 
 
 def _print_error(text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import threading
@@ -18,6 +19,7 @@ from torch.utils.data import DataLoader, Sampler
 from colabel.data.dataset import EvaluationImages, Sample, TrainingImages
 from colabel.data.encoded import EncodedImages
 from colabel.errors import ConfigError, DataError
+from colabel.limits import OPEN_FILES, OPEN_FILES_PER_WORKER
 
 Batch = list[Tensor]
 """Pixels (batch, [views,] 3, size, size), targets (batch, classes), indices (batch,)."""
@@ -213,7 +215,7 @@ def read_batches(loader: Iterable[Any]) -> Iterator[Any]:
     except (RuntimeError, OSError) as error:
         if not any(words in str(error) for words in _OF_WORKERS):
             raise
-        reason = " ".join(str(error).split())
+        reason = str(error).strip().splitlines()[-1]  # what comes before is a trace
         raise DataError(
             "the processes that read images cannot go on, most often because the shared memory "
             "(/dev/shm) or the memory is too small for them: set training.workers: 0 (--set "
@@ -231,7 +233,19 @@ def _check(
     if workers and dataset.cache is not None and _start_method(workers) != "fork":
         raise ConfigError(
             "the pixel cache is shared with forked workers, which this platform does not offer; "
-            "set data.cache_mb: 0 or data.workers: 0."
+            "set data.cache_mb: 0 or training.workers: 0."
+        )
+    _check_descriptors(workers)
+
+
+def _check_descriptors(workers: int) -> None:
+    """Refuse workers that would run out of open files, since torch then waits for them for ever."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = OPEN_FILES + OPEN_FILES_PER_WORKER * workers
+    if workers and allowed != resource.RLIM_INFINITY and allowed < needed:
+        raise ConfigError(
+            f"{workers} processes that read images need about {needed} open files, and {allowed} "
+            "are allowed (ulimit -n): raise the limit, or set training.workers: 0."
         )
 
 
