@@ -239,7 +239,7 @@ def _check(
 
 
 def _check_descriptors(workers: int) -> None:
-    """Refuse workers that would run out of open files, since torch then waits for them for ever."""
+    """Refuse workers that would run out of open files: torch then waits for them for ever."""
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = OPEN_FILES + OPEN_FILES_PER_WORKER * workers
     if workers and allowed != resource.RLIM_INFINITY and allowed < needed:
