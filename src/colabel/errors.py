@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable, Sequence
 
 _LISTED = 50
 """Most choices that a message lists."""
+
+_REMEDIES = {
+    "make room on the disk": (errno.ENOSPC, errno.EDQUOT),
+    "raise the limit on the size of files (ulimit -f)": (errno.EFBIG,),
+    "check the permissions": (errno.EACCES, errno.EPERM),
+    "the disk is read-only, so take another": (errno.EROFS,),
+    "check whether the file and its folder are still there": (errno.ENOENT, errno.ENOTDIR),
+    "give the name of a file, not of a folder": (errno.EISDIR,),
+    "raise the limit on open files (ulimit -n)": (errno.EMFILE, errno.ENFILE),
+    "take a shorter name": (errno.ENAMETOOLONG,),
+    "put the file itself in the place of the symbolic link": (errno.ELOOP,),
+    "check the disk": (errno.EIO,),
+}
 
 
 class ColabelError(Exception):
@@ -63,6 +77,19 @@ class MissingExtraError(ColabelError, ImportError):
             f"this needs the package {package}, which is not installed; "
             f"install it with: pip install 'colabel[{extra}]'"
         )
+
+
+def remedy(error: OSError) -> str:
+    """Return what to do about an error of the system, as a clause; the only place that says it.
+
+    Example:
+        >>> remedy(PermissionError(errno.EACCES, "Permission denied"))
+        'check the permissions'
+    """
+    for words, numbers in _REMEDIES.items():
+        if error.errno in numbers:
+            return words
+    return "check the file and its disk"
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Writing a file so that its previous content survives whatever goes wrong."""
+"""Files of ours: written whole or not at all, read without following links."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TextIO
+from typing import IO, Any, TextIO
 
-from colabel.errors import RunError
+from colabel.errors import RunError, remedy
+from colabel.foreign import parse_json, read_plain
+from colabel.limits import MAX_DESCRIPTION_BYTES
 
 
 def flush_to_disk(path: Path) -> None:
@@ -51,15 +53,47 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
+        kept = " What was there before is intact;" if path.exists() else ""
         raise RunError(
-            f"{path} cannot be written: {error.strerror or error}. What was there before is "
-            "intact; make room or check the permissions, then try again."
+            f"{path} cannot be written: {error.strerror or error}.{kept} {remedy(error)}, then "
+            "try again."
         ) from error
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
     with suppress(OSError):  # the new file is in place; some file systems cannot do more
         flush_to_disk(path.parent)
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file of a run; the file itself may be no symbolic link.
+
+    Raises:
+        RunError: if it is missing, cannot be read, is no plain file or larger than any of ours.
+    """
+    try:
+        return read_plain(path, limit=MAX_DESCRIPTION_BYTES, follow_links=False)
+    except FileNotFoundError as error:
+        raise RunError(
+            f"there is no {path}; copy the whole run folder, or train again."
+        ) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunError(f"{path} cannot be read: {reason}; {remedy(error)}.") from error
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file of a run says.
+
+    Raises:
+        RunError: as :func:`read_file`, or if it is damaged.
+    """
+    try:
+        return parse_json(read_file(path))
+    except ValueError as error:
+        raise RunError(
+            f"{path} is damaged ({error}); copy the whole run folder, or train again."
+        ) from error
 
 
 def partial_of(path: Path) -> Path:

@@ -33,3 +33,6 @@ and to wait for ever with 32; lifted with ``ulimit -n`` or ``training.workers: 0
 
 ADDRESS_SPACE = 3_500_000_000
 """Bytes of address space (``ulimit -v``) below which loading torch was seen to end the process."""
+
+MAX_LOG_BYTES = 2 * 2**30
+"""Largest log of a run that is read: four million steps of 500 bytes."""

@@ -441,7 +441,7 @@ def test_a_run_without_its_recipe_is_named(run, tmp_path, capsys):
     for name in ("model.json", "model.safetensors"):
         (tmp_path / name).write_bytes((run / name).read_bytes())
     assert command("evaluate", tmp_path) == 2
-    assert "holds no config.yaml; copy the whole run folder" in capsys.readouterr().err
+    assert "config.yaml; copy the whole run folder" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -125,7 +125,7 @@ def test_short_logs_are_drawn(tmp_path, records):
 def test_logs_without_a_step_are_refused(tmp_path):
     with pytest.raises(RunError, match="no training step yet"):
         figures.training_curves(write_log(tmp_path / "log.jsonl", []), tmp_path / "c.png")
-    with pytest.raises(RunError, match="cannot read"):
+    with pytest.raises(RunError, match="cannot be read"):
         figures.training_curves(tmp_path / "missing.jsonl", tmp_path / "c.png")
 
 

@@ -49,7 +49,7 @@ def test_what_was_measured_lies_where_the_folder_says(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "No such file"), ("{", "cannot be read"), ("[1]", "holds no JSON object")],
+    [(None, "copy the whole"), ("{", "is damaged"), ("[1]", "holds no JSON object")],
 )
 def test_a_file_that_cannot_be_used_is_named(tmp_path, content, message):
     if content is not None:
@@ -60,7 +60,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path, content, message):
 
 def test_settings_that_cannot_be_read_are_named(tmp_path):
     run = RunFolder(tmp_path)
-    with pytest.raises(RunError, match=r"holds no config\.yaml"):
+    with pytest.raises(RunError, match=r"there is no .*config\.yaml"):
         run.config()
     (tmp_path / "config.yaml").write_text("method: {name: nothing}")
     with pytest.raises(RunError, match=r"config.yaml: (?s:.*)method.name must be one of"):

@@ -47,10 +47,7 @@ def training_curves(log: Path, png: Path) -> None:
     Raises:
         RunError: if the log holds no training step or epoch, or a file cannot be read or written.
     """
-    try:
-        records = read_log(log)
-    except OSError as error:
-        raise RunError(f"cannot read {log}: {error.strerror or error}.") from error
+    records = read_log(log)
     steps = [record for record in records if record.get("kind") == "step"]
     epochs = [record for record in records if record.get("kind") == "epoch"]
     if not steps and not epochs:

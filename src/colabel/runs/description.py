@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from colabel.data.pixels import PixelOptions
 from colabel.errors import RunError
+from colabel.files import read_json
 from colabel.runs.folder import DESCRIPTION
 from colabel.settings import HeadSettings, Settings, explain_problems
 
@@ -118,12 +118,7 @@ def load_description(folder: Path) -> Description:
             f"{folder} holds no model yet ({DESCRIPTION} is missing): a run writes it after its "
             "first validated epoch. Check the folder, or resume the run."
         )
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is not valid JSON: {error}; copy the run again.") from error
-    except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from error
+    content = read_json(path)
     found = content.get("format") if isinstance(content, Mapping) else None
     if found != FORMAT:
         raise RunError(

@@ -8,7 +8,6 @@ to another machine without the data.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from colabel.config import Config, load_config
 from colabel.errors import ConfigError, RunError
-from colabel.files import replace_file
+from colabel.files import read_file, read_json, replace_file
 
 if TYPE_CHECKING:
     from colabel.metrics import Report
@@ -104,11 +103,10 @@ class RunFolder:
             RunError: if the file is missing or damaged.
         """
         path = self.path / CONFIG
-        if not path.is_file():
-            raise RunError(f"{self.path} holds no {CONFIG}; copy the whole run folder.")
+        read_file(path)  # says in words of a run what is wrong with the file itself
         try:
             return load_config(path)
-        except (ConfigError, OSError) as error:
+        except ConfigError as error:
             raise RunError(f"{path}: {error}\nCopy the run again.") from error
 
     def write_measured(
@@ -154,12 +152,7 @@ class RunFolder:
             RunError: if it is missing or damaged.
         """
         path = self.path / name
-        try:
-            content = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise RunError(
-                f"{path} cannot be read ({error}); copy the whole run folder, or train again."
-            ) from error
+        content = read_json(path)
         if not isinstance(content, dict):
             raise RunError(f"{path} holds no JSON object; copy the whole run folder.")
         return content

@@ -7,7 +7,10 @@ folder holds the previous state, whole.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,13 +23,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from colabel.errors import RunError, WeightsError
-from colabel.files import flush_to_disk, replace_file
+from colabel.errors import RunError, WeightsError, remedy
+from colabel.files import flush_to_disk, read_json, replace_file
+from colabel.foreign import open_plain
 from colabel.state_dicts import differences
 
 FORMAT = 1
 """Version of the layout of a saved state."""
 
+_OF_SAFETENSORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)
+"""Errors of the system that safetensors reports in words alone."""
 _FACTS = "state.json"
 _TENSORS = ("state-a.safetensors", "state-b.safetensors")
 
@@ -69,20 +75,42 @@ def save_state(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     text = json.dumps(document, allow_nan=False, indent=1)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(_storable(tensors), after)
-        flush_to_disk(after)
+        _save_tensors(_storable(tensors), after)
         replace_file(folder / _FACTS, lambda file: file.write(text.encode()))
     except (OSError, SafetensorError, RunError) as error:
         with suppress(OSError):
             if _tensors_file(folder) != after:
                 after.unlink(missing_ok=True)
-        kept = "the state saved before is intact" if before else "no state was saved before"
+        kept = "no state was saved before"
+        if before is not None:
+            kept = "the state saved before is intact" if before.exists() else "its files are gone"
         raise RunError(
-            f"the training state could not be saved in {folder}: {error}; {kept}. "
-            "Make room on the disk and resume the run."
+            f"the training state could not be saved in {folder}: {_reason(error)}; {kept}. "
+            "Mend that, then resume the run."
         ) from error
     if before is not None:
         before.unlink(missing_ok=True)
+
+
+def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors to a new file on the disk, with the permissions that any new file gets."""
+    path.unlink(missing_ok=True)
+    path.touch(exist_ok=False)
+    mode = path.stat().st_mode
+    save_file(dict(tensors), path)  # puts a file of its own in the place, for its owner alone
+    path.chmod(stat.S_IMODE(mode))
+    flush_to_disk(path)
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong and what to do, in the system's words where it has some."""
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}; {remedy(error)}"
+    text = str(error)
+    for words, number in ((os.strerror(number), number) for number in _OF_SAFETENSORS):
+        if words in text:
+            return f"{words}; {remedy(OSError(number, words))}"
+    return text
 
 
 def load_state(folder: Path) -> SavedState | None:
@@ -95,24 +123,36 @@ def load_state(folder: Path) -> SavedState | None:
         RunError: if the state was written by another version or is damaged.
     """
     facts_file = folder / _FACTS
-    if not facts_file.is_file():
+    if not os.path.lexists(facts_file):
         return None
-    try:
-        document = json.loads(facts_file.read_text(encoding="utf-8"))
-        if document["format"] != FORMAT:
-            raise RunError(
-                f"{facts_file} has format {document['format']}, this version reads {FORMAT}; "
-                "go on with the version of colabel that started the run."
-            )
-        name = document["tensors"]
-        if name not in _TENSORS:
-            raise RunError(f"{facts_file} names {name!r}, expected one of {_TENSORS}.")
-        return SavedState(load_file(folder / name), document["facts"])
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+    document = read_json(facts_file)
+    if not isinstance(document, dict) or document.keys() != {"format", "facts", "tensors"}:
+        raise _damaged(folder, f"{_FACTS} holds other things than a state")
+    if document["format"] != FORMAT:
         raise RunError(
-            f"the training state in {folder} is damaged ({error!r}); begin a new run, "
-            "or copy the folder again if it was copied."
-        ) from error
+            f"{facts_file} has format {document['format']!r}, this version reads {FORMAT}; "
+            "go on with the version of colabel that started the run."
+        )
+    name = document["tensors"]
+    if name not in _TENSORS or not isinstance(document["facts"], dict):
+        raise _damaged(folder, f"{_FACTS} names {name!r}, expected one of {_TENSORS}")
+    try:
+        open_plain(folder / name, follow_links=False).close()
+        return SavedState(load_file(folder / name), document["facts"])
+    except FileNotFoundError as error:
+        raise _damaged(folder, f"{name} is missing") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise RunError(f"{folder / name} cannot be read: {reason}; {remedy(error)}.") from error
+    except SafetensorError as error:
+        raise _damaged(folder, f"{name}: {error}") from error
+
+
+def _damaged(folder: Path, reason: str) -> RunError:
+    return RunError(
+        f"the training state in {folder} is damaged ({reason}); copy the folder again if it was "
+        "copied, or begin a new run."
+    )
 
 
 def pack_module(prefix: str, module: nn.Module) -> dict[str, Tensor]:
@@ -180,8 +220,8 @@ def _tensors_file(folder: Path) -> Path | None:
     facts_file = folder / _FACTS
     if not facts_file.is_file():
         return None
-    with suppress(ValueError, KeyError, TypeError):
-        name = json.loads(facts_file.read_text(encoding="utf-8"))["tensors"]
+    with suppress(RunError, KeyError, TypeError):
+        name = read_json(facts_file)["tensors"]
         if name in _TENSORS:
             return folder / str(name)
     return None

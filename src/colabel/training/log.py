@@ -28,7 +28,9 @@ from typing import Any
 
 import torch
 
-from colabel.errors import RunError
+from colabel.errors import RunError, remedy
+from colabel.foreign import parse_json, read_plain
+from colabel.limits import MAX_LOG_BYTES
 
 
 class TrainingLog:
@@ -50,9 +52,16 @@ class TrainingLog:
 
     def __init__(self, path: Path, *, position: int) -> None:
         self._path = path
-        self._file = path.open("ab")
-        self._file.truncate(min(position, path.stat().st_size))
-        self._file.seek(0, os.SEEK_END)
+        try:
+            # a link would let a run that came from elsewhere write outside its folder
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+            self._file = os.fdopen(os.open(path, flags, 0o666), "ab")
+            self._file.truncate(min(position, path.stat().st_size))
+            self._file.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise RunError(
+                f"{path} cannot be written: {error.strerror or error}; {remedy(error)}."
+            ) from error
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one line, readable by others at once.
@@ -66,7 +75,8 @@ class TrainingLog:
             self._file.flush()
         except OSError as error:
             raise RunError(
-                f"cannot write {self._path}: {error.strerror}; make room and resume the run."
+                f"cannot write {self._path}: {error.strerror or error}; {remedy(error)}, and "
+                "resume the run."
             ) from error
 
     def position(self) -> int:
@@ -101,17 +111,51 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     Raises:
         RunError: if a line in the middle is no JSON object.
     """
-    records: list[dict[str, Any]] = []
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines[:-1], start=1):
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise RunError(
-                f"{path}, line {number}: expected a JSON object, got {line[:80]!r}."
-            ) from (error)
-        records.append(record)
-    return records
+    lines = _content(path).split(b"\n")
+    return [_parsed(path, number, line) for number, line in enumerate(lines[:-1], start=1)]
+
+
+def check_log(path: Path, length: int) -> None:
+    """Refuse a log from which a run cannot go on, before it does.
+
+    Args:
+        path: a ``log.jsonl``.
+        length: in bytes, of what was written when the state was saved.
+
+    Raises:
+        RunError: if the log is shorter, or a line of it is no JSON object.
+    """
+    content = _content(path) if length or path.exists() else b""
+    if len(content) < length or (length and content[length - 1 : length] != b"\n"):
+        raise RunError(
+            f"{path} is not the log of the saved state, which was written after {length} bytes of "
+            f"it; it has {len(content)}. Copy the whole run folder again, or begin a new run."
+        )
+    for number, line in enumerate(content[:length].split(b"\n")[:-1], start=1):
+        _parsed(path, number, line)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_plain(path, limit=MAX_LOG_BYTES, follow_links=False)
+    except OSError as error:
+        raise RunError(
+            f"{path} cannot be read: {error.strerror or error}; {remedy(error)}."
+        ) from error
+
+
+def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    """Return a line of a log."""
+    try:
+        record = parse_json(line)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        raise RunError(
+            f"{path}, line {number}: expected a JSON object, got {line[:80]!r}; copy the whole "
+            "run folder again, or begin a new run."
+        )
+    return record
 
 
 def finite(value: Any) -> Any:

@@ -17,8 +17,9 @@ from colabel.settings import Training
 from colabel.settings.flat import differences
 from colabel.training.checkpoint import SavedState, load_state, unpack_module
 from colabel.training.display import Display
+from colabel.training.facts import check_facts
 from colabel.training.interruption import Interruption
-from colabel.training.log import TrainingLog, read_log
+from colabel.training.log import TrainingLog, check_log, read_log
 from colabel.training.position import SharedState
 from colabel.training.run_stage import StageRun
 from colabel.training.stage import Stage
@@ -109,7 +110,9 @@ def fit(
     saved = load_state(last)
     plan = _plan(stages, settings)
     if saved is not None:
+        check_facts(saved.facts, last, epochs=[stage.epochs for stage in stages])
         _check_resumable(saved, plan, last, resume=resume)
+        check_log(folder / "log.jsonl", int(saved.facts["log_bytes"]))
         if saved.facts["finished"]:
             message = f"the run in {folder} is complete: there is nothing left to train."
             if display is not None and accelerator.is_main_process:
@@ -248,5 +251,5 @@ def _history(
 ) -> History:
     path = folder / "log.jsonl"
     records = read_log(path) if path.is_file() else []
-    epochs = tuple(record for record in records if record["kind"] == "epoch")
+    epochs = tuple(record for record in records if record.get("kind") == "epoch")
     return History(epochs=epochs, best=best, finished=finished, message=message)
