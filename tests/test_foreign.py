@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+
 from colabel.foreign import open_plain, parse_json, read_plain
 
 
