@@ -118,3 +118,16 @@ MAX_YAML_DEPTH = 50
 
 MAX_YAML_INTEGER = 2**63 - 1
 """Largest whole number in a YAML text, and with a minus the smallest: what 64 bits hold."""
+
+MAX_MODEL_BYTES = 16 * 2**30
+"""Largest model that is built where its weights do not say how large it is: 4e9 numbers."""
+
+SPARE_MODEL_BYTES = 64 * 2**20
+"""What a model may take beside its weights while it is built, such as tables of positions."""
+
+MAX_IMAGE_SIZE = 4096
+"""Largest ``data.image_size``: a batch of one such image fills 200 MB before the first layer, and
+what convolutions keep of it for the backward pass takes some ten gigabytes."""
+
+MAX_PREDICTIONS_BYTES = 16 * 2**30
+"""Largest file of predictions, unpacked: a hundred million images of forty labels."""

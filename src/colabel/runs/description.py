@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from colabel.data.pixels import PixelOptions
 from colabel.errors import RunError
 from colabel.files import read_json
+from colabel.limits import MAX_CLASSES, MAX_IMAGE_SIZE
+from colabel.names import check_class_names
 from colabel.runs.folder import DESCRIPTION
 from colabel.settings import HeadSettings, Settings, explain_problems
 
@@ -78,11 +81,11 @@ class Description(Settings):
 
     format: int = FORMAT
     colabel: str
-    classes: tuple[str, ...]
+    classes: Annotated[tuple[str, ...], Field(max_length=MAX_CLASSES)]
     method: str
     head: HeadSettings
     encoder: DescribedEncoder
-    image_size: int = Field(ge=1, le=4096)
+    image_size: int = Field(ge=1, le=MAX_IMAGE_SIZE)
     pixels: PixelOptions = PixelOptions()
     thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...]
     calibration: None = None
@@ -93,6 +96,7 @@ class Description(Settings):
     def _parts_fit(self) -> Description:
         if not self.classes or len(set(self.classes)) != len(self.classes):
             raise ValueError("classes must be at least one, each with a name of its own")
+        check_class_names(self.classes)
         if len(self.thresholds) != len(self.classes):
             raise ValueError(f"{len(self.thresholds)} thresholds for {len(self.classes)} classes")
         return self
@@ -113,7 +117,7 @@ def load_description(folder: Path) -> Description:
     path = folder / DESCRIPTION
     if not folder.is_dir():
         raise RunError(f"there is no run folder {folder}.")
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise RunError(
             f"{folder} holds no model yet ({DESCRIPTION} is missing): a run writes it after its "
             "first validated epoch. Check the folder, or resume the run."

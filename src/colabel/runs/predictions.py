@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from colabel.errors import DataError, RunError
 from colabel.files import replace_file
+from colabel.foreign import open_plain
+from colabel.limits import MAX_PREDICTIONS_BYTES
 from colabel.metrics import APProtocol, Report, evaluate_scores
 
 _REQUIRED = ("ids", "classes", "logits", "split")
@@ -137,7 +139,10 @@ def _write_arrays(file: IO[bytes], arrays: Mapping[str, npt.NDArray[Any]]) -> No
 
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        with path.open("rb") as file:  # numpy leaves a file open that turns out to be damaged
+        # opened here, since numpy leaves a file open that turns out to be damaged
+        with open_plain(path, follow_links=False) as file:
+            _check_claims(file)
+            file.seek(0)
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("a single array, expected an archive of several")
@@ -147,10 +152,34 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             f"there are no predictions at {path}; make them with: colabel evaluate RUN"
         ) from error
     except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise RunError(
-            f"{path} is not a readable file of predictions ({error}); make it again with: "
+            f"{path} is not a readable file of predictions ({reason}); make it again with: "
             "colabel evaluate RUN"
         ) from error
+
+
+def _check_claims(file: IO[bytes]) -> None:
+    """Refuse arrays that claim more than the archive holds, before room is made for them.
+
+    Raises:
+        ValueError: saying which.
+    """
+    with zipfile.ZipFile(file) as archive:
+        if sum(info.file_size for info in archive.infolist()) > MAX_PREDICTIONS_BYTES:
+            raise ValueError(f"more than {MAX_PREDICTIONS_BYTES:,} bytes unpacked")
+        for info in archive.infolist():
+            with archive.open(info) as member:
+                version = np.lib.format.read_magic(member)
+                read = {
+                    (1, 0): np.lib.format.read_array_header_1_0,
+                    (2, 0): np.lib.format.read_array_header_2_0,
+                }.get(version)
+                if read is None:
+                    raise ValueError(f"{info.filename} is an array of version {version}")
+                shape, _, dtype = read(member)
+            if math.prod(shape) * dtype.itemsize > info.file_size:
+                raise ValueError(f"{info.filename} claims more than it holds")
 
 
 def score_predictions(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from colabel.errors import RunError
+from colabel.errors import RunError, remedy
 from colabel.files import replace_file
+from colabel.foreign import open_plain
+from colabel.limits import MAX_MODEL_BYTES, SPARE_MODEL_BYTES
 from colabel.runs.description import Description
 from colabel.runs.folder import DESCRIPTION, WEIGHTS
 from colabel.state_dicts import Form, differences
@@ -50,6 +53,18 @@ def save_model(folder: Path, model: nn.Module, description: Description) -> None
     replace_file(folder / DESCRIPTION, lambda file: file.write(text.encode()))
 
 
+def largest_model(folder: Path) -> int:
+    """Return how many bytes the model of a run may take while it is built.
+
+    A little more than its weights, for what a backbone computes of itself and does not save; or
+    the most that any model may take, where there are no weights.
+    """
+    try:
+        return (folder / WEIGHTS).stat().st_size * 5 // 4 + SPARE_MODEL_BYTES
+    except OSError:
+        return MAX_MODEL_BYTES
+
+
 def load_weights(folder: Path, model: nn.Module) -> None:
     """Fill a model with the weights of a run.
 
@@ -61,19 +76,21 @@ def load_weights(folder: Path, model: nn.Module) -> None:
         RunError: if the weights are missing, damaged or of another model.
     """
     path = folder / WEIGHTS
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise RunError(f"{folder} holds no {WEIGHTS}; copy the whole run folder.")
     expected = {
         name: (tensor.shape, DTYPES.get(tensor.dtype, str(tensor.dtype)))
         for name, tensor in model.state_dict().items()
     }
     try:
+        open_plain(path, follow_links=False).close()
         _check_forms(path, expected)
         tensors: dict[str, Tensor] = load_file(path)
     except SafetensorError as error:
         raise RunError(f"{path} is damaged ({error}); copy it again.") from error
     except OSError as error:
-        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from error
+        reason = error.strerror or str(error)
+        raise RunError(f"{path} cannot be read: {reason}; {remedy(error)}.") from error
     broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
     if broken:
         raise RunError(

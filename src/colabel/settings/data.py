@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from colabel.limits import MAX_IMAGE_SIZE
 from colabel.settings.base import Settings
 
 
@@ -27,7 +28,7 @@ class Data(Settings):
     """Name of the split that is reported on."""
     validation_fraction: float = Field(0.15, gt=0, lt=1)
     """Share of train that is held out where the data has no validation split."""
-    image_size: int = Field(224, ge=16)
+    image_size: int = Field(224, ge=16, le=MAX_IMAGE_SIZE)
     """Side of the square the images are resized to, in pixels."""
     scale: float | None = Field(None, gt=0)
     """Value of 16-bit or floating-point pixels that becomes 255 (white); default: the full range

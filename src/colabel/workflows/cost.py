@@ -54,7 +54,7 @@ def cost(
                     f"out {' and '.join(said)}."
                 )
             description = load_description(Path(model))
-            classifier = build_described(description)
+            classifier = build_described(Path(model), description)
             size = description.image_size if image_size is None else image_size
         else:
             if classes is None:

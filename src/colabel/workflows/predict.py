@@ -22,9 +22,10 @@ from colabel.data.pixels import to_upright_rgb
 from colabel.data.transforms import squash_pixels
 from colabel.errors import ConfigError, ImageError, RunError
 from colabel.models import Classifier
+from colabel.models.budget import memory_budget
 from colabel.runs.description import Description, load_description
 from colabel.runs.folder import DESCRIPTION
-from colabel.runs.weights import load_weights
+from colabel.runs.weights import largest_model, load_weights
 from colabel.settings import EncoderSettings
 
 Picture = str | PathLike[str] | Image.Image | npt.NDArray[np.uint8]
@@ -174,6 +175,15 @@ class Predictor:
         """Return probabilities, and variances where there are any, of each image."""
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self._device)
         output = self._model(images)
+        numbers = [output.logits]
+        if output.mixture is not None:
+            numbers.append(output.mixture.variance)
+        if not all(bool(number.isfinite().all()) for number in numbers):
+            raise RunError(
+                "the model gives results that are no finite numbers, so its weights are of no "
+                "use: they were damaged, or training went astray; copy the run again, or train "
+                "anew."
+            )
         probabilities = output.logits.double().sigmoid().tolist()
         if output.mixture is None:
             return zip(probabilities, itertools.repeat(None), strict=False)
@@ -201,22 +211,25 @@ class Predictor:
         )
 
 
-def build_described(description: Description) -> Classifier:
+def build_described(folder: Path, description: Description) -> Classifier:
     """Rebuild the model that a run describes, without its weights.
 
     Args:
-        description: the content of ``model.json``.
+        folder: of the run; the size of its weights bounds what is built.
+        description: the content of its ``model.json``.
 
     Raises:
-        RunError: if this version does not know the backbone or an option.
+        RunError: if this version does not know the backbone or an option, or the model would be
+            larger than the weights are.
     """
     try:
-        return build_classifier(
-            EncoderSettings.model_validate(description.encoder.model_dump()),
-            description.head,
-            len(description.classes),
-            image_size=description.image_size,
-        )
+        with memory_budget(largest_model(folder)):
+            return build_classifier(
+                EncoderSettings.model_validate(description.encoder.model_dump()),
+                description.head,
+                len(description.classes),
+                image_size=description.image_size,
+            )
     except Exception as error:  # a backbone may fail in any way on options it was not made for
         raise RunError(
             f"the run's {DESCRIPTION} describes a model that this version cannot build: {error}"
@@ -245,7 +258,7 @@ def load_predictor(
     if max_pixels is not None:
         pixels = replace(description.pixels, max_pixels=max_pixels)
         description = description.model_copy(update={"pixels": pixels})
-    model = build_described(description)
+    model = build_described(folder, description)
     load_weights(folder, model)
     try:
         return Predictor(model, description, torch.device(device))
