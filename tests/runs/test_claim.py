@@ -145,8 +145,8 @@ from pathlib import Path
 from colabel.runs.claim import claimed_run
 with claimed_run(Path(sys.argv[1]), name="a", resume=False):
     child = os.fork()  # as a process that reads images, which may outlive the run for a moment
-    if child:
-        print(child, flush=True)
+    if not child:  # so that it is running when its number is read
+        print(os.getpid(), flush=True)
     time.sleep(120)
 """
 
