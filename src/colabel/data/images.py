@@ -115,11 +115,6 @@ def _decode(file: BinaryIO, options: PixelOptions) -> Decoded:
         image, stored = read_dicom(file, options, journal)
         return Decoded(image, stored, "DICOM", False, frozenset(journal.changes), journal.peak)
     layout = read_layout(file)
-    if layout is not None and layout.held is not None:
-        raise PixelError(
-            f"the file holds {layout.held} of the image, and the rest would be black; replace or "
-            "remove the file, or write it with every part: gdal_translate -co SPARSE_OK=FALSE"
-        )
     if layout is None:
         _check_bytes(file)
     elif not pillow_reads(layout, options):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -19,7 +18,6 @@ from colabel.data.pixels import (
     meaningful_orientation,
     rgb_of,
 )
-from colabel.data.tiff_parts import describe_missing_parts
 
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 _COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}  # channels of a photometric interpretation
@@ -45,7 +43,6 @@ class Layout:
         little_endian: order of bytes.
         orientation: as in EXIF.
         pages: whether more follow that show something else.
-        held: what it holds where it should hold everything, ``None`` where it does.
     """
 
     size: tuple[int, int]
@@ -58,7 +55,6 @@ class Layout:
     little_endian: bool
     orientation: int
     pages: bool
-    held: str | None = None
 
     @property
     def white_is_zero(self) -> bool:
@@ -95,26 +91,17 @@ def read_layout(file: BinaryIO) -> Layout | None:
         file.seek(tags.next)
         tags.load(file)
         channels = int(tags.get(277, 1))
-        bits = max(tags.get(258, (1,)))
-        separate = channels > 1 and tags.get(284, 1) == _SEPARATE
         return Layout(
             size=(int(tags[256]), int(tags[257])),
-            bits=bits,
+            bits=max(tags.get(258, (1,))),
             sample_format=max(tags.get(339, (1,))),
             photometric=int(tags.get(262, 0)),
             channels=channels,
             extra=tuple(tags.get(338, ())),
-            separate=separate,
+            separate=channels > 1 and tags.get(284, 1) == _SEPARATE,
             little_endian=header[:2] == b"II",
             orientation=meaningful_orientation(tags.get(274, 1)),
             pages=_more_pages(file, tags, header),
-            held=describe_missing_parts(
-                tags,
-                file.seek(0, os.SEEK_END),
-                bits=bits,
-                channels=channels,
-                separate=separate,
-            ),
         )
     except Exception:  # Pillow says what is wrong with the file
         return None
