@@ -300,7 +300,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(ImageError, match=r"missing\.jpg: no such file"):
         images.open(0)
     for index in (1, 2):
-        with pytest.raises(ImageError, match="not a plain file|a folder, expected a file"):
+        with pytest.raises(ImageError, match=r"not a plain file|a folder, expected a file"):
             images.open(index)
     with pytest.raises(ImageError, match="no such file"):
         images.open(3)
