@@ -2,14 +2,17 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import pytest
 from pictures import encoded, picture
+from PIL import Image
 
 from colabel.data.decode import load_squashed
 from colabel.data.images import FileImages, decode
-from colabel.errors import ImageError
+from colabel.errors import ImageError, NotEnoughMemoryError
 
 JPEG = encoded(picture(40, 30))
 PROGRESSIVE = encoded(picture(40, 30), progressive=True)
@@ -88,3 +91,55 @@ def test_a_file_of_ten_gigabytes_is_not_read(tmp_path, ending):
         file.truncate(10 << 30)
     with pytest.raises(ImageError, match="the file is larger than"):
         load_squashed(FileImages([path]), 0, 32)
+
+
+def no_memory(*_arguments, **_options):
+    raise MemoryError
+
+
+@pytest.mark.parametrize("content", [JPEG, PNG, encoded(picture(40, 30), "TIFF")])
+@pytest.mark.parametrize("place", ["images.to_rgb", "images.identify"])
+def test_too_little_memory_is_not_the_fault_of_the_file(content, place, monkeypatch):
+    monkeypatch.setattr(f"colabel.data.{place}", no_memory)
+    with pytest.raises(NotEnoughMemoryError, match="dear: the memory is not enough") as refused:
+        decode(io.BytesIO(content), "dear")
+    assert not isinstance(refused.value, ImageError)
+
+
+def test_a_mistake_of_the_package_is_not_the_fault_of_the_file(monkeypatch):
+    monkeypatch.delattr("colabel.data.images.to_rgb")
+    with pytest.raises(NameError):
+        decode(io.BytesIO(PNG), "innocent")
+
+
+@pytest.mark.parametrize("name", ["a" * 300 + ".jpg", "a/" * 3000 + "b.jpg", "a\0.jpg"])
+def test_a_path_that_cannot_be_is_named(name):
+    with pytest.raises(ImageError, match="a"):
+        load_squashed(FileImages([name]), 0, 32)
+
+
+def test_a_device_behind_a_link_is_not_read(tmp_path):
+    (tmp_path / "zero.jpg").symlink_to("/dev/zero")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    for name in ("zero.jpg", "loop.jpg"):
+        with pytest.raises(ImageError, match="cannot be read"):
+            load_squashed(FileImages([name], tmp_path), 0, 32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_a_picture_beyond_the_memory_of_the_process_is_named_as_such(kind, tmp_path):
+    Image.new("RGB", (9000, 9000)).save(tmp_path / "large", kind)
+    code = (
+        "import resource, sys\n"
+        "from colabel.data.images import open_image\n"
+        "from colabel.errors import NotEnoughMemoryError\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, used + 2**27))\n"
+        "try:\n    open_image(sys.argv[1])\n"
+        "except NotEnoughMemoryError:\n    sys.exit(3)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "large"], check=False, capture_output=True
+    )
+    assert ended.returncode == 3, ended.stderr.decode()

@@ -1,4 +1,4 @@
-"""Damaged files of every format: refused by name or read, and never other pixels for a cut file."""
+"""Damaged files of every format: refused by name or read; a cut one never has other pixels."""
 
 import io
 import warnings
@@ -57,9 +57,12 @@ def read(content):
         warnings.simplefilter("ignore")
         try:
             image = decode(io.BytesIO(content), "damaged.img", OPTIONS).image
-        except ImageError as error:
-            assert str(error).startswith("damaged.img: ")
-            return None
+        except ImageError as refused:
+            message = str(refused)
+            image = None
+    if image is None:
+        assert message.startswith("damaged.img: ")
+        return None
     assert image.mode == "RGB"
     assert image.width * image.height <= OPTIONS.max_pixels
     return np.asarray(image)

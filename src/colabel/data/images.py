@@ -105,12 +105,12 @@ def decode(file: BinaryIO, name: str, options: PixelOptions | None = None) -> De
         raise ImageError(f"{name}: {error}.") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{name}: {_unknown(file)}") from error
-    except MemoryError as error:
-        raise NotEnoughMemoryError(
-            f"{name}: the memory is not enough to decode it; end other programs, set fewer "
-            "workers, or allow fewer pixels (data.max_pixels)."
-        ) from error
     except Exception as error:  # decoders fail on hostile bytes in every way there is
+        if isinstance(error, MemoryError) or str(error).startswith("out of memory"):  # Pillow's
+            raise NotEnoughMemoryError(
+                f"{name}: the memory is not enough to decode it; end other programs, set fewer "
+                "workers, or allow fewer pixels (data.max_pixels)."
+            ) from error
         if _is_ours(error):
             raise
         raise ImageError(
