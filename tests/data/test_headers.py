@@ -127,9 +127,9 @@ def test_a_device_behind_a_link_is_not_read(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
 def test_a_picture_beyond_the_memory_of_the_process_is_named_as_such(kind, tmp_path):
-    Image.new("RGB", (9000, 9000)).save(tmp_path / "large", kind)
+    Image.new("RGB", (7000, 7000)).save(tmp_path / "large", kind)
     code = (
         "import resource, sys\n"
         "from colabel.data.images import open_image\n"
