@@ -52,6 +52,10 @@ class ImageError(DataError):
     """One image file that cannot be decoded, named with the reason."""
 
 
+class NotEnoughMemoryError(ColabelError, MemoryError):
+    """What was asked for is in order, and the machine has not the memory for it."""
+
+
 class RunError(ColabelError):
     """A run folder that is missing, incomplete, of another kind or in the way."""
 

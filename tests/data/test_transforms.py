@@ -237,3 +237,14 @@ def test_does_not_touch_global_randomness():
 def test_refuses_what_cannot_be_drawn(options, message):
     with pytest.raises(ConfigError, match=message):
         Augment(**options)
+
+
+@pytest.mark.parametrize(("height", "limit"), [(5000, 2**17), (5003, 2**17), (700, 2**10)])
+def test_a_very_high_picture_is_averaged_over_rows_first(monkeypatch, height, limit):
+    ramp = np.linspace(0, 255, height).astype(np.uint8)
+    pixels = np.repeat(np.repeat(ramp[:, None, None], 3, axis=1), 3, axis=2)
+    plain = squash_pixels(pixels, 64).astype(int)
+    monkeypatch.setattr("colabel.data.transforms.MAX_RESIZING_BYTES", limit)
+    reduced = squash_pixels(pixels, 64).astype(int)
+    assert reduced.shape == (64, 64, 3)
+    assert np.abs(plain - reduced).max() <= 2

@@ -8,7 +8,7 @@ import struct
 import zlib
 from typing import BinaryIO
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 _JPEG_FILL = (127, 128)  # a block without data decodes to the middle grey, or its inverse
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # not a stuffed byte, not a restart
@@ -23,6 +23,7 @@ _ADAM7 = (  # first column, first row, column step, row step of each pass
 )  # fmt: skip
 _PNG_SIGNATURE_BYTES = 8
 _IHDR_BYTES = 25
+_PIECE = 2**20
 
 
 def _last_row(image: Image.Image) -> Image.Image:
@@ -59,7 +60,8 @@ def _jpeg_is_short(encoded: bytes, image: Image.Image) -> bool:
         return False
     longer = encoded[:end] + _JPEG_PROBE + encoded[end:]
     with Image.open(io.BytesIO(longer), formats=("JPEG",)) as probed:
-        return probed.tobytes() != image.tobytes()
+        probed.load()
+        return ImageChops.difference(probed, image).getbbox() is not None
 
 
 def _png_rows(header: bytes) -> int:
@@ -76,24 +78,28 @@ def _png_rows(header: bytes) -> int:
     return total
 
 
-def _png_is_short(encoded: bytes) -> bool:
+def _png_is_short(file: BinaryIO) -> bool:
     """Tell whether the compressed pixel data ends before the announced number of bytes."""
-    start = _PNG_SIGNATURE_BYTES + 8
-    announced = _png_rows(encoded[start : start + 13])
+    file.seek(_PNG_SIGNATURE_BYTES + 8)
+    announced = _png_rows(file.read(13))
     inflate = zlib.decompressobj()
     held = 0
     position = _PNG_SIGNATURE_BYTES + _IHDR_BYTES
-    while position + 8 <= len(encoded):
-        (length,) = struct.unpack_from(">I", encoded, position)
-        kind = encoded[position + 4 : position + 8]
-        if kind == b"IDAT":
-            pending = encoded[position + 8 : position + 8 + length]
-            while pending and held < announced:
-                held += len(inflate.decompress(pending, 1 << 20))
-                pending = inflate.unconsumed_tail
-        elif kind == b"IEND":
+    while held < announced:
+        file.seek(position)
+        head = file.read(8)
+        if len(head) < 8 or head[4:] == b"IEND":
             break
+        (length,) = struct.unpack_from(">I", head)
         position += 12 + length
+        while head[4:] == b"IDAT" and length and held < announced:
+            piece = file.read(min(length, _PIECE))
+            length -= len(piece)
+            if not piece:
+                break
+            while piece and held < announced:
+                held += len(inflate.decompress(piece, _PIECE))
+                piece = inflate.unconsumed_tail
     return held < announced
 
 
@@ -117,9 +123,11 @@ def describe_missing_pixels(file: BinaryIO, image: Image.Image) -> str | None:
         suspicious = all(low == high and low in _JPEG_FILL for low, high in last)
     if not suspicious:
         return None
-    file.seek(0)
-    encoded = file.read()
-    short = _png_is_short(encoded) if image.format == "PNG" else _jpeg_is_short(encoded, image)
+    if image.format == "PNG":
+        short = _png_is_short(file)
+    else:
+        file.seek(0)
+        short = _jpeg_is_short(file.read(), image)
     if not short:
         return None
     width, height = image.size

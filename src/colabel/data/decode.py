@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from colabel.data.headers import check_bytes, check_header
 from colabel.data.images import FileImages, identify
-from colabel.data.pixels import Decoded, check_size, orientation_of, turn
+from colabel.data.pixels import Decoded, PixelOptions, check_size, orientation_of, turn
 from colabel.data.records import ImageSource
 from colabel.data.transforms import squash_pixels
+from colabel.foreign import open_plain
 
 SPARE = 4
 """A JPEG is decoded at reduced resolution where that leaves this many times the size asked for."""
@@ -49,21 +51,27 @@ def is_reduced(decoded: Decoded, size: int) -> bool:
 def _plain_jpeg(images: FileImages, index: int, size: int) -> npt.NDArray[np.uint8] | None:
     """Return the pixels of a JPEG that is in order, or ``None``: ``images.open`` has to look."""
     path = images.locate(index)
-    if not os.path.isfile(path):
-        return None
     try:
-        with open(path, "rb") as file, identify(file, ["JPEG"]) as image:
-            check_size(image.size, images.options)
-            if image.format != "JPEG" or image.mode not in ("RGB", "L"):
-                return None
-            image.draft(image.mode, (SPARE * size, SPARE * size))
-            pixels = np.array(image)
-            # middle grey stands where JPEG data is missing
-            if ((pixels[-1] == 127) | (pixels[-1] == 128)).all():
-                return None
-            orientation = orientation_of(image)
-            if image.mode == "RGB" and orientation == 1:
-                return pixels
-            return np.array(turn(image.convert("RGB"), orientation))
+        with open_plain(path) as file:
+            check_bytes(file, images.options)
+            check_header(file, images.options)
+            return _reduced(file, images.options, size)
     except Exception:  # whatever is wrong with the file, images.open finds it and says it better
         return None
+
+
+def _reduced(file: BinaryIO, options: PixelOptions, size: int) -> npt.NDArray[np.uint8] | None:
+    """Return the pixels of a plain JPEG, at reduced resolution where that is enough."""
+    with identify(file, ["JPEG"]) as image:
+        check_size(image.size, options)
+        if image.format != "JPEG" or image.mode not in ("RGB", "L"):
+            return None
+        image.draft(image.mode, (SPARE * size, SPARE * size))
+        pixels = np.array(image)
+        # middle grey stands where JPEG data is missing
+        if ((pixels[-1] == 127) | (pixels[-1] == 128)).all():
+            return None
+        orientation = orientation_of(image)
+        if image.mode == "RGB" and orientation == 1:
+            return pixels
+        return np.array(turn(image.convert("RGB"), orientation))

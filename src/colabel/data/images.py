@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import struct
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from colabel.data.completeness import describe_missing_pixels
 from colabel.data.dicom import is_dicom, read_dicom
+from colabel.data.headers import check_bytes, check_header
 from colabel.data.pixels import (
     Alpha,
     Decoded,
@@ -28,8 +28,10 @@ from colabel.data.pixels import (
 from colabel.data.png16 import is_deep, read_deep
 from colabel.data.records import ImageSource, Records
 from colabel.data.tiff import note_layout, pillow_reads, read_layout, read_tiff
-from colabel.errors import ImageError
-from colabel.limits import MAX_BYTES, MAX_PIXELS
+from colabel.data.tiff_pieces import check_pieces
+from colabel.errors import ImageError, NotEnoughMemoryError
+from colabel.foreign import open_plain
+from colabel.limits import MAX_PIXELS
 
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 """Formats that Pillow decodes, recognised by content; JPEG includes the MPO files of some cameras,
@@ -95,6 +97,7 @@ def decode(file: BinaryIO, name: str, options: PixelOptions | None = None) -> De
 
     Raises:
         ImageError: if the image cannot be decoded or is too large; names it, with the reason.
+        NotEnoughMemoryError: if it may be in order, and the memory is not enough for it.
     """
     try:
         return _decode(file, options or PixelOptions())
@@ -103,10 +106,28 @@ def decode(file: BinaryIO, name: str, options: PixelOptions | None = None) -> De
     except UnidentifiedImageError as error:
         raise ImageError(f"{name}: {_unknown(file)}") from error
     except Exception as error:  # decoders fail on hostile bytes in every way there is
+        if isinstance(error, MemoryError) or str(error).startswith("out of memory"):  # Pillow's
+            raise NotEnoughMemoryError(
+                f"{name}: the memory is not enough to decode it; end other programs, set fewer "
+                "workers, or allow fewer pixels (data.max_pixels)."
+            ) from error
+        if _is_ours(error):
+            raise
         raise ImageError(
             f"{name}: cannot be decoded ({error or type(error).__name__}); "
             "replace or remove the file."
         ) from error
+
+
+def _is_ours(error: Exception) -> bool:
+    """Tell whether an error is a mistake in a line of this package, not one in the file."""
+    if not isinstance(error, (NameError, AttributeError, AssertionError, ImportError)):
+        return False
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    module = "" if place is None else str(place.tb_frame.f_globals.get("__name__"))
+    return module.split(".")[0] == "colabel"
 
 
 def _decode(file: BinaryIO, options: PixelOptions) -> Decoded:
@@ -114,9 +135,11 @@ def _decode(file: BinaryIO, options: PixelOptions) -> Decoded:
     if is_dicom(file):
         image, stored = read_dicom(file, options, journal)
         return Decoded(image, stored, "DICOM", False, frozenset(journal.changes), journal.peak)
+    check_pieces(file)
     layout = read_layout(file)
     if layout is None:
-        _check_bytes(file)
+        check_bytes(file, options)
+        check_header(file, options)
     elif not pillow_reads(layout, options):
         check_size(layout.size, options)
         pixels, stored = read_tiff(file, layout, options, journal)
@@ -151,14 +174,6 @@ def _decode(file: BinaryIO, options: PixelOptions) -> Decoded:
         turned = orientation_of(image) != 1 or early != 1
     changes = frozenset(journal.changes)
     return Decoded(upright, stored, kind, turned, changes, journal.peak)
-
-
-def _check_bytes(file: BinaryIO) -> None:
-    """Refuse a file that is too large for the decoders that read it whole."""
-    if file.seek(0, os.SEEK_END) > MAX_BYTES:
-        raise PixelError(
-            f"the file is larger than {MAX_BYTES >> 30} GiB; save the image in another format"
-        )
 
 
 def _has_other_profile(image: Image.Image) -> bool:
@@ -267,16 +282,20 @@ class FileImages:
         """
         path = self._paths[index]
         try:
-            if not stat.S_ISREG(os.stat(path).st_mode):
-                raise ImageError(f"{path}: not a plain file; expected an image.")
-            with open(path, "rb") as file:
+            with open_plain(path) as file:
                 return decode(file, path, self.options)
         except FileNotFoundError as error:
             raise ImageError(
                 f"{path}: no such file; check the path in the labels, or restore the image."
             ) from error
         except OSError as error:
-            raise ImageError(f"{path}: cannot be read ({error.strerror}).") from error
+            raise ImageError(
+                f"{path}: cannot be read ({error.strerror}); expected an image."
+            ) from error
+        except ValueError as error:  # a zero byte, which no path may have
+            if isinstance(error, ImageError) or "\0" not in path:
+                raise
+            raise ImageError(f"{path!r}: no such file; correct the path in the labels.") from error
 
 
 @runtime_checkable

@@ -129,6 +129,8 @@ def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 (upright) where there is none or it makes no sense."""
     try:
         return meaningful_orientation(image.getexif().get(_ORIENTATION_TAG, 1))
+    except MemoryError:
+        raise
     except Exception:  # the pixels are good; a broken comment is no reason to refuse them
         return 1
 

@@ -103,6 +103,8 @@ def read_layout(file: BinaryIO) -> Layout | None:
             orientation=meaningful_orientation(tags.get(274, 1)),
             pages=_more_pages(file, tags, header),
         )
+    except MemoryError:
+        raise
     except Exception:  # Pillow says what is wrong with the file
         return None
 

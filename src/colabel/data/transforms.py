@@ -14,6 +14,7 @@ from PIL import Image
 from torchvision.transforms.v2 import functional
 
 from colabel.errors import ConfigError, nearest
+from colabel.limits import MAX_RESIZING_BYTES
 
 GREY = (128, 128, 128)
 
@@ -50,6 +51,7 @@ def squash_pixels(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.ui
         raise ConfigError(f"image size must be at least 1 pixel, got {size}.")
     if pixels.shape[:2] == (size, size):
         return pixels
+    pixels = _fewer_rows(pixels, size)
     # the batch axis first: only then torch sees its channels-last layout and the fast kernel
     channels_last = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)
     resized = torch.nn.functional.interpolate(
@@ -57,6 +59,20 @@ def squash_pixels(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.ui
     )
     squashed: npt.NDArray[np.uint8] = resized[0].permute(1, 2, 0).contiguous().numpy()
     return squashed
+
+
+def _fewer_rows(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+    """Return pixels averaged over as many rows as keeps the memory for resizing bounded."""
+    height = len(pixels)
+    step = -(-height * size * 3 // MAX_RESIZING_BYTES)
+    if step <= 1 or height <= size:
+        return pixels
+    step = min(step, height // size)
+    means = [
+        pixels[start : start + step].mean(axis=0, dtype=np.float32) + np.float32(0.5)
+        for start in range(0, height, step)
+    ]
+    return np.stack([mean.astype(np.uint8) for mean in means])
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image
-
-from colabel.data.images import FORMATS, IMAGE_SUFFIXES
+from colabel.data.headers import check_header
+from colabel.data.images import FORMATS, IMAGE_SUFFIXES, identify
+from colabel.data.pixels import PixelError, PixelOptions
 from colabel.errors import DataError
+from colabel.foreign import open_plain
 from colabel.names import SYSTEM_NAMES, is_system_name
 
 PICTURE_SUFFIXES = IMAGE_SUFFIXES | {
@@ -170,16 +171,18 @@ def should_be_picture(path: str) -> bool:
         start = _start_of(path)
         if any(start.startswith(sign, offset) for offset, sign in _SIGNATURES):
             return True
-        with Image.open(path, formats=FORMATS):
-            return True
-    except (PermissionError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        with open_plain(path) as file:
+            check_header(file, PixelOptions())
+            with identify(file):
+                return True
+    except (PermissionError, MemoryError, PixelError):
         return True
     except Exception:  # a decoder that mistook other bytes for its own
         return False
 
 
 def _start_of(path: str) -> bytes:
-    with open(path, "rb") as file:
+    with open_plain(path) as file:
         return file.read(_START)
 
 

@@ -187,6 +187,8 @@ def stat_files(records: Records, index: int) -> int | Failure:
         size = os.path.getsize(path)
     except OSError as error:
         return Failure(index, error.strerror or type(error).__name__, not os.path.exists(path))
+    except ValueError:  # a zero byte, which no path may have
+        return Failure(index, "no such file; correct the path in the labels", True)
     return size if size else Failure(index, "the file is empty (0 bytes)", False)
 
 
