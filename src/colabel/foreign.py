@@ -108,7 +108,7 @@ def parse_json(content: bytes | str) -> Any:
         value = json.loads(text, parse_constant=_refuse_constant, parse_int=_integer)
     except RecursionError:
         raise _too_deep() from None
-    if not _within_depth(value, MAX_JSON_DEPTH):
+    if not within_depth(value, MAX_JSON_DEPTH):
         raise _too_deep()
     return value
 
@@ -127,8 +127,17 @@ def _too_deep() -> ValueError:
     return ValueError(f"lists and objects within each other more than {MAX_JSON_DEPTH} deep")
 
 
-def _within_depth(value: Any, most: int) -> bool:
-    """Tell whether lists and objects lie at most so many levels within each other."""
+def within_depth(value: Any, most: int = MAX_JSON_DEPTH) -> bool:
+    """Tell whether lists and objects lie at most so many levels within each other.
+
+    Args:
+        value: decoded JSON.
+        most: the levels.
+
+    Example:
+        >>> within_depth([[1]], 2), within_depth([[1]], 1)
+        (True, False)
+    """
     level = [value]
     for _ in range(most + 1):
         level = [

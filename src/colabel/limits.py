@@ -26,3 +26,82 @@ a parser that calls itself once a level ends the process where a file has a hund
 
 MAX_DESCRIPTION_BYTES = 64 * 2**20
 """Largest JSON or YAML file of a run. The names of ten thousand classes take one megabyte."""
+
+MAX_CLASSES = 100_000
+"""Most classes. ImageNet in full has 21,841; a head on 2,048 features takes 0.8 GB at this number,
+and its metrics a column each."""
+
+MAX_NAME_LENGTH = 1_000
+"""Longest name of a class in characters. The longest of published sets have about 150; what is
+longer is prose, or a whole file taken for a name."""
+
+MAX_TARGETS = 2**32
+"""Most images times classes that become a matrix of targets, of one byte each: 4 GiB."""
+
+MAX_COLUMNS = 200_000
+"""Most columns of a table: every class its own, and as many again for other things."""
+
+MAX_CELLS = 2**28
+"""Most cells of a table whose size does not show how many it has, which is the case for JSON,
+Parquet and workbooks: 2 GiB of references. Saved as text the same table is read."""
+
+MAX_CELL_LENGTH = 64 * 2**20
+"""Longest cell of a text table, in characters."""
+
+MAX_LABELS_LENGTH = 2**20
+"""Longest cell that lists labels, in characters: 0 and 1 for each of a hundred thousand classes
+take a third of it."""
+
+MAX_FILE_BYTES = 2**40
+"""Largest table of any kind. Parquet with images in it may fill a disk and is read in parts; each
+other kind has its own limit."""
+
+MAX_TABLE_BYTES = 2 * 2**30
+"""Largest text table, and largest Parquet table unpacked, without its images: it is held in
+memory once. Divide a larger one by split."""
+
+MAX_JSON_TABLE_BYTES = 2**30
+"""Largest table in JSON, whose values take several times their size in memory."""
+
+MAX_JSON_BYTES = 16 * 2**30
+"""Largest annotation file in JSON. It is mapped and not read, but what is kept of it grows with
+it; the instances of COCO take 0.5 GB."""
+
+MAX_WORKBOOK_BYTES = 2**30
+"""Largest workbook, unpacked."""
+
+MAX_SHEET_CELLS = 2**26
+"""Most rows times columns of a sheet, blank ones between the others included: 1.5 GiB. A sheet may
+claim 17 billion with a cell in its last corner."""
+
+MAX_XML_BYTES = 16 * 2**20
+"""Largest annotation of one image in XML; outlines of a thousand objects take a tenth of it."""
+
+MAX_TAGS_BYTES = 2**20
+"""Largest text file of the tags of one image."""
+
+MAX_LIST_BYTES = 2**30
+"""Largest list of image names, one per line: ten million names."""
+
+MAX_CSV_BYTES = 64 * 2**30
+"""Largest table of Open Images, which is read line by line; the largest published has 3 GB."""
+
+MAX_LINE_LENGTH = 2**20
+"""Longest line of a table that is read line by line, in characters."""
+
+MAX_ROW_NUMBERS_BYTES = 2**30
+"""Largest array of the row numbers of a split: a hundred million."""
+
+MAX_RECIPE_BYTES = 2**20
+"""Largest recipe or ablation. Those that come along have four kilobytes, one with the names of ten
+thousand classes 200; reading YAML takes ten seconds a megabyte."""
+
+MAX_YAML_NODES = 100_000
+"""Most values of a YAML text after its aliases are put in: nine lines of nine aliases each make
+a billion of them."""
+
+MAX_YAML_DEPTH = 50
+"""Levels of groups and lists in each other in a YAML text; a recipe has five."""
+
+MAX_YAML_INTEGER = 2**63 - 1
+"""Largest whole number in a YAML text, and with a minus the smallest: what 64 bits hold."""

@@ -46,7 +46,7 @@ def test_values_of_a_caller_come_after_the_changes():
         ("training.epochs=[", "the value of 'training.epochs=[' is not valid YAML"),
         ("description=!!python/name:os.system", "is not valid YAML"),
         ("training={epochs: 3, seed: 1, 'epochs': 4}", "the key 'epochs' occurs twice"),
-        (f"data.options={'[' * 5000}", "is not valid YAML: maximum recursion depth"),
+        (f"data.options={'[' * 5000}", "is not valid YAML: groups and lists in each other"),
     ],
 )
 def test_a_change_that_cannot_be_read_is_named(change, message):
@@ -73,7 +73,7 @@ def test_a_recipe_that_does_not_exist_is_named_with_the_nearest():
         (b"training: {epochs: 3", "not valid YAML"),
         (b"training: {epochs: 3}\ndata: {}\ntraining: {seed: 1}\n", "'training' occurs twice"),
         (b"training:\n  epochs: 3\n  epochs: 3\n", "the key 'epochs' occurs twice"),
-        (b"description: " + b"[" * 5000, "maximum recursion depth"),
+        (b"description: " + b"[" * 5000, "more than 50 deep"),
         (b"- training\n- data\n", "must be a YAML mapping"),
         (b"", "must be a YAML mapping"),
         (b"\xff\xfe\x00", "not a UTF-8 text file"),

@@ -9,9 +9,10 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from colabel.config.plain_yaml import parse_yaml
+from colabel.data.opening import at_home
 from colabel.errors import ConfigError, nearest
 from colabel.settings.data import Data
 
@@ -23,6 +24,9 @@ MEANING = frozenset(
     }
 )  # fmt: skip
 """Options that say what labels mean, not where things are or what columns are called."""
+
+
+_LENIENT = ConfigDict(coerce_numbers_to_str=True, allow_inf_nan=False)
 
 
 def known_options(reader: Callable[..., Any]) -> dict[str, Any]:
@@ -79,15 +83,15 @@ def checked_options(
         kind = known[option]
         try:
             converted = from_text(value, kind) if isinstance(value, str) else value
-            adapter = TypeAdapter(kind, config=ConfigDict(coerce_numbers_to_str=True))
+            adapter = TypeAdapter(kind, config=_LENIENT)
             answer[option] = adapter.validate_python(converted)
         except ValidationError as error:
             reason = error.errors()[0]["msg"].lower()
             raise ConfigError(f"{key}.{option}: {reason}, got {value!r}.") from error
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{key}.{option}: {value!r} is not valid YAML: {error}.") from error
+        except ConfigError as error:
+            raise ConfigError(f"{key}.{option}: {error}") from error
         if isinstance(answer[option], Path):
-            answer[option] = answer[option].expanduser()
+            answer[option] = at_home(answer[option])
     return answer
 
 
@@ -117,9 +121,9 @@ def from_text(text: str, kind: Any) -> Any:
             return next((value for value in get_args(member) if str(value) == text), text)
     if several:
         if text.startswith("[") and text.endswith("]"):
-            return yaml.safe_load(text)
+            return parse_yaml(text, f"the value {text[:60]!r}")
         return [item.strip() for item in text.split(",") if item.strip()]
-    return yaml.safe_load(text)
+    return parse_yaml(text, f"the value {text[:60]!r}")
 
 
 def _members(kind: Any) -> tuple[Any, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,13 @@ from colabel.data import (
     read_voc2012,
 )
 from colabel.data.images import read_with
+from colabel.data.opening import at_home
 from colabel.data.pixels import PixelOptions
 from colabel.data.readers.coco_export import read_coco
 from colabel.data.readers.fiftyone import read_fiftyone
 from colabel.data.readers.folders import read_folders
 from colabel.data.readers.labelstudio import read_labelstudio
+from colabel.data.readers.layout import file_names
 from colabel.data.readers.openimages import read_openimages
 from colabel.data.readers.recognise import other_readers, recognise
 from colabel.data.readers.shapes import read_shapes
@@ -108,8 +112,8 @@ def _read_source(data: Data, names: tuple[str | None, ...] | None) -> dict[str, 
         }
     if colon and name in READERS:
         reader = READERS[name]
-        root = Path(folder).expanduser()
-        if not root.is_dir():
+        root = at_home(folder)
+        if not os.path.isdir(root):
             raise DataError(f"{data.source}: there is no folder {root}.")
         return {
             split: reader(root, split, **_options_of(data, reader, split))
@@ -118,9 +122,9 @@ def _read_source(data: Data, names: tuple[str | None, ...] | None) -> dict[str, 
             and not (split == "test" and name in WITHOUT_TEST and names is None)
         }
     if colon and name in LAYOUTS:
-        return _read_layout(data, LAYOUTS[name], Path(folder).expanduser())
-    path = Path(data.source).expanduser()
-    if path.suffix.lower() in TABLES or path.is_file() or _is_folder_of_tables(path, data):
+        return _read_layout(data, LAYOUTS[name], at_home(folder))
+    path = at_home(data.source)
+    if path.suffix.lower() in TABLES or os.path.isfile(path) or _is_folder_of_tables(path, data):
         if data.train_options:
             raise ConfigError("data.train_options: a table is read at once; use data.options.")
         try:
@@ -154,8 +158,8 @@ def _read_source(data: Data, names: tuple[str | None, ...] | None) -> dict[str, 
 
 
 def _is_folder_of_tables(path: Path, data: Data) -> bool:
-    if not path.is_dir() or "tables" in data.options:
-        return path.is_dir()
+    if not os.path.isdir(path) or "tables" in data.options:
+        return os.path.isdir(path)
     # the tables of Open Images are side by side as well, and have a reader that knows them
     return bool(find_tables(path, None)) and f"openimages:{path}" not in recognise(path)
 
@@ -169,18 +173,17 @@ def _read_layout(
             f"data.train_options: {data.source} is read once for all splits; use data.options "
             "instead."
         )
-    if not path.exists():
+    if not os.path.exists(path):
         raise DataError(f"{data.source}: there is no file or folder {path}.")
     return reader(path, **_options_of(data, reader))
 
 
 def _tables_in(folder: Path) -> list[str]:
     """Return the first three files of a folder that end like tables."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return []
-    ends = (path for path in folder.iterdir() if path.suffix.lower() in TABLES)
-    found = (path for path in ends if path.is_file())
-    return [str(path) for path in sorted(found)[:3]]
+    ends = (folder / name for name in file_names(folder) if Path(name).suffix.lower() in TABLES)
+    return [str(path) for path in islice(filter(os.path.isfile, ends), 3)]
 
 
 def _options_of(

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from colabel.config.schema import Config
 from colabel.settings.encoder import PRETRAINED
 
 
+def _absolute(path: str | Path) -> str:
+    """Return a path from the root; one that begins with an unknown user's ``~`` stays in here."""
+    return str(Path(os.path.expanduser(path)).absolute())
+
+
 def absolute_source(source: str) -> str:
     """Make the path of a source absolute, so that the run finds it from any folder."""
     name, colon, folder = source.partition(":")
-    if colon and not Path(source).exists():
-        return f"{name}:{Path(folder).expanduser().absolute()}"
-    return source if source == "shapes" else str(Path(source).expanduser().absolute())
+    if colon and not os.path.exists(source):
+        return f"{name}:{_absolute(folder)}"
+    return source if source == "shapes" else _absolute(source)
 
 
 def with_absolute_paths(config: Config, source: str | None) -> Config:
@@ -21,14 +27,14 @@ def with_absolute_paths(config: Config, source: str | None) -> Config:
     data, encoder = config.data, config.encoder
     path = absolute_source(data.source if source is None else source)
     options = {
-        key: str(Path(value).expanduser().absolute())
+        key: _absolute(value)
         if key in ("images", "splits") and isinstance(value, (str, Path)) and path != "shapes"
         else value
         for key, value in data.options.items()
     }
     weights = encoder.weights
     if weights is not None and weights != PRETRAINED:
-        weights = str(Path(weights).expanduser().absolute())
+        weights = _absolute(weights)
     return config.model_copy(
         update={
             "data": data.model_copy(update={"source": path, "options": options}),

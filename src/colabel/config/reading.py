@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from colabel.config.checking import check_config
+from colabel.config.plain_yaml import parse_yaml
 from colabel.config.schema import Config
 from colabel.errors import ConfigError, nearest
+from colabel.foreign import read_plain
+from colabel.limits import MAX_RECIPE_BYTES
 
 _READER_OPTIONS = ("data.options.", "data.train_options.")
 
@@ -71,7 +73,7 @@ def read_named(
         text = resources.files("colabel").joinpath(folder, f"{name}.yaml").read_text("utf-8")
     else:
         path = Path(name)
-        if not path.is_file():
+        if not os.path.lexists(path):
             offered = nearest(str(name), known)
             stop = "" if offered.endswith("?") else "."
             raise ConfigError(
@@ -80,10 +82,15 @@ def read_named(
             )
         source = str(path)
         try:
-            text = path.read_text("utf-8-sig")
+            text = read_plain(path, limit=MAX_RECIPE_BYTES).decode("utf-8-sig")
+        except OSError as error:
+            raise ConfigError(
+                f"{source} cannot be read: {error.strerror or error}; expected a YAML file of at "
+                f"most {MAX_RECIPE_BYTES >> 20} MiB."
+            ) from error
         except UnicodeDecodeError as error:
             raise ConfigError(f"{source} is not a UTF-8 text file: {error}.") from error
-    answer = _parse(text, source)
+    answer = parse_yaml(text, source)
     if not isinstance(answer, dict):
         raise ConfigError(f"{source} must be a YAML mapping such as {example!r}.")
     return answer
@@ -136,30 +143,6 @@ def change_config(config: Config, changes: Iterable[str]) -> Config:
     return check_config(values)
 
 
-class _Loader(yaml.SafeLoader):
-    """The safe loader, which also refuses a key that occurs twice instead of taking the last."""
-
-    def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
-        node: yaml.MappingNode = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if (key.tag, key.value) in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value!r} occurs twice", key.start_mark
-                    )
-                seen.add((key.tag, key.value))
-        return node
-
-
-def _parse(text: str, source: str) -> Any:
-    """Return what a YAML text says."""
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{source} is not valid YAML: {error}") from error
-
-
 def _apply(values: dict[str, Any], changes: Iterable[str]) -> None:
     """Set what the changes say."""
     for change in changes:
@@ -167,7 +150,7 @@ def _apply(values: dict[str, Any], changes: Iterable[str]) -> None:
         if not equals or not key:
             raise ConfigError(f"expected key.path=value, got {change!r}.")
         is_option = key.startswith(_READER_OPTIONS)
-        _put(values, key, text if is_option else _parse(text, f"the value of {change!r}"))
+        _put(values, key, text if is_option else parse_yaml(text, f"the value of {change[:80]!r}"))
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

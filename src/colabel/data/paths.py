@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from colabel.data.opening import unreadable
 from colabel.errors import DataError
 
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -107,7 +108,7 @@ def contained_names(
 
 def _prefixes(root: Path) -> tuple[str, ...]:
     """Return what absolute paths inside a folder may begin with."""
-    bases = (Path(os.path.abspath(root)), root.resolve())
+    bases = (Path(os.path.abspath(root)), Path(os.path.realpath(root)))
     return tuple(base.as_posix().rstrip("/") + "/" for base in bases)
 
 
@@ -139,8 +140,10 @@ class _Folders:
 
     def _list(self, folder: str) -> frozenset[str]:
         if folder not in self._names:
-            with os.scandir(folder) as entries:
-                self._names[folder] = frozenset(entry.name for entry in entries)
+            try:
+                self._names[folder] = frozenset(os.listdir(folder))
+            except (OSError, ValueError) as error:
+                raise unreadable(folder, error, "a folder that can be listed") from error
         return self._names[folder]
 
     def _spelled(self, folder: str, name: str) -> str | None:
@@ -232,7 +235,8 @@ def find_files(
         One path per name (as asked for, where nothing was found), and the missing positions.
 
     Raises:
-        DataError: if several files have the name of one that lacks its ending.
+        DataError: if several files have the name of one that lacks its ending, or a folder cannot
+            be listed.
     """
     folders = _Folders(suffixes)
     base = str(root)
@@ -268,7 +272,7 @@ def first_existing(candidates: Sequence[Path], *, what: str, layout: str) -> Pat
         DataError: if none exists.
     """
     for candidate in candidates:
-        if candidate.exists():
+        if os.path.exists(candidate):
             return candidate
     tried = ", ".join(str(candidate) for candidate in candidates)
     raise DataError(f"{what} not found; looked for {tried}. Expected {layout}.")

@@ -14,6 +14,7 @@ from PIL import Image
 
 from colabel.data.reading import Reading
 from colabel.errors import DataError
+from colabel.names import check_class_names, not_text
 
 UNKNOWN = -1
 """Target of a label nobody has judged: masked in every loss and every metric."""
@@ -54,7 +55,8 @@ class Records:
         reading: how the table they come from was read, ``None`` for other sources.
 
     Raises:
-        DataError: on disagreeing lengths, repeated ids or classes, or targets not in 1, 0, -1.
+        DataError: on disagreeing lengths, repeated ids or classes, names of classes that
+            :func:`~colabel.names.check_class_names` refuses, or targets not in 1, 0, -1.
     """
 
     ids: tuple[str, ...]
@@ -82,6 +84,14 @@ class Records:
         known = (self.targets == 0) | (self.targets == 1) | (self.targets == UNKNOWN)
         if not known.all():  # np.isin would take ten times as long
             raise DataError("targets must be 1 (present), 0 (absent) or -1 (unknown).")
+        check_class_names(self.classes)
+        for what, of_images in (("id", self.ids), ("group", self.groups or ())):
+            half = not_text(of_images)
+            if half is not None:
+                raise DataError(
+                    f"the {what} {ascii(half)[:80]} holds half of a surrogate pair, which no text "
+                    "can; rename the file, or correct the list."
+                )
         for what, names in (("id", self.ids), ("class", self.classes)):
             if len(set(names)) != len(names):
                 seen: set[str] = set()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from colabel.data.opening import read_lines
 from colabel.data.readers.rows import read_rows
 from colabel.data.records import Records
-from colabel.errors import DataError
+from colabel.errors import DataError, listed
 from colabel.files import replace_file
 
 SPLITS = ("train", "val", "test")
@@ -245,13 +247,13 @@ def read_split_table(path: Path) -> dict[str, str]:
     Raises:
         DataError: if the file is not of this form, or an id has two splits.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         pairs = _read_lists(path)
     else:
         rows = read_rows(path)
         if not {"id", "split"} <= rows.columns.keys():
             raise DataError(
-                f"{path}: expected the columns id and split, got {', '.join(rows.columns)}."
+                f"{path}: expected the columns id and split, got {listed(list(rows.columns))}."
             )
         pairs = list(zip(rows.columns["id"], rows.columns["split"], strict=True))
     names: dict[str, str] = {}
@@ -269,8 +271,8 @@ def _read_lists(folder: Path) -> list[tuple[str, str]]:
     pairs = [
         (line.strip(), split)
         for path, split in files
-        if path.is_file()
-        for line in path.read_text(encoding="utf-8-sig").splitlines()
+        if os.path.isfile(path)
+        for line in read_lines(path, expected="one id per line")
         if line.strip()
     ]
     if not pairs:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from colabel.data.images import FORMATS, IMAGE_SUFFIXES
 from colabel.errors import DataError
+from colabel.names import SYSTEM_NAMES, is_system_name
 
 PICTURE_SUFFIXES = IMAGE_SUFFIXES | {
     ".jfif", ".jpe", ".avif", ".heic", ".heif", ".jp2", ".j2k", ".jxl", ".psd", ".exr", ".tga",
@@ -37,7 +38,6 @@ _SIGNATURES = (
 """Where a format of pictures has which bytes; longer ones than what text begins with."""
 
 _START = 132  # bytes that hold every signature
-_CLUTTER = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"})
 _APPLE_DOUBLE = b"\0\5\x16\7"
 
 
@@ -137,7 +137,7 @@ def _walk(folder: str, found: Found) -> Iterator[str]:
             continue
         for name, is_folder in names:
             path = os.path.join(here, name)
-            if name.startswith(".") or name.lower() in _CLUTTER:
+            if is_system_name(name):
                 found.hidden += 1
             elif is_folder:
                 (linked if os.path.islink(path) else waiting).append(path)
@@ -186,7 +186,7 @@ def _start_of(path: str) -> bytes:
 def _is_clutter(path: str) -> bool:
     """Tell whether an operating system made this file for itself, beside the user's."""
     name = os.path.basename(path)
-    if name.lower() in _CLUTTER or name == ".DS_Store":
+    if name.lower() in SYSTEM_NAMES or name == ".DS_Store":
         return True
     try:
         return name.startswith("._") and _start_of(path).startswith(_APPLE_DOUBLE)

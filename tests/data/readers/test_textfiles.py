@@ -87,7 +87,7 @@ def test_splits_and_other_endings(tmp_path):
     [
         (b"caf\xe9", r"a\.txt: not UTF-8"),
         (b"a\0b", r"a\.txt: holds NUL"),
-        (b"x" * (2**20 + 1), r"a\.txt: more than 1 MiB"),
+        (b"x" * (2**20 + 1), r"a\.txt: 1,048,577 bytes, where at most 1,048,576"),
         (b"0 0.5 0.5 0.2 0.3\n3 0.1 0.1 1e-3 0.2", "numbers and boxes"),
         (b"", "no text file with tags"),
     ],

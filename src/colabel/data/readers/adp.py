@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import math
+import os
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from colabel.data.listed import find_images
+from colabel.data.opening import read_data
 from colabel.data.paths import contained, first_existing
 from colabel.data.readers.rows import Rows, read_rows
 from colabel.data.records import Records
 from colabel.errors import DataError, nearest
+from colabel.limits import MAX_ROW_NUMBERS_BYTES
 
 Level = Literal["L1", "L2", "L3"]
 
@@ -66,18 +72,46 @@ def _find_release(root: Path) -> tuple[Path, Path]:
     return folder, table
 
 
+def _parse_array(content: bytes) -> npt.NDArray[Any]:
+    """Return the array in a file of NumPy's.
+
+    Raises:
+        ValueError: also if it claims more numbers than the file has bytes for, which NumPy would
+            make room for first.
+    """
+    file = io.BytesIO(content)
+    version = np.lib.format.read_magic(file)
+    read_header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read_header is None:
+        raise ValueError(f"version {version} of the format, expected 1.0 or 2.0")
+    with warnings.catch_warnings():  # about headers of Python 2, which are read all the same
+        warnings.simplefilter("ignore", UserWarning)
+        shape, _, kind = read_header(file)
+    held = len(content) - file.tell()
+    if any(side < 0 for side in shape) or math.prod(shape) * kind.itemsize > held:
+        raise ValueError(f"it claims the shape {shape}, but holds {held} bytes")
+    if not np.issubdtype(kind, np.number):
+        raise ValueError(f"it holds {kind}")
+    return np.frombuffer(content, kind, math.prod(shape), file.tell()).reshape(shape)
+
+
 def _read_rows_of(path: Path, rows: int) -> npt.NDArray[np.int64]:
     """Return the row numbers of a split."""
-    try:
-        with path.open("rb") as file:
-            numbers = np.lib.format.read_array(file, allow_pickle=False)
-    except FileNotFoundError as error:
+    if not os.path.lexists(path):
         raise DataError(
             f"{path}: no such file; expected the rows of this split as an integer array. Without "
             f"the published split, give {_TABLE} itself as a table with the option image: "
             f"{_NAMES!r}."
-        ) from error
-    except (ValueError, EOFError, OSError, MemoryError) as error:
+        )
+    content = read_data(
+        path, expected="the rows of this split as an array", limit=MAX_ROW_NUMBERS_BYTES
+    )
+    try:
+        numbers = _parse_array(content)
+    except (ValueError, EOFError, TypeError, MemoryError) as error:
         raise DataError(f"{path}: not a plain array of numbers ({error}).") from error
     if numbers.ndim != 1 or not np.issubdtype(numbers.dtype, np.integer) or not numbers.size:
         raise DataError(

@@ -12,7 +12,9 @@ from typing import Literal
 import numpy as np
 
 from colabel.data.listed import find_images
+from colabel.data.opening import read_lines
 from colabel.data.paths import contained, first_existing
+from colabel.data.readers.layout import file_names
 from colabel.data.readers.rows import read_rows
 from colabel.data.records import Records
 from colabel.data.split import hold_out
@@ -35,12 +37,13 @@ VALIDATION_FRACTION = 0.125
 _NO_FINDING = "No Finding"
 _PATIENT = re.compile(r"(\d+)_\d+\.\w+")
 _IMAGE_FOLDERS = re.compile(r"images(_\d+)?")
+_TABLE = re.compile(r"Data_Entry_2017.*\.csv")
 
 
 def _read_list(path: Path) -> Listed:
     """Return the images of a list: a name per line, followed by fourteen 0/1 or by nothing."""
     listed: Listed = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(read_lines(path, expected="one image name per line"), start=1):
         if not line.strip():
             continue
         name, *flags = line.split()
@@ -61,7 +64,7 @@ def _read_list(path: Path) -> Listed:
 
 def _read_findings(root: Path) -> tuple[Path, dict[str, tuple[int, ...]]]:
     """Return the findings of each image in NIH's table."""
-    tables = sorted(root.glob("Data_Entry_2017*.csv"))
+    tables = [root / name for name in file_names(root) if _TABLE.fullmatch(name)]
     if not tables:
         raise DataError(
             f"{root}: no Data_Entry_2017*.csv, which the lists of names need for the findings; "
@@ -108,15 +111,12 @@ def _label(root: Path, source: Path, listed: Listed) -> dict[str, tuple[int, ...
 def _index_images(root: Path) -> dict[str, str]:
     """Return the relative path of each image file below images, images_001 and so on."""
     index: dict[str, str] = {}
-    folders = [
-        folder for folder in sorted(root.iterdir()) if _IMAGE_FOLDERS.fullmatch(folder.name)
-    ]
+    folders = [root / name for name in file_names(root) if _IMAGE_FOLDERS.fullmatch(name)]
     for outer in folders:
         for folder in (outer, outer / "images"):
-            if folder.is_dir():
+            if os.path.isdir(folder):
                 relative = folder.relative_to(root).as_posix()
-                with os.scandir(folder) as entries:
-                    index.update((entry.name, f"{relative}/{entry.name}") for entry in entries)
+                index.update((name, f"{relative}/{name}") for name in file_names(folder))
     return index
 
 
@@ -179,7 +179,7 @@ def read_chestxray14(
     layout = (
         "train_list.txt, val_list.txt and test_list.txt, or train_val_list.txt and test_list.txt"
     )
-    published = all((root / f"{part}_list.txt").is_file() for part in ("train", "val"))
+    published = all(os.path.isfile(root / f"{part}_list.txt") for part in ("train", "val"))
     combined = split != "test" and not published
     name = "train_val_list.txt" if combined else f"{split}_list.txt"
     source = first_existing([root / name], what="ChestX-ray14", layout=layout)

@@ -15,6 +15,7 @@ from colabel.data.readers.coco_file import (
 )
 from colabel.data.records import Records
 from colabel.errors import DataError
+from colabel.names import check_class_names
 
 
 def _read_coco(
@@ -35,6 +36,7 @@ def _read_coco(
     instances = read_instances(source)
     categories = sorted(instances.categories, key=lambda category: category.id)
     check_categories(source, categories)
+    check_class_names([category.name for category in categories], source=source)
     targets, notes = targets_of(source, instances, categories)
     names = [
         f"{part}/{contained(root / part, image.file_name, where=f'{source}, image id {image.id}')}"

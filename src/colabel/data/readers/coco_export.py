@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import final
 
 from colabel.data.listed import find_images
+from colabel.data.opening import at_home
 from colabel.data.paths import contained, find_files
 from colabel.data.readers.coco_file import (
     Category,
@@ -25,12 +27,13 @@ from colabel.data.readers.layout import (
     alike_notes,
     below,
     empty_targets,
+    file_names,
     find_split_folders,
-    is_system_name,
 )
 from colabel.data.readers.recognise import other_readers
 from colabel.data.records import UNKNOWN, Records
 from colabel.errors import DataError
+from colabel.names import check_class_names, is_system_name
 
 _LAYOUT = (
     "a COCO file, annotations/*.json with train, val or test in their names, or one JSON file in "
@@ -59,12 +62,15 @@ def _split_of(path: Path) -> str | None:
 
 
 def _json_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.json") if not is_system_name(path.name))
+    if not os.path.isdir(folder):
+        return []
+    names = (name for name in file_names(folder) if name.endswith(".json"))
+    return [folder / name for name in names if not is_system_name(name)]
 
 
 def _find_files(root: Path) -> dict[str, Path]:
     """Return the annotation file of each split, or of all."""
-    if not root.is_dir():
+    if not os.path.isdir(root):
         return {"all": root}
     parts = find_split_folders(root)
     if parts:
@@ -169,7 +175,7 @@ def _image_folder(
         ]  # fmt: skip
     looked_for = names[:_LOOKED_FOR]
     for folder in candidates:
-        if folder.is_dir() and len(find_files(folder, looked_for)[1]) < len(looked_for):
+        if os.path.isdir(folder) and len(find_files(folder, looked_for)[1]) < len(looked_for):
             known = folder == candidates[0]
             return folder, () if known else (f"images taken from {folder} (option images)",)
     return candidates[0], ()
@@ -256,11 +262,12 @@ def read_coco(
             occurs twice, or a path leaves its folder.
     """
     if images is not None:
-        images = images.expanduser()
-    base = root if root.is_dir() else root.parent
+        images = at_home(images)
+    base = root if os.path.isdir(root) else root.parent
     files = _read_files(_find_files(root))
     names = (category.name for file in files.values() for category in file.categories)
     classes = tuple(dict.fromkeys(names))
+    check_class_names(classes, source=root)
     return {
         split: _records(
             file,

@@ -12,8 +12,9 @@ import msgspec
 
 from colabel.data.garbage import collector_paused
 from colabel.data.listed import find_images
+from colabel.data.opening import at_home
 from colabel.data.paths import contained
-from colabel.data.readers.json_file import read_json, refuse_repeated_keys
+from colabel.data.readers.json_file import read_json, refuse_deep, refuse_repeated_keys
 from colabel.data.readers.layout import (
     SPLIT_NAMES,
     alike_notes,
@@ -81,7 +82,7 @@ class _Part:
 
 def _find_images(folder: Path) -> Callable[[str, str], str]:
     """Return a function from the key of an image to its path below a folder."""
-    listing = list_folder(folder) if folder.is_dir() else None
+    listing = list_folder(folder) if os.path.isdir(folder) else None
     images = listing.images if listing is not None else ()
     known = set(images)
     stems = [image.rpartition(".")[0] for image in images]
@@ -209,6 +210,7 @@ def _read_samples(path: Path, images: Path | None, field_name: str | None) -> _P
     """Read ``{"samples": [{"filepath": ..., "tags": [...], FIELD: classifications}, ...]}``."""
     content = read_json(path, _Samples, expected="FiftyOne's samples, with filepath and labels")
     refuse_repeated_keys(path)
+    refuse_deep(path, content.samples)
     chosen = _field_of(path, content.samples, field_name)
     part = _Part(path, path.parent if images is None else images, None)
     by_name = 0
@@ -331,9 +333,9 @@ def read_fiftyone(
     choices = ("keep", "drop")
     if unlabelled not in choices:
         raise DataError(f"unlabelled: {unlabelled!r}; {nearest(unlabelled, choices)}")
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise DataError(f"{root}: not a folder; expected {_LAYOUT}.{other_readers(root)}")
-    parts = _find_parts(root, None if images is None else images.expanduser(), field)
+    parts = _find_parts(root, None if images is None else at_home(images), field)
     listed = [name for part in parts.values() for name in part.classes or ()]
     found = {
         name for part in parts.values() for names in part.labels.values() for name in names or ()

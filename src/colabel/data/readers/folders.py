@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Literal, final
 
 from colabel.data.images import FileImages
+from colabel.data.opening import unreadable
 from colabel.data.readers.layout import (
     alike_notes,
     find_split_folders,
     folder_names,
-    is_system_name,
     list_folder,
     to_targets,
 )
 from colabel.data.readers.recognise import other_readers
 from colabel.data.records import Records
 from colabel.errors import DataError, nearest
+from colabel.foreign import open_plain
+from colabel.names import is_system_name
 
 Nested = Literal["refuse", "outer", "inner", "path", "every"]
 
@@ -63,7 +65,7 @@ class _Rules:
 
 def _digest(path: str) -> bytes:
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_plain(path) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.digest()
@@ -75,13 +77,18 @@ def _find_copies(root: Path, paths: Iterable[str]) -> list[list[str]]:
     Only files whose size occurs more than once are read.
     """
     sizes: dict[int, list[str]] = defaultdict(list)
-    for path in paths:
-        sizes[os.stat(os.path.join(root, path)).st_size].append(path)
     contents: dict[tuple[int, bytes], list[str]] = defaultdict(list)
-    for size, alike in sizes.items():
-        if len(alike) > 1:
-            for path in alike:
-                contents[size, _digest(os.path.join(root, path))].append(path)
+    try:
+        for path in paths:
+            sizes[os.stat(os.path.join(root, path)).st_size].append(path)
+        for size, alike in sizes.items():
+            if len(alike) > 1:
+                for path in alike:
+                    contents[size, _digest(os.path.join(root, path))].append(path)
+    except OSError as error:  # gone since it was listed, or not to be read
+        raise unreadable(
+            os.path.join(root, path), error, "an image, to compare it with others of its size"
+        ) from error
     return [copies for copies in contents.values() if len(copies) > 1]
 
 
@@ -199,7 +206,7 @@ def read_folders(
         raise DataError(f"nested: {nested!r}; {nearest(nested, _NESTED)}")
     if separator == "":
         raise DataError("the separator of labels must be at least one character, got none.")
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise DataError(f"{root}: not a folder; expected {_LAYOUT}.{other_readers(root)}")
     rules = _Rules(separator, nested, unlabelled)
     read = {

@@ -13,8 +13,10 @@ from typing import TypeVar
 import msgspec
 
 from colabel.data.garbage import collector_paused
-from colabel.data.readers.layout import check_plain_file
+from colabel.data.opening import open_data
 from colabel.errors import DataError
+from colabel.foreign import read_plain, within_depth
+from colabel.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH
 
 T = TypeVar("T")
 
@@ -35,17 +37,21 @@ def read_json(path: Path, kind: type[T], *, expected: str) -> T:
     Raises:
         DataError: if there is no plain file, or it holds no JSON, or JSON of another shape.
     """
-    check_plain_file(path, expected=expected)
     try:
         with (
-            path.open("rb") as file,
+            open_data(path, expected=expected, limit=MAX_JSON_BYTES) as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
         ):
-            if mapped[:3] == _BYTE_ORDER_MARK:
-                return msgspec.json.decode(mapped[3:], type=kind)
-            return msgspec.json.decode(mapped, type=kind)
+            start = len(_BYTE_ORDER_MARK) * (mapped[:3] == _BYTE_ORDER_MARK)
+            content = memoryview(mapped)
+            try:
+                return msgspec.json.decode(content[start:], type=kind)
+            finally:
+                content.release()
     except msgspec.ValidationError as error:
         raise DataError(f"{path}: not as expected ({error}); expected {expected}.") from error
+    except DataError:
+        raise
     except (msgspec.DecodeError, ValueError) as error:  # ValueError: an empty file has no map
         raise DataError(
             f"{path}: not readable JSON ({error}); export or download it again, as UTF-8."
@@ -77,7 +83,7 @@ def refuse_repeated_keys(path: Path) -> None:
         DataError: names the key.
     """
     try:
-        content = path.read_bytes().removeprefix(_BYTE_ORDER_MARK).decode()
+        content = read_plain(path, limit=MAX_JSON_BYTES).removeprefix(_BYTE_ORDER_MARK).decode()
         # numbers stay text: they are not looked at, and may be longer than Python converts
         json.loads(content, object_pairs_hook=_unique, parse_int=str, parse_float=str)
     except KeyError as error:
@@ -93,6 +99,19 @@ def refuse_repeated_keys(path: Path) -> None:
         ) from error
 
 
+def refuse_deep(path: Path, value: object) -> None:
+    """Refuse values that are nested more deeply than Python can show them.
+
+    Raises:
+        DataError: names the file.
+    """
+    if not within_depth(value):
+        raise DataError(
+            f"{path}: lists and objects within each other more than {MAX_JSON_DEPTH} deep; "
+            "expected annotations of images."
+        )
+
+
 def refuse_more_keys_than(path: Path, expected: Mapping[str, int]) -> None:
     """Refuse repeated keys in a large file, which is looked through only on suspicion.
 
@@ -105,7 +124,7 @@ def refuse_more_keys_than(path: Path, expected: Mapping[str, int]) -> None:
     """
     pattern = re.compile(rb'"(' + b"|".join(key.encode() for key in expected) + rb')"\s*:')
     with (
-        path.open("rb") as file,
+        open_data(path, expected="the file that was decoded before", limit=MAX_JSON_BYTES) as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
     ):
         found = Counter(match[1].decode() for match in pattern.finditer(mapped))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +14,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 
 from colabel.data.listed import find_images
-from colabel.data.readers.json_file import read_json, refuse_repeated_keys
+from colabel.data.opening import at_home
+from colabel.data.readers.json_file import read_json, refuse_deep, refuse_repeated_keys
 from colabel.data.readers.layout import (
     alike_notes,
     empty_targets,
@@ -23,6 +25,7 @@ from colabel.data.readers.layout import (
 from colabel.data.readers.recognise import other_readers
 from colabel.data.records import UNKNOWN, Records
 from colabel.errors import DataError, nearest
+from colabel.names import check_class_names
 
 Annotators = Literal["agree", "majority", "any", "all"]
 
@@ -306,10 +309,11 @@ def read_labelstudio(
     """
     if annotators not in _ANNOTATORS:
         raise DataError(f"annotators: {annotators!r}; {nearest(annotators, _ANNOTATORS)}")
-    if root.is_dir():
+    if os.path.isdir(root):
         raise DataError(f"{root}: a folder; expected a file: {_LAYOUT}.{other_readers(root)}")
     items: list[dict[str, Any]] = read_json(root, list[dict[str, Any]], expected=_LAYOUT)
     refuse_repeated_keys(root)
+    refuse_deep(root, items)
     if any("data" in item for item in items):
         tasks, notes = _read_tasks(root, items, image, labels)
     else:
@@ -319,8 +323,9 @@ def read_labelstudio(
     classes = tuple(sorted({name for task in kept for names in task.choices for name in names}))
     if not classes:
         raise DataError(f"{root}: no task has a choice; expected {_LAYOUT}.")
-    folder = root.parent if images is None else images.expanduser()
-    if not folder.is_dir():
+    check_class_names(classes, source=root)
+    folder = root.parent if images is None else at_home(images)
+    if not os.path.isdir(folder):
         raise DataError(f"{folder}: no such folder; expected the images of {root}.")
     names, shortened = _find_files(root, folder, kept)
     _refuse_repeated(root, kept, names)

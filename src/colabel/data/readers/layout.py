@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from colabel.data.images import IMAGE_SUFFIXES
+from colabel.data.opening import unreadable
 from colabel.errors import DataError
+from colabel.limits import MAX_TARGETS
+from colabel.names import check_class_names, is_system_name
 
 SPLIT_NAMES: Mapping[str, str] = {
     "train": "train", "training": "train",
@@ -23,10 +25,6 @@ SPLIT_NAMES: Mapping[str, str] = {
 }  # fmt: skip
 """Folders and files of a split by their name in lower case."""
 
-MAX_CELLS = 2**32
-"""Most images times classes that become a matrix of targets: 4 GiB."""
-
-_SYSTEM_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 _NOT_DATA = "hidden files and files of the operating system"
 _NOT_PLAIN = "names that are no plain files"
 
@@ -55,11 +53,6 @@ def is_image(name: str) -> bool:
     """Tell whether a file name ends like an image, as ``os.path.splitext`` finds its ending."""
     stem, dot, ending = name.rpartition(".")
     return dot + ending.lower() in IMAGE_SUFFIXES and bool(stem.rpartition("/")[2].strip("."))
-
-
-def is_system_name(name: str) -> bool:
-    """Tell whether a file or folder is hidden, or left by an operating system."""
-    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
 
 
 def check_name(folder: str | Path, name: str) -> None:
@@ -97,8 +90,8 @@ def list_folder(folder: Path) -> Listing:
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(here) as entries:
                 found = sorted((entry.name, _kind_of(entry)) for entry in entries)
-        except OSError as error:
-            raise DataError(f"{here}: cannot be read ({error.strerror}).") from error
+        except (OSError, ValueError) as error:
+            raise unreadable(here, error, "a folder that can be listed") from error
         for name, kind in found:
             path = f"{inner}{name}"
             if is_system_name(name):
@@ -120,30 +113,6 @@ def _kind_of(entry: os.DirEntry[str]) -> str:
         return "folder" if entry.is_dir() else "file" if entry.is_file() else "other"
     except OSError:  # a link to itself
         return "other"
-
-
-def _kind(path: str) -> str:
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:  # a link to nothing
-        return "other"
-    return "folder" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"
-
-
-def check_plain_file(path: Path, *, expected: str) -> None:
-    """Refuse to open what would not end or is not there: a pipe, a device, a folder.
-
-    Args:
-        path: of the file.
-        expected: what it should be, for the message.
-
-    Raises:
-        DataError: if there is no plain file.
-    """
-    kind = "missing" if not os.path.lexists(path) else _kind(str(path))
-    if kind != "file":
-        problem = {"missing": "no such file", "folder": "a folder"}.get(kind, "not a plain file")
-        raise DataError(f"{path}: {problem}; expected {expected}.")
 
 
 def find_split_folders(root: Path) -> dict[str, Path]:
@@ -178,9 +147,9 @@ def folder_names(root: Path) -> list[str]:
     """
     try:
         with os.scandir(root) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir())
-    except OSError as error:
-        raise DataError(f"{root}: cannot be read as a folder ({error.strerror}).") from error
+            return sorted(entry.name for entry in entries if _kind_of(entry) == "folder")
+    except (OSError, ValueError) as error:
+        raise unreadable(root, error, "a folder that can be listed") from error
 
 
 def below(root: Path, folder: Path, names: Sequence[str]) -> tuple[Path, list[str]]:
@@ -219,15 +188,27 @@ def first_repeated(names: Iterable[str]) -> str | None:
     return None
 
 
+def file_names(root: Path) -> list[str]:
+    """Return the names of all that is directly in a folder, sorted.
+
+    Raises:
+        DataError: if the folder cannot be read.
+    """
+    try:
+        return sorted(os.listdir(root))
+    except (OSError, ValueError) as error:
+        raise unreadable(root, error, "a folder that can be listed") from error
+
+
 def empty_targets(images: int, classes: int, *, source: Path) -> npt.NDArray[np.int8]:
     """Return zeros of shape (images, classes).
 
     Raises:
         DataError: if that would take more than 4 GiB.
     """
-    if images * classes > MAX_CELLS:
+    if images * classes > MAX_TARGETS:
         raise DataError(
-            f"{source}: {images} images times {classes} classes are more than {MAX_CELLS} "
+            f"{source}: {images} images times {classes} classes are more than {MAX_TARGETS} "
             "targets; keep fewer classes or images."
         )
     return np.zeros((images, classes), dtype=np.int8)
@@ -244,8 +225,9 @@ def to_targets(
         source: for messages.
 
     Raises:
-        DataError: as :func:`empty_targets`.
+        DataError: as :func:`empty_targets`, or for classes that :func:`check_class_names` refuses.
     """
+    check_class_names(classes, source=source)
     targets = empty_targets(len(labels), len(classes), source=source)
     number = {name: column for column, name in enumerate(classes)}
     lengths = np.fromiter(map(len, labels), dtype=np.int64, count=len(labels))

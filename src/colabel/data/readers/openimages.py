@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, final
+from typing import Literal, TextIO, final
 
 from colabel.data.images import FileImages
+from colabel.data.opening import at_home, open_data
 from colabel.data.readers.layout import (
     SPLIT_NAMES,
     alike_notes,
     below,
-    check_plain_file,
     empty_targets,
-    is_system_name,
+    file_names,
     list_folder,
 )
 from colabel.data.readers.recognise import other_readers
 from colabel.data.records import UNKNOWN, Records
 from colabel.errors import DataError, nearest
+from colabel.limits import MAX_CSV_BYTES, MAX_LINE_LENGTH
+from colabel.names import check_class_names, is_system_name
 
 Unlisted = Literal["unknown", "absent"]
 
@@ -49,11 +53,11 @@ class _Table:
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the number and the cells of each line that is not blank."""
-    check_plain_file(path, expected="a table of Open Images")
     number = 0
+    opened = open_data(path, expected="a table of Open Images", limit=MAX_CSV_BYTES)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for number, row in enumerate(csv.reader(file, strict=True), start=1):
+        with io.TextIOWrapper(opened, encoding="utf-8-sig", newline="") as file:
+            for number, row in enumerate(csv.reader(_lines(file), strict=True), start=1):
                 if row:
                     yield number, row
     except (UnicodeError, csv.Error, OSError) as error:
@@ -62,14 +66,22 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         ) from error
 
 
+def _lines(file: TextIO) -> Iterator[str]:
+    """Yield the lines of a file, none of which fills the memory."""
+    while line := file.readline(MAX_LINE_LENGTH):
+        if len(line) == MAX_LINE_LENGTH:
+            raise csv.Error(f"a line of more than {MAX_LINE_LENGTH:,} characters")
+        yield line
+
+
 def _find(root: Path, fits: Callable[[str], bool]) -> list[Path]:
     """Return the CSV files of the folders that hold tables, whose names fit."""
-    folders = [root / name for name in _FOLDERS if (root / name).is_dir()]
+    folders = [root / name for name in _FOLDERS if os.path.isdir(root / name)]
     return sorted(
-        path
+        folder / name
         for folder in folders
-        for path in folder.glob("*.csv")
-        if fits(path.name) and not is_system_name(path.name)
+        for name in file_names(folder)
+        if name.endswith(".csv") and fits(name) and not is_system_name(name)
     )
 
 
@@ -105,7 +117,7 @@ def _image_folder(root: Path, split: str, given: Path | None) -> Path:
     spelled = [name for name, meaning in SPLIT_NAMES.items() if meaning == split]
     inside = [part for name in spelled for part in (name, f"images/{name}", f"data/{name}")]
     for name in (*inside, "images", "data"):
-        if (base / name).is_dir():
+        if os.path.isdir(base / name):
             return base / name
     return base
 
@@ -212,9 +224,9 @@ def read_openimages(
     """
     if unlisted not in _UNLISTED:
         raise DataError(f"unlisted: {unlisted!r}; {nearest(unlisted, _UNLISTED)}")
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise DataError(f"{root}: not a folder; expected {_LAYOUT}.{other_readers(root)}")
-    tables = _read_tables(root, None if images is None else images.expanduser())
+    tables = _read_tables(root, None if images is None else at_home(images))
     labels = sorted(
         {label for table in tables.values() for known in table.values.values() for label in known}
     )
@@ -225,6 +237,7 @@ def read_openimages(
                 "expected files named after ImageID. Give their folder as the option images."
             )
     classes, nameless = _class_names(root, labels, _read_names(root))
+    check_class_names(classes, source=root)
     return {
         split: _records(root, table, labels, classes, unlisted, nameless)
         for split, table in tables.items()

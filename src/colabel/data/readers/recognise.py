@@ -12,9 +12,9 @@ from colabel.data.readers.layout import (
     SPLIT_NAMES,
     check_name,
     is_image,
-    is_system_name,
 )
-from colabel.errors import DataError
+from colabel.foreign import read_plain
+from colabel.names import is_system_name
 
 _MAX_BYTES = 1 << 28
 """Largest JSON file that is looked into: 256 MB."""
@@ -25,9 +25,7 @@ _MAX_NAMES = 2000
 def _top_level(path: Path) -> list[set[str]]:
     """Return the keys of a JSON object, or of the first object of an array; else nothing."""
     try:
-        if not path.is_file() or path.stat().st_size > _MAX_BYTES:
-            return []
-        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+        content = read_plain(path, limit=_MAX_BYTES).removeprefix(b"\xef\xbb\xbf")
         found = msgspec.json.decode(content, type=dict[str, msgspec.Raw] | list[msgspec.Raw])
         if isinstance(found, dict):
             return [set(found)]
@@ -151,13 +149,13 @@ def recognise(path: Path) -> list[str]:
         Such as ``["folders:animals"]``; nothing where no layout is recognised.
     """
     try:
-        if path.is_dir():
+        if os.path.isdir(path):
             folder = _Folder(path)
             found = [name for name, fits in _FOLDERS.items() if fits(folder)]
             found = found or ["folders"] * _is_folders(folder)
             return [f"{name}:{path}" for name in found]
         return _recognise_json(path) if path.suffix.lower() == ".json" else []
-    except (OSError, DataError):
+    except (OSError, ValueError):  # a DataError is a ValueError
         return []
 
 

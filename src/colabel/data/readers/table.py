@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -172,7 +173,7 @@ def _find_groups(
 @collector_paused()
 def _read(path: Path, options: TableOptions) -> tuple[Records, list[str | None] | None]:
     """Return all images of a table, and the split of each where there are splits."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         if options.tables is not None:
             raise DataError(f"{path}: the option tables is for a folder of tables; remove it.")
         return _interpret(read_rows(path, options.rows), options, None)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
 import unicodedata
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, final
@@ -15,16 +17,27 @@ NO_LABEL = frozenset(
 )
 """Words for a missing value, in lower case."""
 
+_UNPARSED = (
+    ValueError, SyntaxError, RecursionError, MemoryError,
+    TypeError,  # a list as a key
+    OverflowError,  # a number of hundreds of digits
+)  # fmt: skip
+"""What parsing a cell, and looking at what it holds, may raise."""
+
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
 _NUMPY_TEXT = re.compile(r"""^(?:'[^']*'|"[^"]*")(?:\s+(?:'[^']*'|"[^"]*"))+$""")
 _PYTHON_TEXT = re.compile(r"""\['[^'"\\\r\n\0]*'(?:, ?'[^'"\\\r\n\0]*')*\]""")
 _QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 _CONFIDENCE = re.compile(
-    r"^(?P<label>.*\S)\s*(?:[:=]\s*(?P<plain>\d*\.?\d+)|\(\s*(?P<bracketed>\d*\.?\d+)\s*\))\s*$",
+    r"^(?P<label>.*\S)\s*(?:[:=]\s*(?P<plain>\d+(?:\.\d+)?|\.\d+)"
+    r"|\(\s*(?P<bracketed>\d+(?:\.\d+)?|\.\d+)\s*\))\s*$",
     re.DOTALL,
 )
-_BEHIND = re.compile(r"\s*(?:[:=]\s*\d*\.\d+|[:=]\s*[01](?![\w.])|\(\s*\d*\.?\d+\s*\))")
+_BEHIND = re.compile(
+    r"(?:(?<!\s)\s+)?"  # from its beginning: else a run of blanks is looked at once for each
+    r"(?:[:=]\s*\d*\.\d+|[:=]\s*[01](?![\w.])|\(\s*(?:\d+(?:\.\d+)?|\.\d+)\s*\))"
+)
 
 
 @final
@@ -90,10 +103,10 @@ def read_brackets(cell: str) -> list[str] | Unreadable:
     if _NUMPY_TEXT.match(inner):
         # Python would join 'a' 'b' to one word
         return [one or other for one, other in _QUOTED.findall(inner)]
-    for parse in (json.loads, ast.literal_eval):
+    for parse in (json.loads, _python_value):
         try:
             return _items(parse(cell))
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except _UNPARSED:
             continue
     if cell[0] == "{" and ":" in inner:
         return Unreadable("an object that is neither JSON nor Python")
@@ -101,6 +114,13 @@ def read_brackets(cell: str) -> list[str] | Unreadable:
         return Unreadable("brackets within brackets")
     parts = inner.split(",") if "," in inner else _words(inner)
     return [part.strip().strip("'\"") for part in parts if part.strip()]
+
+
+def _python_value(cell: str) -> Any:
+    """Return a cell that Python wrote as its value."""
+    with warnings.catch_warnings():  # about backslashes, which people write without knowing
+        warnings.simplefilter("ignore")
+        return ast.literal_eval(cell)
 
 
 def _words(inner: str) -> list[str]:
@@ -136,9 +156,11 @@ def _members(value: Mapping[Any, Any]) -> list[str] | Unreadable:
             return _items(inner) if not isinstance(inner, str) else [inner]
     if value and all(isinstance(flag, (bool, int)) and flag in (0, 1) for flag in value.values()):
         return [str(name) for name, flag in value.items() if flag]
-    if value and all(isinstance(flag, (int, float)) for flag in value.values()):
+    if value and all(
+        isinstance(flag, (int, float)) and math.isfinite(flag) for flag in value.values()
+    ):
         return [f"{name}:{float(confidence)}" for name, confidence in value.items()]
-    return Unreadable(f"an object with the keys {', '.join(map(str, value))}")
+    return Unreadable(f"an object with the keys {', '.join(map(str, value))[:80]}")
 
 
 def _word(value: object) -> str:

@@ -16,7 +16,7 @@ from colabel.data.readers.table_names import compact
 from colabel.data.readers.table_options import TableOptions
 from colabel.data.readers.table_splits import SPLIT_WORDS, find_split_flags
 from colabel.data.readers.table_values import has_decimal_commas, is_values
-from colabel.errors import DataError, nearest
+from colabel.errors import DataError, listed, nearest
 
 _FEW_SITES = 20
 _SUFFIXES = tuple(sorted(IMAGE_SUFFIXES))
@@ -120,10 +120,11 @@ def find_roles(rows: Rows, options: TableOptions) -> Roles:
     _refuse_missing_header(rows)
     search = _Search(rows, options)
     image = options.image or search.take(_find_image(search))
+    columns = listed(list(rows.columns), 50)
     if image is None:
         raise DataError(
             f"{rows.path}: no column with the paths of the images; expected one named path, file, "
-            f"filename or image, got: {', '.join(rows.columns)}. Rename the column, or give its "
+            f"filename or image, got: {columns}. Rename the column, or give its "
             "name as the option image."
         )
     _refuse_addresses(rows, image)
@@ -157,7 +158,7 @@ def find_roles(rows: Rows, options: TableOptions) -> Roles:
         )
         raise DataError(
             f"{rows.path}: no labels; expected a column named labels that lists them (cat;dog), "
-            f"or one column per label with 1 and 0. Of the columns {', '.join(rows.columns)} name "
+            f"or one column per label with 1 and 0. Of the columns {columns} name "
             "the one that lists labels in the option labels." + hint * bool(commas)
         )
     return Roles(

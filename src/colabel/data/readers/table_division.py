@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,7 +58,8 @@ def find_splits(
     if options.splits is None and roles.split_flags:
         every = read_split_flags(rows, roles.split_flags)
         return [every[row] for row in merge.first], ()
-    if options.splits is not None or any((lists / f"{split}.txt").is_file() for split in SPLITS):
+    beside = any(os.path.isfile(lists / f"{split}.txt") for split in SPLITS)
+    if options.splits is not None or beside:
         splits, note = look_up_splits(lists, ids, paths)
         return splits, (note,)
     return None, _beside_notes(rows.path)

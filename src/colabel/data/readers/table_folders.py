@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from colabel.data.readers.layout import file_names, folder_names
 from colabel.data.readers.rows import RowOptions, Rows, concatenate, read_rows
 from colabel.data.readers.table_names import words
 from colabel.data.readers.table_splits import SPLIT_WORDS
@@ -61,12 +63,9 @@ def find_tables(root: Path, name: str | None) -> dict[str, Path]:
     Raises:
         DataError: if there are several such names, or the given one is missing.
     """
-    folders = [
-        entry for entry in sorted(root.iterdir())
-        if entry.is_dir() and entry.name.lower() in SPLIT_WORDS
-    ]  # fmt: skip
+    folders = [root / inner for inner in folder_names(root) if inner.lower() in SPLIT_WORDS]
     if name is not None:
-        lacking = [folder.name for folder in folders if not (folder / name).is_file()]
+        lacking = [folder.name for folder in folders if not os.path.isfile(folder / name)]
         if lacking or not folders:
             raise DataError(
                 f"{root}: expected folders such as train, valid and test with {name} in each; "
@@ -74,7 +73,7 @@ def find_tables(root: Path, name: str | None) -> dict[str, Path]:
             )
         return {folder.name: folder / name for folder in folders}
     held = [
-        {file.name for file in folder.iterdir() if file.suffix.lower() in TABLES}
+        {file for file in file_names(folder) if Path(file).suffix.lower() in TABLES}
         for folder in folders
     ]
     shared = sorted(set.intersection(*held)) if held else []
@@ -110,7 +109,7 @@ def find_side_by_side(root: Path, beside: Path | None = None) -> dict[str, Path]
         ['labels_train.csv', 'labels_val.csv']
     """
     series: dict[tuple[tuple[str, ...], str], dict[str, Path]] = {}
-    for file in sorted(root.iterdir()):
+    for file in (root / inner for inner in file_names(root)):
         ending = file.suffix.lower()
         parts = words(file.stem)
         if ending not in TABLES or ending in _LISTS or _split_of(parts) is None:
@@ -154,9 +153,9 @@ def read_tables(root: Path, tables: dict[str, Path], options: RowOptions) -> tup
         for name, path in tables.items()
     }
     folders = {
-        SPLIT_WORDS[entry.name.lower()]: entry.name
-        for entry in sorted(root.iterdir())
-        if entry.is_dir() and entry.name.lower() in SPLIT_WORDS
+        SPLIT_WORDS[inner.lower()]: inner
+        for inner in folder_names(root)
+        if inner.lower() in SPLIT_WORDS
     }
     counts = [(name, len(part)) for name, part in parts.items()]
     return concatenate(list(parts.values())), Origin(

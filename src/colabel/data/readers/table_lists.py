@@ -27,6 +27,8 @@ from colabel.data.readers.table_cells import (
 from colabel.data.readers.table_options import NO_DELIMITER, TableOptions
 from colabel.data.readers.table_separators import chance_notes, find_separator, split
 from colabel.errors import DataError
+from colabel.limits import MAX_LABELS_LENGTH
+from colabel.names import check_class_names, check_lengths
 
 _HEALTHY = frozenset({"no finding", "no findings", "no label", "no labels", "nothing", "negative"})
 _MOST_CLASSES = 50
@@ -82,6 +84,13 @@ def read_lists(
         if cell.casefold() in no_label or not cell.strip(_SEPARATORS_ALONE)
     }
     filled = [cell for cell in different if cell not in empty]
+    long = next((cell for cell in filled if len(cell) > MAX_LABELS_LENGTH), None)
+    if long is not None:
+        raise DataError(
+            f"{_find(rows, names, long)}: the column {title!r} holds {len(long):,} characters, "
+            f"where labels take at most {MAX_LABELS_LENGTH:,}; check the quotes of the table, or "
+            "name another column in the option labels."
+        )
 
     def where(cell: str) -> str:
         return _find(rows, names, cell)
@@ -98,6 +107,7 @@ def read_lists(
         row, column = _pairs(columns, present)
         notes = _empty_notes(columns, empty, ())
         return ListedLabels(row, column, classes, vector_form, None, False, notes)
+    check_lengths(set(chain.from_iterable(lists.values())), source=rows.path)
     weighted = _weigh(rows.path, lists, title, options)
     used = {
         *("delimiter", "keep_labels"),
@@ -118,6 +128,7 @@ def read_lists(
     spellings: dict[str, set[str]] = {}
     for part, name in tidied.items():
         spellings.setdefault(name, set()).add(part)
+    check_class_names(list(spellings), source=rows.path)
     classes = tuple(sorted(spellings, key=_order(spellings)))
     if not classes:
         raise DataError(f"{rows.path}: the column {names[0]!r} holds no label in any row.")

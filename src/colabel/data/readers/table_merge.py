@@ -9,6 +9,7 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
+from colabel.data.readers.layout import empty_targets
 from colabel.data.readers.rows import Rows
 from colabel.data.readers.table_lists import ListedLabels
 from colabel.data.readers.table_options import TableOptions
@@ -109,7 +110,8 @@ def merge_lists(
         DataError: for a degree in between without ``minimum_confidence``, or a contradiction.
     """
     unlisted = UNKNOWN if options.unlisted == "unknown" else 0
-    targets = np.full((len(merge.first), len(listed.classes)), unlisted, dtype=np.int8)
+    targets = empty_targets(len(merge.first), len(listed.classes), source=rows.path)
+    targets.fill(unlisted)
     image, column = merge.image[listed.rows], listed.columns
     if confidence is None:
         targets[image, column] = 1

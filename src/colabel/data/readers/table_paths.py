@@ -41,7 +41,7 @@ def relocated(cells: Sequence[str], folder: Path) -> tuple[list[str], str] | Non
     """
     texts = [cell.replace("\\", "/") for cell in cells]
     roots = tuple(
-        base.rstrip("/") + "/" for base in (os.path.abspath(folder), str(folder.resolve()))
+        base.rstrip("/") + "/" for base in (os.path.abspath(folder), os.path.realpath(folder))
     )
     absolute = sum(_is_absolute(text) for text in texts)
     if absolute not in (0, len(texts)) or any(text.startswith(roots) for text in texts):

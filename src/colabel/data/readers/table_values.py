@@ -11,7 +11,8 @@ from colabel.data.readers.rows import Rows
 from colabel.data.readers.table_cells import NO_LABEL, tidy
 from colabel.data.readers.table_options import TableOptions
 from colabel.data.records import UNKNOWN
-from colabel.errors import DataError
+from colabel.errors import DataError, listed
+from colabel.names import check_class_names
 
 BLANKS = frozenset({"", *NO_LABEL} - {"-"})
 """Cells that hold nothing, in lower case."""
@@ -212,6 +213,7 @@ def _class_names(rows: Rows, names: Sequence[str]) -> tuple[str, ...]:
                 f"{rows.path}: the columns {same!a} and {name!a} differ only in blanks or in how "
                 "accents are stored; join them into one, or name one of them in the option ignore."
             )
+    check_class_names(list(first), source=rows.path)
     return tuple(first)
 
 
@@ -236,5 +238,5 @@ def _no_value(rows: Rows, name: str, row: int, names: Sequence[str]) -> DataErro
         f"{rows.where(row)}: the column {name!r} holds {cell!r}, "
         "expected 1 (present), 0 (absent), -1 (unknown) or nothing. If it is no label, "
         "name it in the option ignore; if it lists labels, in the option labels. "
-        f"Columns that do hold such values: {', '.join(labels) or 'none'}."
+        f"Columns that do hold such values: {listed(labels, 50) or 'none'}."
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from colabel.data.images import FileImages
+from colabel.data.opening import read_data
 from colabel.data.readers.layout import (
     Listing,
     alike_notes,
@@ -19,13 +20,13 @@ from colabel.data.readers.layout import (
 from colabel.data.readers.recognise import other_readers
 from colabel.data.records import Records
 from colabel.errors import DataError, nearest
+from colabel.limits import MAX_TAGS_BYTES
 
 Untagged = Literal["keep", "drop"]
 
 _UNTAGGED = ("keep", "drop")
 _LAYOUT = "images with a text file of tags beside each, such as a.jpg and a.txt"
-_MAX_BYTES = 1 << 20
-_BOX = re.compile(r"\d+( -?\d*\.?\d+(e-?\d+)?){4,}", re.IGNORECASE)
+_BOX = re.compile(r"\d+( -?(?:\d+(?:\.\d+)?|\.\d+)(e-?\d+)?){4,}", re.IGNORECASE)
 
 
 def _split(text: str, delimiter: str | None) -> frozenset[str]:
@@ -37,16 +38,11 @@ def _split(text: str, delimiter: str | None) -> frozenset[str]:
 
 def _read_tags(path: str, delimiter: str | None) -> frozenset[str]:
     try:
-        with open(path, "rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-        if len(content) > _MAX_BYTES:
-            raise DataError(f"{path}: more than 1 MiB; expected the tags of one image.")
+        content = read_data(path, expected="the tags of one image", limit=MAX_TAGS_BYTES)
         encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
         text = content.decode(encoding)
     except UnicodeError as error:
         raise DataError(f"{path}: not UTF-8 text; save it as UTF-8.") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
     if "\0" in text:
         raise DataError(f"{path}: holds NUL characters; expected a text of tags.")
     return _split(text, delimiter)
@@ -129,7 +125,7 @@ def read_textfiles(
     ending = ending.lower()
     if not re.fullmatch(r"\.\w+", ending):
         raise DataError(f"ending: {ending!r}; expected a full stop and letters, such as .txt.")
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise DataError(f"{root}: not a folder; expected {_LAYOUT}.{other_readers(root)}")
     read = {
         split: (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from colabel.data.listed import find_images
+from colabel.data.opening import read_lines
 from colabel.data.paths import contained, first_existing
 from colabel.data.readers.voc_file import (
     Difficult,
@@ -36,12 +38,12 @@ def _find_year(root: Path, year: str) -> Path:
 
 
 def _read_ids(path: Path, split: str) -> list[str]:
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise DataError(
             f"{path}: no such file; the split {split!r} is not there. "
             "Unpack its part of the challenge into the same VOCdevkit."
         )
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    lines = read_lines(path, expected="one image name per line")
     ids = [line.split()[0] for line in lines if line.strip()]
     if not ids:
         raise DataError(f"{path}: the list is empty; expected one image name per line.")

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import final
 
 from colabel.data.listed import find_images
+from colabel.data.opening import read_lines
 from colabel.data.readers.layout import (
     SPLIT_NAMES,
     Listing,
     alike_notes,
     below,
-    check_plain_file,
     empty_targets,
     find_split_folders,
     first_repeated,
@@ -29,6 +29,7 @@ from colabel.data.readers.voc_file import (
 )
 from colabel.data.records import UNKNOWN, Records
 from colabel.errors import DataError
+from colabel.names import check_class_names
 
 _LAYOUT = (
     "Annotations/*.xml and JPEGImages, or XML files beside the images, also in train, valid and "
@@ -57,17 +58,13 @@ def _read_lists(folder: Path) -> dict[str, list[str]]:
     """Return the names in the lists of splits; trainval counts where there is no train."""
     lists: dict[str, list[str]] = {}
     names = {f"{name}.txt": split for name, split in SPLIT_NAMES.items()}
-    if not (folder / "train.txt").exists():
+    if not os.path.exists(folder / "train.txt"):
         names["trainval.txt"] = "train"
     for name, split in names.items():
         path = folder / name
         if not os.path.lexists(path):
             continue
-        check_plain_file(path, expected="one image name per line")
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (UnicodeError, OSError) as error:
-            raise DataError(f"{path}: not readable as UTF-8 text ({error}).") from error
+        lines = read_lines(path, expected="one image name per line")
         if split in lists:
             raise DataError(f"{path}: a second list for the split {split}; expected one.")
         # a name may hold spaces, but then no flag follows it
@@ -78,7 +75,7 @@ def _read_lists(folder: Path) -> dict[str, list[str]]:
 def _split_by_lists(root: Path, part: _Part) -> dict[str, _Part]:
     """Return the annotation files of each list in ImageSets/Main, or all of them."""
     folder = root / "ImageSets" / "Main"
-    lists = _read_lists(folder) if folder.is_dir() else {}
+    lists = _read_lists(folder) if os.path.isdir(folder) else {}
     if not lists:
         return {"all": part}
     known = set(part.stems)
@@ -111,9 +108,9 @@ def _split_by_lists(root: Path, part: _Part) -> dict[str, _Part]:
 def _part(folder: Path) -> _Part | None:
     """Return the annotation files of a folder, in Annotations or beside the images."""
     annotations = folder / "Annotations"
-    if annotations.is_dir():
+    if os.path.isdir(annotations):
         images = next(
-            (folder / name for name in _IMAGE_FOLDERS if (folder / name).is_dir()), folder
+            (folder / name for name in _IMAGE_FOLDERS if os.path.isdir(folder / name)), folder
         )
     else:
         annotations = images = folder
@@ -170,7 +167,7 @@ def _read_part(
     objects, filenames = [], {}
     for stem in part.stems:
         path = part.annotations / f"{stem}.xml"
-        if not path.exists():  # the listing ignores letter case
+        if not os.path.exists(path):  # the listing ignores letter case
             path = path.with_suffix(".XML")
         annotation = parse_annotation(path)
         objects.append(read_objects(path, annotation, difficult))
@@ -206,7 +203,7 @@ def read_voc(
             objects has no name.
     """
     target = target_of_difficult(difficult)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise DataError(f"{root}: not a folder; expected {_LAYOUT}.{other_readers(root)}")
     parts = _find_parts(root)
     read = {split: _read_part(root, part, target) for split, part in parts.items()}
@@ -214,6 +211,7 @@ def read_voc(
     classes = tuple(sorted(found))
     if not classes:
         raise DataError(f"{root}: no annotation has an object; expected some.")
+    check_class_names(classes, source=root)
     number = {name: column for column, name in enumerate(classes)}
     records = {}
     for split, (names, objects, notes) in read.items():

@@ -12,15 +12,23 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from colabel.data.readers.layout import check_plain_file
+from colabel.data.opening import read_data
 from colabel.data.records import UNKNOWN
 from colabel.errors import DataError, nearest
+from colabel.limits import MAX_XML_BYTES
 
 Difficult = Literal["unknown", "present", "absent"]
 
 _DIFFICULT = {"unknown": UNKNOWN, "present": 1, "absent": 0}
-_MAX_BYTES = 1 << 26
-_DECLARATION = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)["'][^>]*?\?>""")
+_NO_TEXT = frozenset(
+    {"idna", "punycode", "undefined", "unicode_escape", "unicode-escape", "raw_unicode_escape",
+     "raw-unicode-escape"}
+)  # fmt: skip
+"""Codecs of Python's that no text file is in, and that take long or warn of what they find."""
+_HEAD = 1024
+_DECLARATION = re.compile(
+    rb"""^(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?encoding\s*=\s*["']([^"']+)["'][^>]*?\?>"""
+)
 
 
 def target_of_difficult(difficult: Difficult) -> int:
@@ -36,14 +44,28 @@ def target_of_difficult(difficult: Difficult) -> int:
 
 def _decoded(content: bytes) -> str | bytes:
     """Return the content as text where it declares an encoding that the parser lacks (GBK)."""
-    declaration = _DECLARATION.match(content)
+    declaration = _DECLARATION.match(content[:_HEAD])
     if declaration is None:
         return content
+    return content[declaration.end() :].decode(declaration[1].decode("ascii"))
+
+
+def _refuse_encoding(path: Path, content: bytes) -> None:
+    """Refuse an encoding that is none of text, before a parser tries it."""
+    declaration = _DECLARATION.match(content[:_HEAD])
+    if declaration is None:
+        return
+    name = declaration[1].decode("ascii", "replace")
     try:
-        codecs.lookup(declaration[1].decode())
-    except LookupError:
-        return content
-    return content[declaration.end() :].decode(declaration[1].decode())
+        known = codecs.lookup(name).name not in _NO_TEXT
+        "a".encode(name)
+    except (LookupError, ValueError):
+        known = False
+    if not known:
+        raise DataError(
+            f"{path}: not well-formed XML (it is said to be in the encoding {name[:60]!r}, which "
+            "is none of text); save it as UTF-8."
+        )
 
 
 def parse_annotation(path: Path) -> Element:
@@ -53,10 +75,8 @@ def parse_annotation(path: Path) -> Element:
         DataError: if it is missing, no plain file, not well-formed, or holds a document type.
     """
     try:
-        check_plain_file(path, expected="the annotation of a listed image")
-        content = path.read_bytes()
-        if len(content) > _MAX_BYTES:
-            raise DataError(f"{path}: more than 64 MiB; expected the annotation of one image.")
+        content = read_data(path, expected="the annotation of a listed image", limit=MAX_XML_BYTES)
+        _refuse_encoding(path, content)
         try:
             annotation: Element = fromstring(content, forbid_dtd=True)
         except (ParseError, ValueError) as error:
@@ -77,8 +97,6 @@ def parse_annotation(path: Path) -> Element:
         raise DataError(
             f"{path}: not well-formed XML ({error}); restore the file, or save it as UTF-8."
         ) from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
     return annotation
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -139,8 +140,10 @@ def load_ablation(name: str | Path) -> Ablation:
         ) from error
     if str(name) in ablation_names() or ablation.recipe in recipe_names():
         return ablation
-    beside = Path(name).parent / Path(ablation.recipe).expanduser()
-    return ablation.model_copy(update={"recipe": str(beside)}) if beside.is_file() else ablation
+    beside = Path(name).parent / os.path.expanduser(ablation.recipe)
+    if not os.path.isfile(beside):
+        return ablation
+    return ablation.model_copy(update={"recipe": str(beside)})
 
 
 def configure(ablation: Ablation, changes: Sequence[str]) -> tuple[tuple[Any, Config], ...]:

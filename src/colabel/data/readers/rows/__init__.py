@@ -70,8 +70,4 @@ def read_rows(path: Path, options: RowOptions = FIND_OUT) -> Rows:
         raise DataError(
             f"{path}: no column has a name; expected one of images and some of labels."
         )
-    if not rows.columns:
-        raise DataError(
-            f"{path}: no column has a name; expected one of images and some of labels."
-        )
     return rows

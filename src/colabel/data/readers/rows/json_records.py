@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, final
 
+from colabel.data.opening import read_data
 from colabel.data.readers.rows.encoding import find_encoding
 from colabel.data.readers.rows.header import is_image_name, shorten
-from colabel.data.readers.rows.model import LIST_DELIMITER, RowOptions, Rows
-from colabel.data.readers.rows.text import read_bytes
+from colabel.data.readers.rows.model import LIST_DELIMITER, RowOptions, Rows, refuse_too_many_cells
 from colabel.errors import DataError
+from colabel.foreign import within_depth
+from colabel.limits import MAX_JSON_DEPTH, MAX_JSON_TABLE_BYTES
+from colabel.names import not_text
 
-MAX_BYTES: Final = 1 << 30
-"""Largest JSON file that is read."""
-
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""How JSON writes half of a surrogate pair, with or without the other half beside it."""
+_CHECKED = 65_536
+"""Records after which the number of cells is looked at."""
 _SPACE = " \t\r\n"
 _EXPECTED = (
     "expected an array of records, [{...}, {...}], one record per line, or such an array under "
@@ -31,9 +37,9 @@ class _DuplicateKeyError(ValueError):
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     answer = dict(pairs)
     if len(answer) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise _DuplicateKeyError(f"the key {twice!r} twice in one record")
+        counts = Counter(key for key, _ in pairs)
+        twice = next(key for key, count in counts.items() if count > 1)
+        raise _DuplicateKeyError(f"the key {shorten(twice)!r} twice in one record")
     return answer
 
 
@@ -135,6 +141,13 @@ def _cell(value: object) -> str | None:
     return None
 
 
+def _excerpt(value: object) -> str:
+    """Return a value as it is shown in a message."""
+    if not within_depth(value):
+        return f"lists and objects within each other more than {MAX_JSON_DEPTH} deep"
+    return shorten(json.dumps(value))
+
+
 def _is_nested(value: object) -> bool:
     return _cell(value) is None
 
@@ -195,11 +208,27 @@ def _records(parser: _Parser) -> tuple[Iterator[tuple[int, Any]], str, tuple[str
     return chain([(line, value)], values), "line", ()
 
 
+def _refuse_halves(record: dict[str, Any], where: str) -> None:
+    """Refuse half of a surrogate pair, which no other file can hold."""
+    for key, value in record.items():
+        half = not_text([key, _cell(value) or ""])
+        if half is not None:
+            raise DataError(
+                f"{where}: {ascii(half)[:80]} holds half of a surrogate pair, which is no "
+                "character; write the name anew as UTF-8."
+            )
+
+
 def read_json(path: Path, options: RowOptions) -> Rows:
     """Return the rows of a JSON file; see :func:`read_rows`."""
-    data = read_bytes(path, MAX_BYTES)
+    data = read_data(
+        path,
+        expected="a JSON table of at most 1 GiB; save a larger one as Parquet, or divide it",
+        limit=MAX_JSON_TABLE_BYTES,
+    )
     decoding = find_encoding(path, data, options.encoding)
     parser = _Parser(path, data.decode(decoding.encoding).lstrip("\ufeff"))
+    halves = _HALF.search(parser.text) is not None
     del data
     if not parser.skip_space():
         raise DataError(f"{path}: the file is empty; {_EXPECTED}.")
@@ -211,7 +240,9 @@ def read_json(path: Path, options: RowOptions) -> Rows:
     for number, (line, record) in enumerate(records):
         where = f"{path}, {unit} {line}"
         if not isinstance(record, dict):
-            raise DataError(f"{where}: {shorten(json.dumps(record))} is no record; {_EXPECTED}.")
+            raise DataError(f"{where}: {_excerpt(record)} is no record; {_EXPECTED}.")
+        if halves:
+            _refuse_halves(record, where)
         for key, value in record.items():
             cell = _cell(value)
             if cell is None:
@@ -223,7 +254,7 @@ def read_json(path: Path, options: RowOptions) -> Rows:
                     ]
                     raise DataError(
                         f"{where}: the key {key!r} holds nested values "
-                        f"({shorten(json.dumps(value))}); expected text, numbers or a list of "
+                        f"({_excerpt(value)}); expected text, numbers or a list of "
                         "them. Give what matters of it, such as the path or the labels, a key of "
                         "its own; if nothing does, name it in the option ignore. Nested here: "
                         f"{shorten(', '.join(nested))}."
@@ -232,6 +263,7 @@ def read_json(path: Path, options: RowOptions) -> Rows:
             name = key.strip()
             column = columns.get(name)
             if column is None:
+                refuse_too_many_cells(path, number + 1, len(columns) + 1)
                 column = columns[name] = [""] * number
                 missing[name] = number
             if len(column) > number:
@@ -243,6 +275,8 @@ def read_json(path: Path, options: RowOptions) -> Rows:
                     column.append("")
                     missing[name] += 1
         lines.append(line)
+        if len(lines) % _CHECKED == 0:
+            refuse_too_many_cells(path, len(lines), len(columns))
     told = [*decoding.notes, *notes]
     told += [
         f"the key {name!r} is missing in {count} of {len(lines)} records, which are blank there"

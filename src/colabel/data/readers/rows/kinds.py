@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Literal
 
+from colabel.data.opening import open_data, unreadable
 from colabel.errors import DataError
+from colabel.limits import MAX_FILE_BYTES
 
 Kind = Literal["text", "json", "parquet", "workbook"]
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+
+ZIP_ERRORS = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error,
+    OSError, EOFError, ValueError, NotImplementedError, RuntimeError,
+)  # fmt: skip
+"""What zipfile raises for an archive that is damaged, encrypted or of an unknown kind."""
 
 _HEAD = 4096
 _ZIP = b"PK\x03\x04"
@@ -57,17 +68,12 @@ def find_kind(path: Path) -> Kind:
     Raises:
         DataError: if it is missing, or something that holds no table; says what it is.
     """
-    if not path.is_file():
-        if path.is_dir():
-            problem = "a folder"
-        else:
-            problem = "not a plain file" if path.exists() else "no such file"
-        raise DataError(f"{path}: {problem}; expected a table of image paths and labels.")
+    expected = "a table of image paths and labels"
     try:
-        with path.open("rb") as file:
+        with open_data(path, expected=expected, limit=MAX_FILE_BYTES) as file:
             head = file.read(_HEAD)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise unreadable(path, error, expected) from error
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(_OLE):
@@ -90,7 +96,7 @@ def _kind_of_zip(path: Path) -> Kind:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    except ZIP_ERRORS as error:
         raise DataError(
             f"{path}: a workbook or archive that is cut off or damaged ({error}); "
             "copy or save it again."

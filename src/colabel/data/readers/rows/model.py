@@ -10,7 +10,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal, Protocol, final
 
-from colabel.errors import DataError
+from colabel.errors import DataError, listed
+from colabel.limits import MAX_CELLS, MAX_COLUMNS
 
 LIST_DELIMITER = "\x1f"
 """Joins the items of a cell that holds a list."""
@@ -22,6 +23,20 @@ _SEPARATOR_NAMES = {"\t": "a tab", " ": "space"}
 def named(separator: str) -> str:
     """Return a separator as it is called in a message."""
     return _SEPARATOR_NAMES.get(separator, repr(separator))
+
+
+def refuse_too_many_cells(path: Path, rows: int, columns: int) -> None:
+    """Refuse a table that is larger in memory than its file lets one think.
+
+    Raises:
+        DataError: for too many columns or cells; says what to do.
+    """
+    if rows < 0 or columns > MAX_COLUMNS or rows * columns > MAX_CELLS:
+        raise DataError(
+            f"{path}: {rows:,} rows of {columns:,} columns, where at most {MAX_CELLS:,} cells and "
+            f"{MAX_COLUMNS:,} columns are read; leave out what is not needed, divide the table by "
+            "split, or save it as text, whose size shows what it takes."
+        )
 
 
 class Blobs(Protocol):
@@ -245,14 +260,16 @@ def concatenate(tables: Sequence[Rows]) -> Rows:
     for table in tables[1:]:
         if not first.columns.keys() & table.columns.keys():
             raise DataError(
-                f"{table.path} has the columns {', '.join(table.columns)}, {first.path} has "
-                f"{', '.join(first.columns)}: not one in common; expected tables of one kind."
+                f"{table.path} has the columns {listed(list(table.columns))}, {first.path} has "
+                f"{listed(list(first.columns))}: not one in common; expected tables of one kind."
             )
     starts = [0]
     for table in tables:
         starts.append(starts[-1] + len(table))
     notes = list(dict.fromkeys(note for table in tables for note in table.notes))
     names = list(dict.fromkeys(name for table in tables for name in table.columns))
+    if any(len(table.columns) < len(names) for table in tables):  # blank cells are put in
+        refuse_too_many_cells(first.path, starts[-1], len(names))
     blobs: dict[str, Blobs] = {}
     for name in names:
         lacking = [table for table in tables if name not in table.columns]

@@ -11,39 +11,17 @@ from itertools import accumulate, islice
 from pathlib import Path
 from typing import Final, final
 
+from colabel.data.opening import read_data
 from colabel.data.readers.rows.columns import Columns
 from colabel.data.readers.rows.dialect import Writing, find_writing
 from colabel.data.readers.rows.encoding import Decoding, find_encoding
 from colabel.data.readers.rows.header import find_header, shorten
 from colabel.data.readers.rows.model import Dialect, RowOptions, Rows, named
 from colabel.errors import DataError
-
-MAX_BYTES: Final = 2 << 30
-"""Largest text file that is read; it is held in memory once."""
-
-MAX_CELL: Final = 64 << 20
-"""Largest cell of a text file, in characters."""
+from colabel.limits import MAX_CELL_LENGTH, MAX_COLUMNS, MAX_TABLE_BYTES
 
 _SAMPLE: Final = 1 << 20
 _CHUNK: Final = 1024
-
-
-def read_bytes(path: Path, limit: int) -> bytes:
-    """Return all of a file.
-
-    Raises:
-        DataError: if it is larger than the limit or cannot be read.
-    """
-    try:
-        size = path.stat().st_size
-        if size > limit:
-            raise DataError(
-                f"{path}: {size} bytes are more than the limit of {limit} for such a file; save "
-                "the table as Parquet, or divide it."
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
 @final
@@ -108,7 +86,7 @@ class _Text:
 @contextmanager
 def _long_cells() -> Iterator[None]:
     """Let the csv module read long cells; its limit holds for the whole process."""
-    limit = csv.field_size_limit(MAX_CELL)
+    limit = csv.field_size_limit(MAX_CELL_LENGTH)
     try:
         yield
     finally:
@@ -154,7 +132,7 @@ def _broken(path: Path, line: int, reason: str) -> DataError:
     elif "expected after" in reason:
         reason = "text after a closing quote"
     elif "field larger" in reason:
-        reason = f"a cell of more than {MAX_CELL} characters, or a quote that is not closed"
+        reason = f"a cell of more than {MAX_CELL_LENGTH} characters, or a quote that is not closed"
     return DataError(
         f"{path}, line {line}: {reason}; expected cells whose quotes are closed, and quotes "
         "within them doubled. If quotes are plain text in this file, set the option quote=none."
@@ -170,6 +148,19 @@ def _cells_of_comment(writing: Writing, text: _Text) -> tuple[int, list[str]] | 
     except csv.Error:
         return None
     return text.skipped, [cell.strip() for cell in cells]
+
+
+def refuse_too_wide(path: Path, columns: int) -> None:
+    """Refuse a table of more columns than there can be classes.
+
+    Raises:
+        DataError: says what to do.
+    """
+    if columns > MAX_COLUMNS:
+        raise DataError(
+            f"{path}: {columns:,} columns, where at most {MAX_COLUMNS:,} are read; check what "
+            "separates the cells (option separator), or list the labels of each image in one cell."
+        )
 
 
 def _is_blank(cells: Sequence[str]) -> bool:
@@ -206,7 +197,11 @@ def _refuse_quoted_lines(path: Path, names: Sequence[str], body: Sequence[Sequen
 
 def read_text(path: Path, options: RowOptions) -> Rows:
     """Return the rows of a text file; see :func:`read_rows`."""
-    data = read_bytes(path, MAX_BYTES)
+    data = read_data(
+        path,
+        expected="a text table of at most 2 GiB; save a larger one as Parquet, or divide it",
+        limit=MAX_TABLE_BYTES,
+    )
     decoding = find_encoding(path, data, options.encoding)
     text = _Text(data, decoding.encoding)
     sample, cut = text.sample()
@@ -243,6 +238,7 @@ def _read(
         raise DataError(
             f"{path}: the file is empty; expected a header line and one row per image."
         )
+    refuse_too_wide(path, max(len(row) for _, row in first))
     header = find_header(path, first, options, comment=_cells_of_comment(writing, text))
     below = first[header.first :]
     _refuse_quoted_lines(path, header.names, [cells for _, cells in below])
