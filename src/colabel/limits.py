@@ -60,6 +60,9 @@ MAX_TABLE_BYTES = 2 * 2**30
 """Largest text table, and largest Parquet table unpacked, without its images: it is held in
 memory once. Divide a larger one by split."""
 
+MAX_GROUP_BYTES = 4 * 2**30
+"""Largest group of rows of images in Parquet, which are read together: write smaller groups."""
+
 MAX_JSON_TABLE_BYTES = 2**30
 """Largest table in JSON, whose values take several times their size in memory."""
 

@@ -18,7 +18,10 @@ from colabel.data.images import decode
 from colabel.data.pixels import Decoded, PixelOptions
 from colabel.data.readers.rows.model import Blobs, Rows
 from colabel.errors import DataError, ImageError, MissingExtraError
+from colabel.limits import MAX_GROUP_BYTES
 
+_FEW: Final = 64
+"""Images that are taken from a group at once."""
 _CACHED_BYTES: Final = 256 << 20
 
 
@@ -89,19 +92,41 @@ class ParquetBlobs:
         if number in groups:
             groups.move_to_end(number)
             return groups[number]
-        # threads of Arrow do not survive the fork of a worker
-        table = self._file.read_row_group(number, columns=[self.field], use_threads=False)
-        groups[number] = table.column(0)
+        groups[number] = self._read_group(number)
         while len(groups) > 1 and sum(group.nbytes for group in groups.values()) > _CACHED_BYTES:
             groups.popitem(last=False)
         return groups[number]
+
+    def _read_group(self, number: int) -> Any:
+        """Return the images of a group of rows, or refuse them when they become too many bytes.
+
+        A few kilobytes can say of one large image that it stands in every row.
+        """
+        import pyarrow
+
+        parts, size = [], 0
+        # threads of Arrow do not survive the fork of a worker
+        for batch in self._file.iter_batches(
+            _FEW, row_groups=[number], columns=[self.field], use_threads=False
+        ):
+            parts.append(batch.column(0))
+            size += parts[-1].nbytes
+            if size > MAX_GROUP_BYTES:
+                raise DataError(
+                    f"{self.path}: a group of rows holds more than {MAX_GROUP_BYTES:,} bytes of "
+                    "images, and one image is read with all of its group; write the file with "
+                    "row_group_size=100."
+                )
+        return pyarrow.chunked_array(parts)
 
     def read(self, row: int) -> bytes | None:
         """Return the bytes of a row, ``None`` where there are none.
 
         Raises:
-            DataError: if the file is gone, or changed since it was first read.
+            DataError: if the file is gone, damaged, or changed since it was first read.
         """
+        import pyarrow
+
         try:
             self._open()
             if not 0 <= row < self._rows or self._ends[-1:] != [self._rows]:
@@ -114,7 +139,9 @@ class ParquetBlobs:
             value = self._group(number)[row - start].as_py()
         except DataError:
             raise
-        except (OSError, ValueError, KeyError, IndexError) as error:
+        except (
+            pyarrow.ArrowException, OSError, ValueError, KeyError, IndexError, MemoryError
+        ) as error:  # fmt: skip
             raise DataError(f"{self.path}: cannot be read ({error}).") from error
         if isinstance(value, dict):
             value = value.get("bytes")

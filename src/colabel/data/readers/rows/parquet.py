@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from colabel.data.readers.rows.embedded import ParquetBlobs, pyarrow_parquet
-from colabel.data.readers.rows.model import LIST_DELIMITER, Blobs, RowOptions, Rows
+from colabel.data.readers.rows.model import (
+    LIST_DELIMITER,
+    Blobs,
+    RowOptions,
+    Rows,
+    refuse_too_many_cells,
+)
+from colabel.data.readers.rows.parquet_texts import Texts, to_text
 from colabel.errors import DataError
+from colabel.limits import MAX_TABLE_BYTES
 
 _PANDAS_INDEX = "__index_level_0__"
+_ERRORS = (
+    OSError, ValueError, KeyError, MemoryError,
+    OverflowError,  # dates beyond those of Python
+)  # fmt: skip
+"""What reading a damaged file may raise beside Arrow's own errors."""
+_FEW: Final = 16
+"""Rows read together to see what bytes are, which may be images of megabytes."""
 _BATCH: Final = 65_536
 _LARGE_GROUP: Final = 256 << 20
 _FLAG_NAMES = frozenset(
@@ -22,31 +35,6 @@ _FLAG_NAMES = frozenset(
 _IMAGE_STARTS = (
     b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\x00", b"MM\x00*", b"RIFF", b"P5", b"P6",
 )  # fmt: skip
-
-
-def to_text(value: object) -> str:
-    """Return a value as the cell that a CSV file would hold.
-
-    Example:
-        >>> [to_text(value) for value in (True, 1.0, 0.5, None, float("nan"), " a ")]
-        ['1', '1', '0.5', '', '', 'a']
-    """
-    if value is None or value != value:  # NaN alone differs from itself
-        return ""
-    if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, bool):
-        return "1" if value else "0"
-    if isinstance(value, float):
-        return str(int(value)) if math.isfinite(value) and value == int(value) else repr(value)
-    if isinstance(value, Decimal):
-        whole = value.to_integral_value()
-        return format(whole if whole == value else value.normalize(), "f")
-    if isinstance(value, bytes):
-        return value.decode("utf-8").strip()
-    if isinstance(value, list):
-        return LIST_DELIMITER.join(map(to_text, value))
-    return str(value).strip()
 
 
 def _class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, list[str]]:
@@ -89,13 +77,23 @@ def _namer(path: Path, column: str, names: Sequence[str]) -> Callable[[object], 
 
 
 class _Reader:
-    """Reads the columns of one file, in batches."""
+    """Reads the columns of one file, in batches.
 
-    def __init__(self, path: Path, file: Any, options: RowOptions) -> None:
+    Args:
+        path: of the file.
+        file: opened as it is, for what it says of itself.
+        words: opened so that texts come as a dictionary and the number of each: a text that
+            stands a million times is then held once, however long it is.
+        options: how to read it.
+    """
+
+    def __init__(self, path: Path, file: Any, words: Any, options: RowOptions) -> None:
         import pyarrow
+        import pyarrow.compute
 
         self.arrow: Any = pyarrow
-        self.path, self.file, self.options = path, file, options
+        self.path, self.file, self.words, self.options = path, file, words, options
+        self.held = 0
         self.schema: Any = file.schema_arrow
         self.notes: list[str] = []
         self.classes = _class_names(self.schema.metadata)
@@ -134,43 +132,52 @@ class _Reader:
         fields = {kind.field(number).name for number in range(kind.num_fields)}
         return "bytes" in fields and fields <= {"bytes", "path"}
 
-    def _values(self, column: str) -> Iterator[Any]:
-        """Yield one array of the values of a column, or of a field in it, per batch."""
-        for batch in self.file.iter_batches(_BATCH, columns=[column], use_threads=False):
-            array = batch.column(0)
-            while isinstance(array, self.arrow.ExtensionArray):
-                array = array.storage
-            yield array
+    def _values(self, column: str, rows: int = _BATCH) -> Iterator[Any]:
+        """Yield one array of the values of a column per batch, or per part of one."""
+        # lists of words cannot be put together from several groups of rows
+        nested = self._is_nested(self._plain(self.schema.field(column).type))
+        groups = range(self.file.num_row_groups)
+        for part in [[group] for group in groups] if nested else [list(groups)]:
+            for batch in self.words.iter_batches(
+                rows, row_groups=part, columns=[column], use_threads=False
+            ):
+                array = batch.column(0)
+                while isinstance(array, self.arrow.ExtensionArray):
+                    array = array.storage
+                yield array
+
+    def _count(self, column: str) -> None:
+        """Add what a column takes to what is held, and refuse what is too much."""
+        chunks = [
+            group.column(number)
+            for group in map(self.file.metadata.row_group, range(self.file.num_row_groups))
+            for number in range(group.num_columns)
+            if group.column(number).path_in_schema.partition(".")[0] == column.partition(".")[0]
+        ]
+        refuse_too_many_cells(self.path, sum(chunk.num_values for chunk in chunks), 1)
+        self._hold(sum(chunk.total_uncompressed_size for chunk in chunks), column)
+
+    def _hold(self, size: int, column: str) -> None:
+        self.held += size
+        if size < 0 or self.held > MAX_TABLE_BYTES:
+            raise DataError(
+                f"{self.path}: unpacked up to the column {column!r}, the table takes more than "
+                f"{MAX_TABLE_BYTES:,} bytes without its images; name in the option ignore what "
+                "is not needed, or divide the table by split."
+            )
 
     def _cells(self, column: str, convert: Callable[[object], str]) -> list[str]:
         """Return a column as text; equal values become one object."""
+        self._count(column)
+        texts = Texts(self.path, convert)
         cells: list[str] = []
-        shared: dict[str, str] = {}
         for array in self._values(column):
-            if self._is_nested(array.type):
-                for value in array.to_pylist():
-                    text = convert(value)
-                    cells.append(shared.setdefault(text, text))
-                continue
-            if not self.arrow.types.is_dictionary(array.type):
-                array = array.dictionary_encode()
-            words = [convert(value) for value in self._words(array.dictionary)]
-            words = [shared.setdefault(word, word) for word in words]
-            numbers = array.indices.fill_null(len(words)).to_pylist()
-            words.append("")
-            cells.extend(map(words.__getitem__, numbers))
+            cells.extend(texts.of(array))
+            self._hold(texts.take_length(), column)
         return cells
 
-    def _words(self, dictionary: Any) -> list[object]:
-        types = self.arrow.types
-        if types.is_timestamp(dictionary.type) or types.is_duration(dictionary.type):
-            # nanoseconds are more than Python's datetime can hold
-            dictionary = dictionary.cast(self.arrow.string())
-        words: list[object] = dictionary.to_pylist()
-        return words
-
     def _first_bytes(self, column: str) -> bytes | None:
-        for array in self._values(column):
+        for array in self._values(column, _FEW):
             present = array.drop_null()
             if len(present):
                 value: bytes = present[0].as_py()
@@ -183,14 +190,7 @@ class _Reader:
         numbered = [f"row {number + 1}" for number in range(self.rows)]
         cells = numbered
         if struct and kind.get_field_index("path") >= 0:
-            named: list[str] = []
-            for batch in self.file.iter_batches(
-                _BATCH, columns=[f"{column}.path"], use_threads=False
-            ):
-                named.extend(
-                    to_text(value["path"] if value else None)
-                    for value in batch.column(0).to_pylist()
-                )
+            named = self._paths(column)
             if not any(named):
                 pass
             elif len(set(named)) == len(named) and all(named):
@@ -212,6 +212,19 @@ class _Reader:
                 "of its group; write the file with row_group_size=100 to train faster"
             )
         return cells, ParquetBlobs(self.path, field, self.rows)
+
+    def _paths(self, column: str) -> list[str]:
+        """Return the paths beside the images in a column."""
+        texts = Texts(self.path, to_text)
+        paths: list[str] = []
+        for group in range(self.file.num_row_groups):
+            for batch in self.words.iter_batches(
+                _BATCH, row_groups=[group], columns=[f"{column}.path"], use_threads=False
+            ):
+                # a row without image and path has a blank one
+                paths.extend(texts.of(self.arrow.compute.struct_field(batch.column(0), "path")))
+                self._hold(texts.take_length(), column)
+        return paths
 
     def _chunk(self, field: str) -> int | None:
         schema = self.file.schema
@@ -270,15 +283,27 @@ class _Reader:
             ) from error
 
 
+def _text_fields(file: Any) -> list[str]:
+    """Return the fields that hold texts or bytes, alone or in lists."""
+    fields = map(file.schema.column, range(len(file.schema)))
+    return [field.path for field in fields if field.physical_type == "BYTE_ARRAY"]
+
+
 def read_parquet(path: Path, options: RowOptions) -> Rows:
     """Return the rows of a Parquet file; see :func:`read_rows`."""
     parquet = pyarrow_parquet()
     import pyarrow
 
     try:
-        with parquet.ParquetFile(path) as file:
-            reader = _Reader(path, file, options)
-            names = list(reader.schema.names)
+        with (
+            parquet.ParquetFile(path) as file,
+            parquet.ParquetFile(
+                path, metadata=file.metadata, read_dictionary=_text_fields(file)
+            ) as words,
+        ):
+            names = list(file.schema_arrow.names)
+            refuse_too_many_cells(path, file.metadata.num_rows, len(names))
+            reader = _Reader(path, file, words, options)
             if len(set(names)) != len(names):
                 raise DataError(f"{path}: two columns of the same name among {', '.join(names)}.")
             columns: dict[str, list[str]] = {}
@@ -287,11 +312,16 @@ def read_parquet(path: Path, options: RowOptions) -> Rows:
                 if name == _PANDAS_INDEX:
                     continue
                 columns[name.strip()], held = reader.read(name)
+                if len(columns[name.strip()]) != reader.rows:
+                    raise DataError(
+                        f"{path}: {len(columns[name.strip()]):,} rows in the column {name!r}, "
+                        f"expected {reader.rows:,} as the file says; it is damaged."
+                    )
                 if held is not None:
                     blobs[name.strip()] = held
             lines = range(1, reader.rows + 1)
     except DataError:
         raise
-    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+    except (pyarrow.ArrowException, *_ERRORS) as error:
         raise DataError(f"{path}: not a readable Parquet file ({error}).") from error
     return Rows(path, columns, lines, "row", tuple(reader.notes), blobs=blobs)
