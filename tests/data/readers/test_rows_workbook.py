@@ -152,7 +152,7 @@ def test_damaged_large_and_protected_workbooks(book, tmp_path, monkeypatch):
     path.write_bytes(path.read_bytes() + "EncryptedPackage".encode("utf-16-le"))
     with pytest.raises(DataError, match="protected by a password"):
         read_rows(path)
-    monkeypatch.setattr("colabel.data.readers.rows.workbook.MAX_BYTES", 100)
+    monkeypatch.setattr("colabel.data.readers.rows.workbook_claims.MAX_WORKBOOK_BYTES", 100)
     with pytest.raises(DataError, match="more than the limit of 100"):
         read_rows(book(S=[["path"], ["a.jpg"]]))
 

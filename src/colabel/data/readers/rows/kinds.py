@@ -103,6 +103,8 @@ def _kind_of_zip(path: Path) -> Kind:
         ) from error
     if any(name.startswith("word/") for name in names):
         raise DataError(f"{path}: this is a Word document; save the table in it as CSV.")
+    if "xl/workbook.bin" in names:
+        raise DataError(f"{path}: this is a binary workbook (.xlsb); save it as .xlsx or CSV.")
     if "content.xml" in names or any(name.startswith("xl/") for name in names):
         return "workbook"
     held = ", ".join(names[:3]) or "nothing"

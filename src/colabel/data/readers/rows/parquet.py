@@ -148,11 +148,12 @@ class _Reader:
 
     def _count(self, column: str) -> None:
         """Add what a column takes to what is held, and refuse what is too much."""
+        paths = [self.file.schema.column(number).path for number in range(len(self.file.schema))]
         chunks = [
-            group.column(number)
-            for group in map(self.file.metadata.row_group, range(self.file.num_row_groups))
-            for number in range(group.num_columns)
-            if group.column(number).path_in_schema.partition(".")[0] == column.partition(".")[0]
+            self.file.metadata.row_group(group).column(number)
+            for group in range(self.file.num_row_groups)
+            for number, path in enumerate(paths)
+            if path == column or path.startswith(f"{column}.")
         ]
         refuse_too_many_cells(self.path, sum(chunk.num_values for chunk in chunks), 1)
         self._hold(sum(chunk.total_uncompressed_size for chunk in chunks), column)
@@ -240,19 +241,24 @@ class _Reader:
 
     def _has_bytes(self, column: str) -> bool:
         """Tell whether any image stands in the file, and not only its path."""
-        number = self._chunk(f"{column}.bytes")
-        if number is None:
+        if self._chunk(f"{column}.bytes") is None:
             return False
-        for group in range(self.file.num_row_groups):
-            statistics = self.file.metadata.row_group(group).column(number).statistics
-            if statistics is None or not statistics.has_null_count:
-                return True
-            if statistics.null_count < self.file.metadata.row_group(group).num_rows:
-                return True
+        for rows in (_FEW, _BATCH):  # the first images tell, where there are any
+            for batch in self.words.iter_batches(
+                rows, columns=[f"{column}.bytes"], use_threads=False
+            ):
+                inner = self.arrow.compute.struct_field(batch.column(0), "bytes")
+                if inner.null_count < len(inner):
+                    return True
+                if rows == _FEW:
+                    break
         return False
 
     def read(self, name: str) -> tuple[list[str], Blobs | None]:
         """Return a column as text, and its bytes where it holds images."""
+        # Arrow looks at what the file says of its parts; unless reading asks it to, an error in
+        # there ends the process
+        next(self.file.iter_batches(1, columns=[name], use_threads=False), None)
         kind = self._plain(self.schema.field(name).type)
         if name in self.options.ignore and (self._is_nested(kind) or self._is_binary(kind)):
             return [""] * self.rows, None
@@ -296,7 +302,7 @@ def read_parquet(path: Path, options: RowOptions) -> Rows:
 
     try:
         with (
-            parquet.ParquetFile(path) as file,
+            parquet.ParquetFile(path, pre_buffer=True) as file,
             parquet.ParquetFile(
                 path, metadata=file.metadata, read_dictionary=_text_fields(file)
             ) as words,

@@ -67,6 +67,7 @@ class Texts:
         types = self._arrow.types
         if not types.is_nested(array.type):
             return self._plain(array)
+        array.validate(full=True)  # a damaged list may lead anywhere
         share = self._shared.setdefault
         if self._is_list(array.type) and types.is_dictionary(array.type.value_type):
             return [share(text, text) for text in self._lists(array)]
@@ -91,6 +92,11 @@ class Texts:
             array = array.dictionary_encode()
         words = self._converted(array.dictionary)
         numbers = array.indices
+        bounds = self._arrow.compute.min_max(numbers).as_py()
+        if bounds["min"] is not None and not 0 <= bounds["min"] <= bounds["max"] < len(words):
+            raise DataError(
+                f"{self._path}: a value of a column is none of its words; the file is damaged."
+            )
         if numbers.null_count:
             numbers = numbers.fill_null(len(words))
             words = [*words, ""]

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import datetime
-import re
-import zipfile
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 from colabel.data.readers.rows.columns import Columns
 from colabel.data.readers.rows.header import find_header
 from colabel.data.readers.rows.model import RowOptions, Rows
+from colabel.data.readers.rows.workbook_claims import check_contents
 from colabel.errors import DataError, MissingExtraError, nearest
-
-MAX_BYTES: Final = 1 << 30
-"""Largest workbook that is read, unpacked."""
-
-_ERROR = re.compile(rb'<c [^>]*t="e"')
-_NO_RESULT = re.compile(rb"(?:</f>|<f [^>]*/>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>")
 
 
 def _calamine() -> ModuleType:
@@ -43,36 +36,6 @@ def _text(value: object) -> str:
     if isinstance(value, datetime.datetime) and value.time() == datetime.time():
         return value.date().isoformat()
     return str(value).strip()
-
-
-def _check_contents(path: Path) -> list[str]:
-    """Refuse a workbook that is too large or whose formulas have no results; return notes.
-
-    The library reads an error, and a formula that no program has computed, as a blank cell.
-    """
-    size = path.stat().st_size
-    errors = 0
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            size = max(size, sum(entry.file_size for entry in entries))
-            for entry in entries if size <= MAX_BYTES else ():
-                if entry.filename.startswith("xl/worksheets/") and entry.filename.endswith(".xml"):
-                    text = archive.read(entry)
-                    errors += len(_ERROR.findall(text))
-                    if _NO_RESULT.search(text):
-                        raise DataError(
-                            f"{path}: it holds formulas without results, as programs write that "
-                            "do not compute them; open it in Excel or LibreOffice and save it."
-                        )
-    if size > MAX_BYTES:
-        raise DataError(
-            f"{path}: {size} bytes when unpacked are more than the limit of {MAX_BYTES}; save the "
-            "sheet as CSV."
-        )
-    return [f"{errors} cells of the workbook hold an error such as #N/A, read as blank"] * (
-        errors > 0
-    )
 
 
 def _sheets(path: Path, workbook: Any, given: str | None) -> tuple[str, list[list[object]], int]:
@@ -109,7 +72,7 @@ def _contents(path: Path, given: str | None) -> tuple[list[list[object]], list[s
     """Return the cells of the sheet to read, and notes."""
     calamine = _calamine()
     try:
-        notes = _check_contents(path)
+        notes = check_contents(path)
         with calamine.CalamineWorkbook.from_path(str(path)) as workbook:
             name, cells, number = _sheets(path, workbook, given)
             return cells, [*([f"the sheet {name!r} of {number}"] * (number > 1)), *notes]
