@@ -27,6 +27,8 @@ _ERRORS = (
 """What reading a damaged file may raise beside Arrow's own errors."""
 _FEW: Final = 16
 """Rows read together to see what bytes are, which may be images of megabytes."""
+_SOME: Final = 256
+"""Rows read together to see whether there is any image."""
 _BATCH: Final = 65_536
 _LARGE_GROUP: Final = 256 << 20
 _FLAG_NAMES = frozenset(
@@ -243,15 +245,13 @@ class _Reader:
         """Tell whether any image stands in the file, and not only its path."""
         if self._chunk(f"{column}.bytes") is None:
             return False
-        for rows in (_FEW, _BATCH):  # the first images tell, where there are any
+        for group in range(self.file.num_row_groups):
             for batch in self.words.iter_batches(
-                rows, columns=[f"{column}.bytes"], use_threads=False
+                _SOME, row_groups=[group], columns=[f"{column}.bytes"], use_threads=False
             ):
                 inner = self.arrow.compute.struct_field(batch.column(0), "bytes")
                 if inner.null_count < len(inner):
                     return True
-                if rows == _FEW:
-                    break
         return False
 
     def read(self, name: str) -> tuple[list[str], Blobs | None]:
