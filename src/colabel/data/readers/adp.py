@@ -6,6 +6,7 @@ import io
 import math
 import os
 import re
+import tokenize
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,11 @@ _IMAGES = "img_res_1um_bicubic"
 _RELEASE = "ADP V1.0 Release"
 _NAMES = "Patch Names"
 _CODE = re.compile(r"[A-Z](\.[A-Z])*")
+_ERRORS = (
+    ValueError, TypeError, MemoryError,
+    SyntaxError, tokenize.TokenError, RecursionError,  # the header is Python
+)  # fmt: skip
+"""What reading a damaged file of NumPy's may raise."""
 _SPLIT_FILES = {"train": "train.npy", "val": "valid.npy", "test": "test.npy"}
 _DEPTHS = {"L1": 1, "L2": 2, "L3": 3}
 
@@ -111,7 +117,7 @@ def _read_rows_of(path: Path, rows: int) -> npt.NDArray[np.int64]:
     )
     try:
         numbers = _parse_array(content)
-    except (ValueError, EOFError, TypeError, MemoryError) as error:
+    except _ERRORS as error:
         raise DataError(f"{path}: not a plain array of numbers ({error}).") from error
     if numbers.ndim != 1 or not np.issubdtype(numbers.dtype, np.integer) or not numbers.size:
         raise DataError(

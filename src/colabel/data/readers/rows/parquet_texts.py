@@ -113,7 +113,10 @@ class Texts:
             self._words = []
         new = dictionary.slice(len(self._words))
         types = self._arrow.types
-        if types.is_timestamp(new.type) or types.is_duration(new.type) or types.is_date(new.type):
+        fine = types.is_time64(new.type) and new.type.unit == "ns"
+        if fine or any(
+            fits(new.type) for fits in (types.is_timestamp, types.is_duration, types.is_date)
+        ):
             # nanoseconds, and years after 9999, are more than Python's datetime can hold
             new = new.cast(self._arrow.string())
         share = self._shared.setdefault
