@@ -69,6 +69,8 @@ def find_listing(rows: Rows, free: Sequence[str], options: TableOptions) -> List
 
 def _is_numbered(name: str) -> bool:
     """Tell whether a name is that of labels with a number, such as label_2."""
+    if not words(name):  # a name without a letter or digit
+        return False
     *front, last = words(name)
     stem = "".join(front) if last.isdecimal() else compact(name).rstrip("0123456789")
     return stem in known.LABELS and compact(name)[-1:].isdecimal()

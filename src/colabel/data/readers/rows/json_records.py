@@ -235,7 +235,8 @@ def read_json(path: Path, options: RowOptions) -> Rows:
     records, unit, notes = _records(parser)
     columns: dict[str, list[str]] = {}
     lines: list[int] = []
-    missing: dict[str, int] = {}
+    starts: dict[str, int] = {}  # records before the first that has the key
+    filled: Counter[str] = Counter()
     shared: dict[str, str] = {}
     for number, (line, record) in enumerate(records):
         where = f"{path}, {unit} {line}"
@@ -264,24 +265,29 @@ def read_json(path: Path, options: RowOptions) -> Rows:
             column = columns.get(name)
             if column is None:
                 refuse_too_many_cells(path, number + 1, len(columns) + 1)
-                column = columns[name] = [""] * number
-                missing[name] = number
-            if len(column) > number:
-                raise DataError(f"{where}: the key {name!r} stands twice, but for space.")
+                column = columns[name] = []
+                starts[name] = number
+            gap = number - starts[name] - len(column)
+            if gap:
+                if gap < 0:
+                    raise DataError(f"{where}: the key {name!r} stands twice, but for space.")
+                column.extend([""] * gap)
             column.append(shared.setdefault(cell, cell))
-        if len(record) < len(columns):
-            for name, column in columns.items():
-                if len(column) == number:
-                    column.append("")
-                    missing[name] += 1
+            filled[name] += 1
         lines.append(line)
         if len(lines) % _CHECKED == 0:
             refuse_too_many_cells(path, len(lines), len(columns))
+    refuse_too_many_cells(path, len(lines), len(columns))
+    for name, column in columns.items():
+        end = len(lines) - starts[name] - len(column)
+        if starts[name] or end:
+            columns[name] = [*[""] * starts[name], *column, *[""] * end]
     told = [*decoding.notes, *notes]
     told += [
-        f"the key {name!r} is missing in {count} of {len(lines)} records, which are blank there"
-        for name, count in missing.items()
-        if count
+        f"the key {name!r} is missing in {len(lines) - count} of {len(lines)} records, which are "
+        "blank there"
+        for name, count in filled.items()
+        if count < len(lines)
     ]
     if "" in columns:
         raise DataError(f"{path}: a key without a name; give each column its own name.")
