@@ -259,3 +259,68 @@ def test_images_of_several_shards(tmp_path):
     assert [grey_of(source, index) for index in (0, 1, 3, 4)] == [0, 1, 10, 11]
     with pytest.raises(ImageError, match=r"t\.csv, line 2 .* holds no image"):
         source.open(2)
+
+
+def test_days_and_times_beyond_those_of_python(tmp_path):
+    columns = {
+        "day": pa.array([3_000_000, -1, None], pa.int32()).cast(pa.date32()),
+        "time": pa.array([1, 1_000_000_000, None], pa.time64("ns")),
+    }
+    assert read_rows(save(tmp_path / "t.parquet", columns)).columns == {
+        "day": ["10183-09-21", "1969-12-31", ""],
+        "time": ["00:00:00.000000001", "00:00:01.000000000", ""],
+    }
+
+
+def test_one_long_text_in_every_row_is_held_once(tmp_path):
+    text = "x" * 2**24
+    one = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), pa.array([text]))
+    lists = pa.ListArray.from_arrays(pa.array(range(20_001), pa.int32()), one)
+    columns = {"path": list(map(str, range(20_000))), "one": one, "many": lists}
+    path = save(tmp_path / "t.parquet", columns, store_schema=False, compression="zstd")
+    assert path.stat().st_size < 2**20
+    rows = read_rows(path)  # 300 GB if each row had its own
+    assert {id(cell) for cell in rows.columns["one"]} == {id(rows.columns["one"][0])}
+    assert {id(cell) for cell in rows.columns["many"]} == {id(rows.columns["many"][0])}
+
+
+def test_one_large_image_in_every_row_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("colabel.data.readers.rows.embedded.MAX_GROUP_BYTES", 2**20)
+    image = encode(7) + b"\0" * 2**16
+    rows = read_rows(save(tmp_path / "t.parquet", {"image": [image] * 100, "cat": [1] * 100}))
+    with pytest.raises(ImageError, match=r"holds more than 1,048,576 bytes of images, .*group_si"):
+        embedded_images(rows, "image").open(0)
+
+
+def test_claims_are_looked_at_before_anything_is_read(tmp_path, monkeypatch):
+    path = save(tmp_path / "t.parquet", {"path": ["a", "b"], "list": [["x"] * 40] * 2})
+    monkeypatch.setattr("colabel.data.readers.rows.model.MAX_CELLS", 3)
+    with pytest.raises(DataError, match="2 rows of 2 columns, where at most 3 cells"):
+        read_rows(path)
+    monkeypatch.setattr("colabel.data.readers.rows.model.MAX_CELLS", 50)
+    with pytest.raises(DataError, match="80 rows of 1 columns, where at most 50 cells"):
+        read_rows(path)
+    monkeypatch.undo()
+    monkeypatch.setattr("colabel.data.readers.rows.parquet.MAX_TABLE_BYTES", 100)
+    with pytest.raises(
+        DataError, match=r"unpacked up to the column '\w+', .* more than 100 bytes"
+    ):
+        read_rows(path)
+    monkeypatch.undo()
+    monkeypatch.setattr("colabel.data.readers.rows.parquet_texts.MAX_CELL_LENGTH", 30)
+    with pytest.raises(DataError, match="a list of more than 30 characters"):
+        read_rows(path)
+
+
+def test_a_row_that_names_no_word_of_the_dictionary_is_refused(tmp_path):
+    path = save(tmp_path / "t.parquet", {"path": ["cat", "dog"] * 8}, compression="none")
+    content = path.read_bytes()
+    place = content.index(b"\x03cat\x03" if b"\x03cat\x03" in content else b"cat")
+    refused = 0
+    for position in range(place, len(content)):
+        path.write_bytes(content[:position] + b"\xfe" + content[position + 1 :])
+        try:
+            assert len(read_rows(path)) == 16
+        except DataError:
+            refused += 1
+    assert refused

@@ -162,3 +162,98 @@ def test_the_extra_is_named_where_it_is_missing(tmp_path, monkeypatch):
     path = workbook(tmp_path / "t.xlsx", S=[["path"], ["a.jpg"]])
     with pytest.raises(MissingExtraError, match=r"pip install 'colabel\[formats\]'"):
         read_rows(path)
+
+
+def sheet_of(path, body):
+    """Write a workbook whose sheet has this XML in place of rows."""
+    workbook(path, S=[["path", "cat"], ["a.jpg", 1]])
+    with zipfile.ZipFile(path) as archive:
+        parts = {entry.filename: archive.read(entry) for entry in archive.infolist()}
+    parts["xl/worksheets/s1.xml"] = parts["xl/worksheets/s1.xml"].replace(
+        b"</sheetData>", body.encode() + b"</sheetData>"
+    )
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return path
+
+
+FAR = 't="inlineStr"><is><t>x</t></is></c>'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'<row r="1048576"><c r="XFD1048576" {FAR}</row>',
+        f"<row r='1048576'><c a='>' r='XFD1048576' {FAR}</row>",
+        f'<row r="1048576"><c r="xfd1048576" {FAR}</row>',
+        f'<row r="999999"><x:c r="AAA999999" {FAR.replace("</c>", "</x:c>")}</row>',
+        f'<row r="40000">{f"<c {FAR}" * 20_000}</row>',
+    ],
+)
+def test_a_cell_far_off_is_refused_before_room_is_made_for_all(tmp_path, body):
+    with pytest.raises(DataError, match=r"a sheet of [\d,]+ rows and [\d,]+ columns up to its la"):
+        read_rows(sheet_of(tmp_path / "x.xlsx", body))
+
+
+def test_cells_that_only_have_a_colour_do_not_count(tmp_path):
+    body = '<row r="1048576"><c r="XFD1048576" s="1"/><c r="A1048576"/></row>'
+    assert len(read_rows(sheet_of(tmp_path / "x.xlsx", body))) == 1
+
+
+def opendocument(path, body):
+    namespace = "urn:oasis:names:tc:opendocument:xmlns"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr(
+            "content.xml",
+            f'<office:document-content xmlns:office="{namespace}:office:1.0" '
+            f'xmlns:table="{namespace}:table:1.0" xmlns:text="{namespace}:text:1.0">'
+            f'<office:body><office:spreadsheet><table:table table:name="S">{body}</table:table>'
+            "</office:spreadsheet></office:body></office:document-content>",
+        )
+        archive.writestr("META-INF/manifest.xml", "<manifest/>")
+    return path
+
+
+def ods_row(*cells, repeated=1, columns=1):
+    inside = "".join(
+        f'<table:table-cell table:number-columns-repeated="{columns}" '
+        f'office:value-type="string"><text:p>{cell}</text:p></table:table-cell>'
+        for cell in cells
+    )
+    return f'<table:table-row table:number-rows-repeated="{repeated}">{inside}</table:table-row>'
+
+
+def test_repeated_cells_of_opendocument(tmp_path):
+    blank = '<table:table-cell table:number-columns-repeated="16384"/>'
+    rest = f'<table:table-row table:number-rows-repeated="1048570">{blank}</table:table-row>'
+    table = ods_row("path", "cat") + ods_row("a.jpg", "1") + ods_row("b.jpg", "0")
+    rows = read_rows(opendocument(tmp_path / "x.ods", table + rest))
+    assert rows.columns == {"path": ["a.jpg", "b.jpg"], "cat": ["1", "0"]}
+    for more in (
+        ods_row("x", repeated=1_000_000, columns=16_384),
+        rest + ods_row("x", columns=99),
+    ):
+        with pytest.raises(DataError, match=r"a sheet of 1,0[\d,]+ rows and [\d,]+ columns"):
+            read_rows(opendocument(tmp_path / "x.ods", table + more))
+
+
+def test_an_entry_larger_than_it_says_is_refused(tmp_path):
+    path = tmp_path / "x.xlsx"
+    workbook(path, S=[["path", "cat"], ["a.jpg", "x" * 10_000]])
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo("xl/worksheets/s1.xml")
+    size = entry.file_size.to_bytes(4, "little")
+    assert content.count(size) == 2
+    path.write_bytes(content.replace(size, (300).to_bytes(4, "little")))
+    with pytest.raises(DataError, match="does not have the size that it claims"):
+        read_rows(path)
+
+
+def test_binary_workbooks_are_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.xlsb", "w") as archive:
+        archive.writestr("xl/workbook.bin", b"\0")
+    with pytest.raises(DataError, match=r"a binary workbook \(\.xlsb\); save it as \.xlsx or CSV"):
+        read_rows(tmp_path / "x.xlsb")
