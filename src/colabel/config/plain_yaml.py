@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import yaml
@@ -22,8 +21,8 @@ def parse_yaml(text: str, source: str) -> Any:
 
     Raises:
         ConfigError: if it is no YAML, has a key twice, is nested too deeply or grows too large by
-            its aliases, or holds what no setting is: a date, a number that is not finite or has
-            more than 64 bits, a tag.
+            its aliases, or holds what no setting is: a date, a whole number of more than 64 bits,
+            a tag.
 
     Example:
         >>> parse_yaml("{epochs: 2, rate: 1.0e-3}", "the recipe")
@@ -89,9 +88,7 @@ class _Loader(yaml.SafeLoader):
         try:
             value = self.construct_yaml_float(node)
         except (ValueError, IndexError, OverflowError):
-            value = math.nan
-        if not math.isfinite(value):
-            raise _problem(f"{node.value[:40]!r} is no finite number", node)
+            raise _problem(f"{node.value[:40]!r} is no number", node) from None
         return value
 
     def construct_truth(self, node: yaml.ScalarNode) -> bool:

@@ -233,10 +233,11 @@ def read_json(path: Path, options: RowOptions) -> Rows:
     if not parser.skip_space():
         raise DataError(f"{path}: the file is empty; {_EXPECTED}.")
     records, unit, notes = _records(parser)
-    columns: dict[str, list[str]] = {}
+    gathered: dict[
+        str, tuple[list[str], int]
+    ] = {}  # with the records before the first that has it
     lines: list[int] = []
-    starts: dict[str, int] = {}  # records before the first that has the key
-    filled: Counter[str] = Counter()
+    missing: Counter[str] = Counter()
     shared: dict[str, str] = {}
     for number, (line, record) in enumerate(records):
         where = f"{path}, {unit} {line}"
@@ -262,32 +263,33 @@ def read_json(path: Path, options: RowOptions) -> Rows:
                     )
                 cell = ""
             name = key.strip()
-            column = columns.get(name)
-            if column is None:
-                refuse_too_many_cells(path, number + 1, len(columns) + 1)
-                column = columns[name] = []
-                starts[name] = number
-            gap = number - starts[name] - len(column)
-            if gap:
+            known = gathered.get(name)
+            if known is None:
+                refuse_too_many_cells(path, number + 1, len(gathered) + 1)
+                known = gathered[name] = ([], number)
+            column, start = known
+            if len(column) + start != number:
+                gap = number - start - len(column)
                 if gap < 0:
                     raise DataError(f"{where}: the key {name!r} stands twice, but for space.")
                 column.extend([""] * gap)
+                missing[name] += gap
             column.append(shared.setdefault(cell, cell))
-            filled[name] += 1
         lines.append(line)
         if len(lines) % _CHECKED == 0:
-            refuse_too_many_cells(path, len(lines), len(columns))
-    refuse_too_many_cells(path, len(lines), len(columns))
-    for name, column in columns.items():
-        end = len(lines) - starts[name] - len(column)
-        if starts[name] or end:
-            columns[name] = [*[""] * starts[name], *column, *[""] * end]
+            refuse_too_many_cells(path, len(lines), len(gathered))
+    refuse_too_many_cells(path, len(lines), len(gathered))
+    columns: dict[str, list[str]] = {}
+    for name, (column, start) in gathered.items():
+        end = len(lines) - start - len(column)
+        columns[name] = [*[""] * start, *column, *[""] * end] if start or end else column
+        missing[name] += start + end
     told = [*decoding.notes, *notes]
     told += [
-        f"the key {name!r} is missing in {len(lines) - count} of {len(lines)} records, which are "
-        "blank there"
-        for name, count in filled.items()
-        if count < len(lines)
+        f"the key {name!r} is missing in {missing[name]} of {len(lines)} records, which are blank "
+        "there"
+        for name in columns
+        if missing[name]
     ]
     if "" in columns:
         raise DataError(f"{path}: a key without a name; give each column its own name.")
