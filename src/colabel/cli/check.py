@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated
 
 import typer
 
+from colabel.cli.json_output import print_json
 from colabel.cli.options import Change, ReaderOption
 from colabel.cli.output import progress_bar
 from colabel.printing import PlainConsole
@@ -29,7 +29,7 @@ def check(
     with progress_bar(enabled=decode and not as_json) as progress:
         report = check_records(splits, decode=decode, progress=progress)
     if as_json:
-        print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
+        print_json(report.to_dict(), indent=2)
     else:
         PlainConsole().print(render(report))
     if report.of("error"):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from colabel.cli.json_output import print_json
 from colabel.cli.tables import (
     cost_table,
 )
@@ -55,6 +55,6 @@ def cost(
         model, classes=classes, image_size=image_size, head=head, covariance=covariance
     )
     if as_json:
-        print(json.dumps(answer.to_dict()))
+        print_json(answer.to_dict())
         return
     PlainConsole().print(cost_table(answer))

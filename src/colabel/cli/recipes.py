@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from colabel.cli.json_output import speak_utf8
 from colabel.cli.tables import (
     recipes_table,
 )
@@ -19,6 +20,7 @@ def recipes(
     from colabel.config import load_config, recipe_names
 
     if name is not None:
+        speak_utf8()
         print(load_config(name).to_yaml(), end="")
         return
     PlainConsole().print(recipes_table({known: load_config(known) for known in recipe_names()}))
