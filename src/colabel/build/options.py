@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, is_dataclass
+from os.path import expanduser
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -87,7 +88,7 @@ def checked_options(
         except yaml.YAMLError as error:
             raise ConfigError(f"{key}.{option}: {value!r} is not valid YAML: {error}.") from error
         if isinstance(answer[option], Path):
-            answer[option] = answer[option].expanduser()
+            answer[option] = Path(expanduser(answer[option]))
     return answer
 
 

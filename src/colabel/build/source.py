@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,7 @@ def _read_source(data: Data, names: tuple[str | None, ...] | None) -> dict[str, 
         }
     if colon and name in READERS:
         reader = READERS[name]
-        root = Path(folder).expanduser()
+        root = Path(expanduser(folder))
         if not root.is_dir():
             raise DataError(f"{data.source}: there is no folder {root}.")
         return {
@@ -118,8 +119,8 @@ def _read_source(data: Data, names: tuple[str | None, ...] | None) -> dict[str, 
             and not (split == "test" and name in WITHOUT_TEST and names is None)
         }
     if colon and name in LAYOUTS:
-        return _read_layout(data, LAYOUTS[name], Path(folder).expanduser())
-    path = Path(data.source).expanduser()
+        return _read_layout(data, LAYOUTS[name], Path(expanduser(folder)))
+    path = Path(expanduser(data.source))
     if path.suffix.lower() in TABLES or path.is_file() or _is_folder_of_tables(path, data):
         if data.train_options:
             raise ConfigError("data.train_options: a table is read at once; use data.options.")

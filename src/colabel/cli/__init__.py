@@ -12,6 +12,7 @@ from colabel.cli.ablate import ablate
 from colabel.cli.check import check
 from colabel.cli.cost import cost
 from colabel.cli.evaluate import evaluate
+from colabel.cli.group import PlainGroup
 from colabel.cli.output import errors_as_text
 from colabel.cli.predict import predict
 from colabel.cli.recipes import recipes
@@ -20,6 +21,7 @@ from colabel.cli.version import version
 
 app = typer.Typer(
     name="colabel",
+    cls=PlainGroup,
     help="Train, measure and use image classifiers for images that carry several labels at once.",
     no_args_is_help=True,
     add_completion=False,

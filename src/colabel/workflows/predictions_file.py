@@ -102,7 +102,7 @@ def csv_header(classes: Iterable[str]) -> str:
 
     Example:
         >>> csv_header(["cat", "image"])
-        'image,labels,cat,\\\\image\\n'
+        'image,labels,cat,\\image\n'
     """
     line = io.StringIO()
     heads = [f"\\{name}" if name in _COLUMNS else escape(name) for name in classes]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from os.path import expanduser
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -139,7 +140,7 @@ def load_ablation(name: str | Path) -> Ablation:
         ) from error
     if str(name) in ablation_names() or ablation.recipe in recipe_names():
         return ablation
-    beside = Path(name).parent / Path(ablation.recipe).expanduser()
+    beside = Path(name).parent / Path(expanduser(ablation.recipe))
     return ablation.model_copy(update={"recipe": str(beside)}) if beside.is_file() else ablation
 
 
