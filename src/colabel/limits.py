@@ -20,6 +20,13 @@ MAX_SIDE = 300_000
 MAX_BYTES = 2 * 2**30
 """Largest file that is read into memory as a whole, which DICOM files and suspicious ones are."""
 
+MAX_BATCH_BYTES = 2 * 2**30
+"""Pixels of the images that ``predict`` holds as one batch; a smaller ``--batch`` lowers it. The
+model takes many times as much, and no machine gains speed from batches anywhere near it."""
+
+MAX_SEEDS = 1_000
+"""Seeds of an ablation, which are as many trainings of each value; ``--seeds`` asks for fewer."""
+
 MAX_JSON_DEPTH = 200
 """Levels of lists and objects in each other. Ours have ten, annotations of images below twenty;
 a parser that calls itself once a level ends the process where a file has a hundred thousand."""

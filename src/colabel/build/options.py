@@ -88,7 +88,9 @@ def checked_options(
         except yaml.YAMLError as error:
             raise ConfigError(f"{key}.{option}: {value!r} is not valid YAML: {error}.") from error
         if isinstance(answer[option], Path):
-            answer[option] = Path(expanduser(answer[option]))
+            path = Path(expanduser(answer[option]))
+            unknown = str(path).startswith("~")  # nobody of that name: a folder called so
+            answer[option] = path.absolute() if unknown else path
     return answer
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,13 +29,14 @@ class PlainGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Read the words after the name of the command, and run it."""
-        with _said_plainly():
+        _check_current_folder()
+        with _said_plainly(), _plain_warnings():
             return super().invoke(ctx)
 
 
 @contextmanager
 def _said_plainly() -> Iterator[None]:
-    """Take from messages what acts on a terminal; name what no command can do anything about."""
+    """Take from messages what acts on a terminal; name a path that is too long."""
     try:
         yield
     except _UsageError as error:
@@ -48,18 +51,41 @@ def _said_plainly() -> Iterator[None]:
                 f"{name[:60]!r}... is longer than a path may be ({len(name):,} letters); check "
                 "what was given, or give a shorter one."
             ) from error
-        if error.errno == errno.ENOENT and not _is_somewhere():
-            raise ConfigError(
-                "the folder that the command was started in no longer exists; change to another "
-                "one, as with: cd"
-            ) from error
         raise
 
 
-def _is_somewhere() -> bool:
-    """Tell whether the current folder exists."""
+class _PlainFormatter(logging.Formatter):
+    """What libraries log, each message on a line of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message, of which nothing acts on a terminal."""
+        return printable(f"{record.name}: {record.getMessage()}")
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Let libraries warn as text, too: they name files."""
+    as_before, last = warnings.formatwarning, logging.lastResort
+    warnings.formatwarning = lambda message, category, *_, **__: (
+        printable(f"{category.__name__}: {message}") + "\n"
+    )
+    logging.lastResort = logging.StreamHandler()
+    logging.lastResort.setLevel(logging.WARNING)
+    logging.lastResort.setFormatter(_PlainFormatter())
+    try:
+        yield
+    finally:
+        warnings.formatwarning, logging.lastResort = as_before, last
+
+
+def _check_current_folder() -> None:
+    """Refuse to work in a folder that has been removed: libraries end the process without it."""
     try:
         os.getcwd()
-    except FileNotFoundError:
-        return False
-    return True
+    except OSError as error:
+        from colabel.errors import ConfigError
+
+        raise ConfigError(
+            f"the folder that the command was started in cannot be used ({error.strerror}): it "
+            "may have been removed. Change to another one and try again."
+        ) from error

@@ -17,6 +17,7 @@ from colabel.cli.json_output import speak_utf8
 from colabel.cli.options import MaxPixels, Run
 from colabel.cli.output import say
 from colabel.errors import ConfigError, listed
+from colabel.limits import MAX_BATCH_BYTES
 
 if TYPE_CHECKING:
     from colabel.workflows.predict import Prediction
@@ -55,6 +56,8 @@ def predict(
         raise ConfigError("--resume goes on with a file: give its name as --out.")
     description = load_description(run)
     found = find_pictures(images)
+    batch = min(batch, len(found.pictures) or 1)
+    _check_batch(batch, description.image_size)
     work: Work | None = None
     if file_out is not None:
         check_is_no_input(file_out, found.pictures)
@@ -102,6 +105,17 @@ def predict(
     say(_summary(predicted, failed))
     if failed:
         sys.exit(1)
+
+
+def _check_batch(batch: int, side: int) -> None:
+    """Refuse a batch whose pixels alone would fill the memory."""
+    needed = 3 * batch * side**2
+    if needed > MAX_BATCH_BYTES:
+        raise ConfigError(
+            f"--batch: the pixels of {batch:,} images of {side} x {side} take {needed:,} bytes, "
+            f"expected at most {MAX_BATCH_BYTES:,}; give --batch "
+            f"{max(1, MAX_BATCH_BYTES // (3 * side**2)):,} or less."
+        )
 
 
 def _summary(predicted: int, failed: Sequence[str]) -> str:

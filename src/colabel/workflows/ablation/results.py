@@ -16,9 +16,8 @@ from colabel.printing import json_text
 from colabel.runs.folder import DATA
 from colabel.version import VERSION
 from colabel.workflows.ablation.file import SEED, label_of
-from colabel.workflows.ablation.planning import RESULTS, Planned, Work
+from colabel.workflows.ablation.planning import PICTURE, RESULTS, Planned, Work
 
-PICTURE = "ablation.png"
 SPLIT = "val"
 
 
