@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from fakes import write_image
 from fuzzing import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -175,3 +176,30 @@ def test_json_is_utf8_whatever_the_terminal_speaks(encoding):
 def test_json_is_printed_where_the_output_is_no_file(capsys):
     print_json({"a": [1.5]})
     assert capsys.readouterr().out == '{"a": [1.5]}\n'
+
+
+def test_what_no_machine_could_hold_is_refused(tiny_run, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    assert command("ablate", "probmcl-threshold", "--seeds", 10**12) == 2
+    assert "1,000,000,000,000 seeds, expected at most 1,000; give fewer." in said(capfd)
+    write_image(tmp_path / "a.png")
+    answered = []
+    for batch in (1, 10**9, 10**30):  # more than there are images is no more than all of them
+        assert command("predict", tiny_run, "a.png", "--batch", batch) == 0
+        answered.append(capfd.readouterr().out)
+    assert len(set(answered)) == 1
+    module = sys.modules["colabel.cli.predict"]  # whose name the package gives to the command
+    monkeypatch.setattr(module, "MAX_BATCH_BYTES", 3 * 32 * 32)
+    write_image(tmp_path / "b.png")
+    assert command("predict", tiny_run, "a.png", "b.png", "--batch", 10**9) == 2
+    assert "2 images of 32 x 32 take 6,144 bytes, expected at most 3,072; give --batch 1 or" in (
+        said(capfd)
+    )
+
+
+@pytest.mark.parametrize("device", ["", "gpu", "\x1b[2J", "cuda:999999999999999999999", "cpu\n"])
+def test_a_device_that_is_none_is_named(tiny_run, tmp_path, monkeypatch, capfd, device):
+    monkeypatch.chdir(tmp_path)
+    write_image(tmp_path / "a.png")
+    assert command("predict", tiny_run, "a.png", "--device", device) == 2
+    assert "cannot be used: " in said(capfd)

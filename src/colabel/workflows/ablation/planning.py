@@ -148,7 +148,7 @@ def _check_folder(work: Work) -> None:
                 f"{work.folder} holds an ablation of {key}, this one is of {work.ablation.key}; "
                 "choose another folder with --out."
             )
-    elif (work.folder / PICTURE).exists():
+    elif (work.folder / PICTURE).exists() and not any(one.run.has_begun for one in work.planned):
         raise RunError(
             f"{work.folder / PICTURE} is in the way: it is no picture of an ablation in this "
             "folder. Move it, or choose another folder with --out."
