@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from colabel.errors import RunError
-from colabel.files import replace_file
+from colabel.files import growing_file, partial_of, replace_file
 
 
 def test_a_file_is_made_and_replaced(tmp_path):
@@ -72,3 +72,37 @@ def test_a_link_in_the_way_is_replaced_and_not_followed(tmp_path):
         assert not (tmp_path / "note.txt").is_symlink()
         assert outside.read_text() == "mine"
     assert sorted(os.listdir(tmp_path)) == ["note.txt", "outside.txt"]
+
+
+def test_a_growing_file_belongs_to_one_at_a_time(tmp_path):
+    path = tmp_path / "lines.txt"
+    with growing_file(path) as file:
+        file.write("first\n")
+        second = growing_file(path)
+        with pytest.raises(RunError, match=r"another process is writing .*lines.txt.partial"):
+            second.__enter__()
+        file.write("second\n")
+    assert path.read_text() == "first\nsecond\n"
+    with growing_file(path) as file:  # and then to the next
+        file.write("third\n")
+    assert path.read_text() == "third\n"
+    assert os.listdir(tmp_path) == ["lines.txt"]
+
+
+def test_a_growing_file_follows_no_link_in_its_way(tmp_path):
+    (tmp_path / "outside.txt").write_text("mine")
+    (tmp_path / "lines.txt.partial").symlink_to(tmp_path / "outside.txt")
+    with (
+        pytest.raises(RunError, match="symbolic link in the way"),
+        growing_file(tmp_path / "lines.txt"),
+    ):
+        pass
+    assert (tmp_path / "outside.txt").read_text() == "mine"
+
+
+def test_a_growing_file_keeps_what_it_is_told_to(tmp_path):
+    path = tmp_path / "lines.txt"
+    partial_of(path).write_text("whole\ncut o")
+    with growing_file(path, lambda partial: partial.read_text().index("\n") + 1) as file:
+        file.write("next\n")
+    assert path.read_text() == "whole\nnext\n"

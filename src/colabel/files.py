@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import io
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import IO, Any, BinaryIO, TextIO
 
 from colabel.errors import RunError, remedy
 from colabel.foreign import parse_json, read_plain
@@ -101,21 +103,28 @@ def partial_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.partial")
 
 
+def _nothing_kept(partial: Path) -> int:  # noqa: ARG001
+    return 0
+
+
 @contextmanager
-def growing_file(path: Path) -> Iterator[TextIO]:
+def growing_file(path: Path, begin: Callable[[Path], int] = _nothing_kept) -> Iterator[TextIO]:
     """Hold a text file open that takes its name when the block ends without an error.
 
     Until then every line is in ``<name>.partial`` as soon as it is written; it stays there if the
-    block fails or the process is killed, and what was under the name before stays as well. A pipe
-    or a device is written to as it is.
+    block fails or the process is killed, and what was under the name before stays as well. Only
+    one process at a time writes to it. A pipe or a device is written to as it is.
 
     Args:
         path: file to make or replace; its folder must exist.
+        begin: called with the partial file when it belongs to this process; returns how many of
+            its bytes are kept, after which the file grows.
 
     Yields:
         The file, UTF-8.
 
     Raises:
+        RunError: if another process writes to it, or the partial file is a link.
         OSError: if the disk refuses.
 
     Example:
@@ -134,12 +143,41 @@ def growing_file(path: Path) -> Iterator[TextIO]:
         return
     path = path.resolve()  # a link stays a link
     partial = partial_of(path)
-    with open(partial, "w", encoding="utf-8", newline="", buffering=1) as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    with suppress(FileNotFoundError):
-        shutil.copymode(path, partial)
-    partial.replace(path)
+    with _held(partial) as raw:
+        raw.truncate(begin(partial))
+        raw.seek(0, os.SEEK_END)
+        with io.TextIOWrapper(raw, encoding="utf-8", newline="", line_buffering=True) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            with suppress(FileNotFoundError):
+                shutil.copymode(path, partial)
+            partial.replace(path)  # while it is held: nobody else begins to write to it
     with suppress(OSError):  # the new file is in place; some file systems cannot do more
         flush_to_disk(path.parent)
+
+
+@contextmanager
+def _held(partial: Path) -> Iterator[BinaryIO]:
+    """Open a file for this process alone, as it is; the system lets go of it when we end."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(partial, flags, 0o666)
+    except OSError as error:
+        if partial.is_symlink():
+            raise RunError(f"{partial} is a symbolic link in the way; remove it.") from error
+        raise
+    with open(descriptor, "r+b") as file:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            busy = not os.path.samestat(os.fstat(descriptor), os.stat(partial))
+        except (BlockingIOError, FileNotFoundError):
+            busy = True  # or it has been renamed just now
+        except OSError:
+            busy = False  # a file system without locks
+        if busy:
+            raise RunError(
+                f"another process is writing {partial}; wait for it, stop it, or give another "
+                "file with --out."
+            )
+        yield file

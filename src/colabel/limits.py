@@ -53,6 +53,13 @@ MAX_PPM_HEADER = 2**16
 MAX_PPM_TEXT = 32 * 2**20
 """Largest PPM whose pixels are written as decimal numbers: they are read at 10 MB a second."""
 
+MAX_BATCH_BYTES = 2 * 2**30
+"""Pixels of the images that ``predict`` holds as one batch; a smaller ``--batch`` lowers it. The
+model takes many times as much, and no machine gains speed from batches anywhere near it."""
+
+MAX_SEEDS = 1_000
+"""Seeds of an ablation, which are as many trainings of each value; ``--seeds`` asks for fewer."""
+
 MAX_JSON_DEPTH = 200
 """Levels of lists and objects in each other. Ours have ten, annotations of images below twenty;
 a parser that calls itself once a level ends the process where a file has a hundred thousand."""

@@ -1,10 +1,14 @@
-"""Text from outside, such as names of files and classes, made fit for a terminal."""
+"""Text from outside, such as names of files and classes, made fit for a terminal and for JSON."""
 
 from __future__ import annotations
 
 import io
+import json
+import math
+import re
 import sys
 import unicodedata
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -15,20 +19,33 @@ _INVISIBLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode categories without a shape: control characters, surrogates, line and paragraph ends."""
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Controls of the writing direction, which can show a name in another order than it has."""
+_UNSEEN = frozenset(
+    "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u2060\u2061\u2062\u2063\u2064\u3164\ufeff\uffa0"
+    "\ufff9\ufffa\ufffb"
+)
+"""Letters without a width, with which two names look the same. The joiners of Persian words and
+of emoji (U+200C and U+200D) are none of them: without these, names are not spelt as they are."""
+_TAGS = range(0xE0000, 0xE0080)
+"""Letters that repeat ASCII unseen."""
+_ACTS_ON_TERMINAL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def printable(text: str) -> str:
     r"""Return a text on one line in which everything that would act on a terminal is written out.
 
     Args:
-        text: any text; control characters, ends of lines, halves of surrogate pairs and controls
-            of the writing direction become escapes such as ``\x1b``.
+        text: any text; control characters, ends of lines, halves of surrogate pairs, controls
+            of the writing direction and letters that nobody sees become escapes such as ``\x1b``.
 
     Example:
         >>> print(printable("Zähne [links]\x1b[31m\n"))
         Zähne [links]\x1b[31m\x0a
     """
-    return "".join(_escaped(letter) if _acts(letter) else letter for letter in text)
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escaped(letter) if _is_unprintable(letter) else letter for letter in text)
 
 
 def printable_lines(text: str) -> str:
@@ -105,10 +122,62 @@ class PlainConsole(Console):
         return super().render_str(printable(text), **options)
 
 
-def _acts(letter: str) -> bool:
-    return unicodedata.category(letter) in _INVISIBLE or letter in _DIRECTIONS
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    r"""Return a value as JSON that any parser takes and any terminal shows.
+
+    Letters stay as they are, but what acts on a terminal and halves of surrogate pairs, which are
+    no UTF-8, become escapes of JSON. A number that is not finite is ``null``.
+
+    Args:
+        value: of dictionaries, lists, tuples, text, numbers, booleans and ``None``.
+        indent: as for :func:`json.dumps`.
+
+    Example:
+        >>> print(json_text({"größe": float("nan"), "x\x1b\x9b": "\udcff"}))
+        {"größe": null, "x\u001b\u009b": "\udcff"}
+    """
+    text = json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    return escape_acting(text, keep="\n")
+
+
+def escape_acting(text: str, *, keep: str = "") -> str:
+    r"""Return a text with ``\uNNNN`` in place of each letter that acts on a terminal.
+
+    Letters that are merely unseen stay: the text is data, which is read again.
+
+    Args:
+        text: any text.
+        keep: letters that stay.
+
+    Example:
+        >>> print(escape_acting("a\tb\x9b\u202e", keep="\t"))
+        a	b\u009b\u202e
+    """
+    return _ACTS_ON_TERMINAL.sub(
+        lambda found: found[0] if found[0] in keep else f"\\u{ord(found[0]):04x}", text
+    )
+
+
+def _finite(value: Any) -> Any:
+    """Return the value with every number that JSON cannot hold replaced by ``None``."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _is_unprintable(letter: str) -> bool:
+    return (
+        unicodedata.category(letter) in _INVISIBLE
+        or letter in _DIRECTIONS
+        or letter in _UNSEEN
+        or ord(letter) in _TAGS
+    )
 
 
 def _escaped(letter: str) -> str:
     code = ord(letter)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

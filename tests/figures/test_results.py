@@ -38,3 +38,38 @@ def test_per_class_chart(tmp_path, drawn, classes):
 def test_a_picture_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(RunError, match="cannot be written"):
         figures.per_class_chart(report_of(2), tmp_path / "missing" / "c.png")
+
+
+HOSTILE = (
+    "$\\frac{1}{0}$",
+    "_a",
+    "\x1b[2J",
+    "文字",
+    "a\nb",
+    "\ud800",
+    "\u202egnp",
+    "$",
+    "x" * 999,
+    "\x00",
+)
+
+
+def test_no_name_breaks_the_picture_or_makes_a_warning(tmp_path, drawn):
+    generator = np.random.default_rng(0)
+    targets = (generator.random((50, len(HOSTILE))) < 0.4).astype(np.int8)
+    report = evaluate_scores(generator.random(targets.shape), targets, class_names=HOSTILE)
+    figures.per_class_chart(report, tmp_path / "classes.png")
+    assert_picture(tmp_path / "classes.png")
+    shown = texts(drawn[0])
+    for name in (
+        "$\\frac{1}{0}$",
+        "_a",
+        r"\x1b[2J",
+        "文字",
+        r"a\x0ab",
+        r"\ud800",
+        r"\u202egnp",
+        "$",
+    ):
+        assert name in shown
+    assert all(text.isprintable() for text in shown)

@@ -355,12 +355,22 @@ def test_another_ablation_needs_another_folder(copied, monkeypatch):
         start(copied)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+@pytest.mark.parametrize("text", ["{", "[]", "{}", "[" * 100_000])
 def test_damaged_scores_are_named(copied, monkeypatch, text):
     monkeypatch.setattr(ablation_run, "train", never)
     (copied / "out" / "ablation.json").write_text(text)
     with pytest.raises(RunError, match=r"ablation\.json is damaged .* remove it"):
         start(copied)
+
+
+def test_a_picture_that_is_no_ablation_s_is_kept(home, monkeypatch):
+    monkeypatch.setattr(ablation_run, "train", never)
+    write_ablation(home)
+    (home / "out").mkdir()
+    (home / "out" / "ablation.png").write_text("mine")
+    with pytest.raises(RunError, match=r"ablation\.png is in the way: .*choose another folder"):
+        start(home)
+    assert (home / "out" / "ablation.png").read_text() == "mine"
 
 
 def test_a_folder_in_the_way_is_named(home, monkeypatch):

@@ -1,9 +1,16 @@
 import os
+from types import SimpleNamespace
 
 import pytest
 
 from colabel.errors import RunError
-from colabel.workflows.output_file import check_is_no_input, check_place, what_is_left
+from colabel.workflows import output_file
+from colabel.workflows.output_file import (
+    check_is_no_input,
+    check_place,
+    check_room,
+    what_is_left,
+)
 
 
 @pytest.fixture
@@ -69,6 +76,10 @@ def test_an_image_is_never_written_over_by_whatever_name(tmp_path):
     (tmp_path / "out.csv.partial").write_bytes(b"pixels")
     with pytest.raises(RunError, match="is one of the images"):
         check_is_no_input(tmp_path / "out.csv", [str(tmp_path / "out.csv.partial")])
+    for made in (".partial", ".partial.json"):
+        (tmp_path / f"new.csv{made}").write_bytes(b"pixels")
+        with pytest.raises(RunError, match="is one of the images"):
+            check_is_no_input(tmp_path / "new.csv", [str(tmp_path / f"new.csv{made}")])
     check_is_no_input(tmp_path / "other.csv", [str(image)])
 
 
@@ -80,3 +91,39 @@ def test_what_is_left_is_said(tmp_path):
     path.write_text("old")
     said = what_is_left(path)
     assert said == f"{path} is what it was before; the predictions so far are in {path}.partial."
+    (tmp_path / "a.csv.partial.json").write_text("{}")
+    assert what_is_left(path) == f"{said} To go on: the same command with --resume."
+
+
+def test_what_only_has_the_name_of_unfinished_predictions_is_kept(run, tmp_path):
+    partial = tmp_path / "a.csv.partial"
+    for content in ("", "image,labels,cat\n", '{"image": "a.png", '):
+        partial.write_text(content)
+        check_place(tmp_path / "a.csv", run)
+    partial.write_text("a download")
+    with pytest.raises(RunError, match=r"a\.csv\.partial is in the way \(not begun by"):
+        check_place(tmp_path / "a.csv", run)
+    partial.unlink()
+    partial.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match=r"is in the way \(a symbolic link"):
+        check_place(tmp_path / "a.csv", run)
+    partial.unlink()
+    os.mkfifo(partial)
+    with pytest.raises(RunError, match=r"is in the way \(not a plain file"):
+        check_place(tmp_path / "a.csv", run)
+
+
+@pytest.mark.parametrize(("form", "least"), [("csv", 2 * (5 + 2 + 27)), ("jsonl", 100)])
+def test_what_cannot_fit_on_the_disk_is_not_begun(tmp_path, monkeypatch, form, least):
+    out, pictures, classes = tmp_path / "a.csv", ["a.png", "b.png"], ["cat", "dog", "owl"]
+
+    def leave(free):
+        monkeypatch.setattr(output_file.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+
+    leave(1000)
+    check_room(out, pictures, classes, form=form)
+    leave(least // 2)
+    with pytest.raises(RunError, match=r"at least \d+ bytes, and the disk has room for \d+; make"):
+        check_room(out, pictures, classes, form=form)
+    (tmp_path / "a.csv.partial").write_bytes(bytes(1000))  # which is written over
+    check_room(out, pictures, classes, form=form)

@@ -5,7 +5,8 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from fuzzing import examples
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colabel.workflows.predict import Prediction
@@ -24,6 +25,7 @@ AWKWARD = (
     "@home", 'quo"te', "comma,", "two\nlines", "tab\t", "x41", "\\x41", "ünïcode", "\\", ";",
 )  # fmt: skip
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
+anything = st.text(st.characters(exclude_categories=()), max_size=12)
 texts = st.text(st.sampled_from('\\;=+-@nrtx41a,"\n\r\té\udcff\udc80'), min_size=1, max_size=8)
 
 
@@ -69,13 +71,25 @@ def test_ordinary_names_stay_as_they_are():
     )
 
 
-@given(texts)
+@pytest.mark.fuzz
+@settings(max_examples=examples(200))
+@given(texts | anything)
 def test_escaping_can_be_undone(text):
-    assert unescape(escape(text)) == text
-    escape(text).encode()
+    cell = escape(text)
+    assert unescape(cell) == text
+    cell.encode()
+    assert len(cell.splitlines()) <= 1
+    assert not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in cell)
 
 
-@given(st.lists(texts, max_size=4))
+def test_what_acts_on_a_terminal_is_written_out():
+    assert escape("\x1b[2J\x9b\u202e\ud800\u2028") == r"\u001b[2J\u009b\u202e\ud800\u2028"
+    assert escape("a\u200bb\u200d") == "a\u200bb\u200d"  # merely unseen: the name stays
+
+
+@pytest.mark.fuzz
+@settings(max_examples=examples(100))
+@given(st.lists(texts | anything.filter(bool), max_size=4))
 def test_labels_are_divided_where_they_were_joined(labels):
     assert split_labels(join_labels(labels)) == labels
 
@@ -89,3 +103,26 @@ def test_json_reads_back_whatever_names_it_holds():
     assert [json.loads(line)["image"] for line in lines] == list(images)
     assert json.loads(lines[0])["labels"] == list(AWKWARD)
     assert list(json.loads(lines[0])["thresholds"]) == list(AWKWARD)
+
+
+@pytest.mark.fuzz
+@settings(max_examples=examples(60))
+@given(
+    st.lists(anything, min_size=1, max_size=4, unique=True),
+    st.lists(anything, min_size=1, max_size=4),
+)
+def test_any_names_read_back_from_both_forms(classes, images):
+    predictions = [prediction(image, classes) for image in images]
+    table = written(predictions, classes)
+    table.getvalue().encode()
+    assert [row[0] for row in read_csv(table)] == images
+    file = io.StringIO()
+    description = SimpleNamespace(classes=classes, thresholds=(0.5,) * len(classes))
+    write_jsonl(predictions, description, file)
+    lines = file.getvalue().encode().splitlines()
+    assert len(lines) == len(images)
+    for line, image in zip(lines, images, strict=True):
+        assert len(json.loads(line)["probabilities"]) <= len(classes)
+        assert json.loads(line)["image"].encode("utf-16", "surrogatepass") == image.encode(
+            "utf-16", "surrogatepass"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def build_classifier(
         pretrained=encoder.weights == PRETRAINED,
         weights=None
         if encoder.weights in (None, PRETRAINED)
-        else Path(encoder.weights).expanduser(),
+        else Path(expanduser(encoder.weights)),
         options=encoder.options,
         freeze_batch_norm=encoder.freeze_batch_norm,
         channels_last=encoder.channels_last,

@@ -10,6 +10,7 @@ from colabel.cli.ablate import ablate
 from colabel.cli.check import check
 from colabel.cli.cost import cost
 from colabel.cli.evaluate import evaluate
+from colabel.cli.group import PlainGroup
 from colabel.cli.guard import errors_as_text, guarded
 from colabel.cli.output import finish
 from colabel.cli.predict import predict
@@ -20,6 +21,7 @@ from colabel.cli.version import version
 
 app = typer.Typer(
     name="colabel",
+    cls=PlainGroup,
     help="Train, measure and use image classifiers for images that carry several labels at once.",
     epilog="Exit status: 0 done; 1 done except for what was named; 2 refused, with what to do; "
     "70 a fault of colabel; more than 128 interrupted.",

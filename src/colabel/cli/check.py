@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from colabel.cli.options import Change, ReaderOption
 from colabel.cli.output import progress_bar, show, show_text
+from colabel.printing import json_text
 
 
 def check(
@@ -28,7 +28,7 @@ def check(
     with progress_bar(enabled=decode and not as_json) as progress:
         report = check_records(splits, decode=decode, progress=progress)
     if as_json:
-        show_text(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
+        show_text(json_text(report.to_dict(), indent=2))
     else:
         show(render(report))
     if report.of("error"):

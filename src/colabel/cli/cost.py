@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +11,7 @@ from colabel.cli.output import show, show_text
 from colabel.cli.tables import (
     cost_table,
 )
+from colabel.printing import json_text
 
 
 def cost(
@@ -55,6 +55,6 @@ def cost(
         model, classes=classes, image_size=image_size, head=head, covariance=covariance
     )
     if as_json:
-        show_text(json.dumps(answer.to_dict()))
+        show_text(json_text(answer.to_dict()))
         return
     show(cost_table(answer))

@@ -39,6 +39,12 @@ def show_text(text: str) -> None:
             print(line.decode(), end="")
 
 
+def speak_utf8() -> None:
+    """Write UTF-8 to standard output, whatever the terminal would be given."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+
+
 @contextmanager
 def _noting() -> Iterator[None]:
     try:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import io
+import itertools
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
 from colabel.cli.options import MaxPixels, Run
-from colabel.cli.output import say
-from colabel.errors import listed
+from colabel.cli.output import say, speak_utf8
+from colabel.errors import ConfigError, listed, remedy
+from colabel.limits import MAX_BATCH_BYTES
 
 if TYPE_CHECKING:
     from colabel.workflows.predict import Prediction
+    from colabel.workflows.resumed_predictions import Kept, Work
 
 
 def predict(
@@ -35,19 +36,35 @@ def predict(
     batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 32,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, ...")] = "cpu",
     max_pixels: MaxPixels = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with what was interrupted; needs --out.")
+    ] = False,
 ) -> None:
     """Label images. Those that cannot be read are named, skipped, and make the exit status 1."""
     from colabel.runs.description import load_description
-    from colabel.workflows.output_file import check_is_no_input, check_place
+    from colabel.workflows.output_file import check_is_no_input, check_place, check_room, is_file
     from colabel.workflows.pictures import find_pictures
     from colabel.workflows.predictions_file import write_csv, write_jsonl
+    from colabel.workflows.resumed_predictions import Work
 
     if out is not None:
         check_place(out, run)
-    load_description(run)
+    file_out = out if out is not None and is_file(out) else None
+    if resume and file_out is None:
+        raise ConfigError("--resume goes on with a file: give its name as --out.")
+    description = load_description(run)
     found = find_pictures(images)
-    if out is not None:
-        check_is_no_input(out, found.pictures)
+    batch = min(batch, len(found.pictures) or 1)
+    _check_batch(batch, description.image_size)
+    work: Work | None = None
+    if file_out is not None:
+        check_is_no_input(file_out, found.pictures)
+        check_room(file_out, found.pictures, description.classes, form=form)
+        work = Work.of(
+            run, found.pictures, description.classes,
+            form=form, batch=batch, device=device, max_pixels=max_pixels, resume=resume,
+        )  # fmt: skip
+        work.check(file_out)
     # only now what imports torch: what is wrong with the run or the files is told at once
     from colabel.workflows.predict import Failure, load
 
@@ -61,25 +78,42 @@ def predict(
         failed.append(name)
         say(f"not read: {reason}")
 
-    def good() -> Iterator[Prediction]:
+    def good(kept: Kept) -> Iterator[Prediction]:
         nonlocal predicted
+        predicted = kept.images - len(kept.failed)
         for folder, reason in found.folders.items():
             fail(folder, f"{folder}: {reason}")
-        for answer in predictor.stream(found.pictures, batch=batch):
+        for picture in kept.failed:
+            fail(picture, f"{picture}: could not be read before the interruption")
+        left = itertools.islice(found.pictures, kept.images, None)
+        for answer in predictor.stream(left, batch=batch):
             if isinstance(answer, Failure):
                 fail(answer.image, answer.reason)
             else:
                 yield answer
                 predicted += 1
 
-    with _output(out) as file:
+    with _output(out, work) as (file, kept):
+        if kept.images:
+            say(f"note: going on after {kept.images} of {len(found.pictures)} images")
         if form == "csv":
-            write_csv(good(), predictor.classes, file)
+            write_csv(good(kept), predictor.classes, file, header=not kept.images)
         else:
-            write_jsonl(good(), predictor.description, file)
+            write_jsonl(good(kept), predictor.description, file)
     say(_summary(predicted, failed))
     if failed:
         sys.exit(1)
+
+
+def _check_batch(batch: int, side: int) -> None:
+    """Refuse a batch whose pixels alone would fill the memory."""
+    needed = 3 * batch * side**2
+    if needed > MAX_BATCH_BYTES:
+        raise ConfigError(
+            f"--batch: the pixels of {batch:,} images of {side} x {side} take {needed:,} bytes, "
+            f"expected at most {MAX_BATCH_BYTES:,}; give --batch "
+            f"{max(1, MAX_BATCH_BYTES // (3 * side**2)):,} or less."
+        )
 
 
 def _summary(predicted: int, failed: Sequence[str]) -> str:
@@ -89,43 +123,32 @@ def _summary(predicted: int, failed: Sequence[str]) -> str:
 
 
 @contextmanager
-def _output(out: Path | None) -> Iterator[TextIO]:
+def _output(out: Path | None, work: Work | None) -> Iterator[tuple[TextIO, Kept]]:
     """Hold open what predictions are written to; say what is left where it ends early."""
     from colabel.errors import RunError
     from colabel.files import growing_file
     from colabel.workflows.output_file import what_is_left
+    from colabel.workflows.resumed_predictions import Kept
 
     try:
-        with _termination_as_interruption():
-            if out is not None:
-                with growing_file(out) as file:
-                    yield file
-                return
-            if isinstance(sys.stdout, io.TextIOWrapper):
-                sys.stdout.reconfigure(encoding="utf-8")
-            yield sys.stdout
+        if out is None:
+            speak_utf8()
+            yield sys.stdout, Kept()
             sys.stdout.flush()
+        elif work is None:
+            with growing_file(out) as file:
+                yield file, Kept()
+        else:
+            with growing_file(out, work.begin) as file:
+                yield file, work.kept
+                work.finish(file, out)
     except BrokenPipeError:
         raise  # whoever reads the output has gone: no error
     except OSError as error:
         raise RunError(
-            f"{out or 'the output'} cannot be written: {error.strerror or error}; make room, or "
-            f"give another file with --out. {what_is_left(out)}"
+            f"{out or 'the output'} cannot be written: {error.strerror or error}; "
+            f"{remedy(error)}, or give another file with --out. {what_is_left(out)}"
         ) from error
     except KeyboardInterrupt as interruption:
         say(f"interrupted. {what_is_left(out)}")
         sys.exit(128 + (interruption.args[0] if interruption.args else signal.SIGINT))
-
-
-@contextmanager
-def _termination_as_interruption() -> Iterator[None]:
-    """Raise KeyboardInterrupt for the polite kill too, so that its end is told as well."""
-
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        raise KeyboardInterrupt(number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -100,7 +100,7 @@ def ablation_figure(
                 label="the paper's value",
                 zorder=1,
             )
-    axes.set_xlabel(key, fontsize=9, parse_math=False)
+    as_written([axes.set_xlabel(key, fontsize=9)])
     axes.set_ylabel(f"{metric} on validation (%)", fontsize=9)
     finish(axes, f"{metric} over {key}", hint, legend=False)
     as_written(figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8).texts)

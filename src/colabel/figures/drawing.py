@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
@@ -64,8 +65,9 @@ def finish(axes: Axes, title: str, hint: str, *, legend: bool = True) -> None:
 
 
 def as_written(texts: Iterable[Text]) -> None:
-    """Show names as they are: a dollar sign does not begin a formula."""
+    """Show names as they are: a dollar sign does not begin a formula, a control is written out."""
     for text in texts:
+        text.set_text(printable(text.get_text()))
         text.set_parse_math(False)
 
 
@@ -86,7 +88,10 @@ def save(figure: Figure, png: Path) -> None:
     Raises:
         RunError: if the file cannot be written.
     """
-    replace_file(
-        png,
-        lambda file: figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None}),
-    )
+    with warnings.catch_warnings():
+        # a box stands for a letter that the font lacks, which is nothing a user could mend
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        replace_file(
+            png,
+            lambda file: figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None}),
+        )

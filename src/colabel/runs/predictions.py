@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import zipfile
 import zlib
@@ -19,6 +18,7 @@ from colabel.files import replace_file
 from colabel.foreign import open_plain
 from colabel.limits import MAX_PREDICTIONS_BYTES
 from colabel.metrics import APProtocol, Report, evaluate_scores
+from colabel.printing import json_text
 
 _REQUIRED = ("ids", "classes", "logits", "split")
 _RESERVED = (*_REQUIRED, "targets")
@@ -234,14 +234,5 @@ def write_metrics(report: Report, path: Path, facts: Mapping[str, Any] | None = 
     Raises:
         RunError: if the file cannot be written.
     """
-    values = _null_where_undefined({**(facts or {}), **report.to_dict()})
-    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json_text({**(facts or {}), **report.to_dict()}, indent=2) + "\n"
     replace_file(path, lambda file: file.write(text.encode()))
-
-
-def _null_where_undefined(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _null_where_undefined(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_null_where_undefined(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from colabel.errors import RunError, remedy
 from colabel.files import replace_file
 from colabel.foreign import open_plain
 from colabel.limits import MAX_MODEL_BYTES, SPARE_MODEL_BYTES
+from colabel.printing import json_text
 from colabel.runs.description import Description
 from colabel.runs.folder import DESCRIPTION, WEIGHTS
 from colabel.state_dicts import Form, differences
@@ -47,7 +47,7 @@ def save_model(folder: Path, model: nn.Module, description: Description) -> None
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
-    text = json.dumps(description.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+    text = json_text(description.model_dump(mode="json"), indent=2) + "\n"
     weights = save(tensors)
     replace_file(folder / WEIGHTS, lambda file: file.write(weights))
     replace_file(folder / DESCRIPTION, lambda file: file.write(text.encode()))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from colabel.errors import RunError
 from colabel.files import partial_of
+from colabel.foreign import open_plain
 from colabel.runs.folder import (
     CONFIG,
     CURVES,
@@ -22,12 +24,19 @@ from colabel.runs.folder import (
     SPLIT,
     WEIGHTS,
 )
+from colabel.workflows.predictions_file import least_size
+from colabel.workflows.resumed_predictions import facts_file
 
 _OF_A_RUN = (
     CONFIG, CURVES, DATA, DESCRIPTION, LAST, LOCK, LOG, RESULT, SPLIT, WEIGHTS,
     "metrics-*.json", "predictions-*.npz", "per-class-*.png",
 )  # fmt: skip
 _BEGINNINGS = (b"image,labels", b'{"image": ')
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether a place is, or would be, a plain file: no pipe and no device."""
+    return path.is_file() or not path.exists()
 
 
 def check_place(path: Path, run: Path) -> None:
@@ -42,8 +51,8 @@ def check_place(path: Path, run: Path) -> None:
     """
     if path.is_dir():
         raise RunError(f"--out {path} is a folder; give the name of a file in it.")
-    if path.exists() and not path.is_file():
-        return  # a pipe or a device
+    if not is_file(path):
+        return
     place = path.resolve()
     folder = place.parent
     if not folder.is_dir():
@@ -62,6 +71,49 @@ def check_place(path: Path, run: Path) -> None:
         raise RunError(
             f"{path} is a file of the run, which predictions would replace; choose another name "
             "with --out."
+        )
+    _check_partial(partial_of(place))
+
+
+def _check_partial(partial: Path) -> None:
+    """Refuse to write over a file that has the name of unfinished predictions and is none."""
+    if not os.path.lexists(partial):
+        return
+    try:
+        with open_plain(partial, follow_links=False) as file:
+            start = file.read(max(map(len, _BEGINNINGS)))
+        reason = "" if not start or start.startswith(_BEGINNINGS) else "not begun by predictions"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise RunError(
+            f"{partial} is in the way ({reason}); move it, or choose another file with --out."
+        )
+
+
+def check_room(path: Path, pictures: Iterable[str], classes: Sequence[str], *, form: str) -> None:
+    """Refuse to begin what cannot fit on the disk even if every number is as short as can be.
+
+    Args:
+        path: file to make or replace.
+        pictures: the images.
+        classes: of the model.
+        form: csv or jsonl.
+
+    Raises:
+        RunError: naming both sizes.
+    """
+    partial = partial_of(path.resolve())
+    needed = least_size(pictures, classes, form=form)
+    try:
+        room = shutil.disk_usage(partial.parent).free
+        room += partial.stat().st_size if partial.exists() else 0
+    except OSError:
+        return  # a file system that does not say
+    if needed > room:
+        raise RunError(
+            f"{path} cannot be written: the predictions take at least {needed:,} bytes, and the "
+            f"disk has room for {room:,}; make room, or choose a file on another disk with --out."
         )
 
 
@@ -87,10 +139,11 @@ def check_is_no_input(path: Path, pictures: Iterable[str]) -> None:
         pictures: the images.
 
     Raises:
-        RunError: if the file, or the one it grows in, is one of them.
+        RunError: if the file, or one that is made on the way, is one of them.
     """
     targets = set()
-    for target in (path, partial_of(path.resolve())):
+    partial = partial_of(path.resolve())
+    for target in (path, partial, facts_file(partial)):
         with suppress(OSError):
             status = target.stat()
             targets.add((status.st_dev, status.st_ino))
@@ -107,8 +160,11 @@ def check_is_no_input(path: Path, pictures: Iterable[str]) -> None:
 
 def what_is_left(path: Path | None) -> str:
     """Return a sentence on what a prediction that ended early leaves behind."""
-    if path is None or (path.exists() and not path.is_file()):
+    if path is None or not is_file(path):
         return "The output ends early."
     partial = partial_of(path.resolve())
     said = f"{path} is what it was before" if path.exists() else f"{path} was not written"
-    return f"{said}; the predictions so far are in {partial}." if partial.exists() else f"{said}."
+    if not partial.exists():
+        return f"{said}."
+    go_on = " To go on: the same command with --resume." if facts_file(partial).exists() else ""
+    return f"{said}; the predictions so far are in {partial}.{go_on}"

@@ -6,6 +6,8 @@ for each class, whose name heads it. Text is escaped with backslashes, which :fu
 
 - ``\\`` is a backslash; ``\n``, ``\r`` and ``\t`` are a line feed, a carriage return and a tab;
 - ``\xNN`` is a byte of a file name that is no UTF-8 text;
+- ``\uNNNN`` is a letter that would act on a terminal: a control, an end of a line, half of a
+  surrogate pair or a control of the writing direction;
 - ``\;`` is a semicolon of a label, since plain ones separate labels;
 - one before ``=``, ``+``, ``-`` or ``@`` at the beginning of a cell keeps a spreadsheet from
   taking it for a formula; one before a class called ``image`` or ``labels`` keeps the header
@@ -15,11 +17,13 @@ for each class, whose name heads it. Text is escaped with backslashes, which :fu
 from __future__ import annotations
 
 import csv
-import json
+import io
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
+
+from colabel.printing import escape_acting, json_text
 
 if TYPE_CHECKING:
     from colabel.runs.description import Description
@@ -70,10 +74,14 @@ def unescape(cell: str) -> str:
         >>> unescape(r"\=SUM(A1)"), unescape(r"two\nlines")
         ('=SUM(A1)', 'two\nlines')
     """
-    return re.sub(r"\\(x[0-9a-f]{2}|.)", lambda found: _meant(found[1]), cell)
+    return re.sub(
+        r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|.)", lambda found: _meant(found[1]), cell, flags=re.DOTALL
+    )
 
 
 def _meant(code: str) -> str:
+    if len(code) == 5:
+        return chr(int(code[1:], 16))
     if len(code) == 3:
         return os.fsdecode(bytes([int(code[1:], 16)]))
     return _PLAIN.get(code, code)
@@ -82,18 +90,44 @@ def _meant(code: str) -> str:
 def _escaped(character: str) -> str:
     if "\udc80" <= character <= "\udcff":  # how Python writes a byte that is no text
         return f"\\x{ord(character) - 0xDC00:02x}"
-    return _ESCAPES.get(character, character)
+    return _ESCAPES.get(character) or escape_acting(character)
 
 
 def _guarded(cell: str) -> str:
     return f"\\{cell}" if cell.startswith(_FORMULA) else cell
 
 
-def write_csv(predictions: Iterable[Prediction], classes: Iterable[str], file: TextIO) -> None:
-    """Write predictions as they come, a line for each, as this module describes."""
+def csv_header(classes: Iterable[str]) -> str:
+    r"""Return the first line of a table.
+
+    Example:
+        >>> csv_header(["cat", "image"])
+        'image,labels,cat,\\image\n'
+    """
+    line = io.StringIO()
     heads = [f"\\{name}" if name in _COLUMNS else escape(name) for name in classes]
+    csv.writer(line, lineterminator="\n").writerow([*_COLUMNS, *heads])
+    return line.getvalue()
+
+
+def write_csv(
+    predictions: Iterable[Prediction],
+    classes: Iterable[str],
+    file: TextIO,
+    *,
+    header: bool = True,
+) -> None:
+    """Write predictions as they come, a line for each, as this module describes.
+
+    Args:
+        predictions: of images.
+        classes: in the order of their probabilities.
+        file: to write to.
+        header: whether the file begins here.
+    """
+    if header:
+        file.write(csv_header(classes))
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *heads])
     for prediction in predictions:
         numbers = (f"{value:.6f}" for value in prediction.probabilities.values())
         writer.writerow([escape(prediction.image), join_labels(prediction.labels), *numbers])
@@ -114,8 +148,29 @@ def write_jsonl(predictions: Iterable[Prediction], description: Description, fil
             "thresholds": thresholds,
             "variance": prediction.variance,
         }
-        text = json.dumps(line, ensure_ascii=False)
-        file.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+        file.write(json_text(line) + "\n")
+
+
+def least_size(pictures: Iterable[str], classes: Sequence[str], *, form: str) -> int:
+    """Return how many bytes the predictions of images take at least, if all can be read.
+
+    Args:
+        pictures: the images.
+        classes: of the model.
+        form: csv or jsonl.
+
+    Example:
+        >>> least_size(["a.png", "b.png"], ["cat"], form="csv")
+        32
+    """
+    count = letters = 0
+    for picture in pictures:
+        count += 1
+        letters += len(picture)
+    if form == "csv":
+        return letters + count * (len(",,\n") + len("0.123456,") * len(classes) - 1)
+    names = sum(len(name) for name in classes)
+    return letters + count * 2 * (names + len('"": 0.5') * len(classes))
 
 
 def read_csv(file: Iterable[str]) -> Iterator[tuple[str, list[str], dict[str, float]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 from colabel.config import Config
 from colabel.config.paths import with_absolute_paths
 from colabel.errors import ConfigError, RunError
+from colabel.foreign import parse_json, read_plain
+from colabel.limits import MAX_DESCRIPTION_BYTES, MAX_SEEDS
 from colabel.runs.folder import LOCK, RunFolder
 from colabel.runs.resuming import changed_settings
 from colabel.workflows.ablation.file import (
@@ -21,7 +22,7 @@ from colabel.workflows.ablation.file import (
     load_ablation,
 )
 
-RESULTS = "ablation.json"
+RESULTS, PICTURE = "ablation.json", "ablation.png"
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def plan_ablation(
     if recipe is not None:
         ablation = ablation.model_copy(update={"recipe": str(recipe)})
     if seeds is not None:
+        if seeds > MAX_SEEDS:
+            raise ConfigError(f"{seeds:,} seeds, expected at most {MAX_SEEDS:,}; give fewer.")
         ablation = ablation.model_copy(update={"seeds": tuple(range(seeds))})
     name = str(source) if str(source) in ablation_names() else Path(source).stem
     folder = Path("ablations", name) if out is None else Path(out)
@@ -135,8 +138,8 @@ def _check_folder(work: Work) -> None:
     path = work.folder / RESULTS
     if path.is_file():
         try:
-            key = json.loads(path.read_text("utf-8"))["key"]
-        except (ValueError, KeyError, TypeError) as error:
+            key = parse_json(read_plain(path, limit=MAX_DESCRIPTION_BYTES))["key"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(
                 f"{path} is damaged ({error!r}); remove it, it is made again from the runs."
             ) from error
@@ -145,6 +148,11 @@ def _check_folder(work: Work) -> None:
                 f"{work.folder} holds an ablation of {key}, this one is of {work.ablation.key}; "
                 "choose another folder with --out."
             )
+    elif (work.folder / PICTURE).exists() and not any(one.run.has_begun for one in work.planned):
+        raise RunError(
+            f"{work.folder / PICTURE} is in the way: it is no picture of an ablation in this "
+            "folder. Move it, or choose another folder with --out."
+        )
     for planned in work.planned:
         if planned.run.has_begun:
             changed = changed_settings(planned.run, planned.config)

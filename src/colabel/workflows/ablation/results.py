@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Sequence
@@ -13,12 +12,12 @@ from typing import Any
 from colabel.errors import DataError
 from colabel.figures import AblationPoint, ablation_figure
 from colabel.files import replace_file
+from colabel.printing import json_text
 from colabel.runs.folder import DATA
 from colabel.version import VERSION
 from colabel.workflows.ablation.file import SEED, label_of
-from colabel.workflows.ablation.planning import RESULTS, Planned, Work
+from colabel.workflows.ablation.planning import PICTURE, RESULTS, Planned, Work
 
-PICTURE = "ablation.png"
 SPLIT = "val"
 
 
@@ -76,7 +75,7 @@ def write_results(work: Work) -> None:
         RunError: if a file cannot be read or written.
     """
     tried = collect(work)
-    text = json.dumps(_document(work, tried), indent=2, ensure_ascii=False) + "\n"
+    text = json_text(_document(work, tried), indent=2) + "\n"
     work.folder.mkdir(parents=True, exist_ok=True)  # a run that failed may have left nothing
     replace_file(work.folder / RESULTS, lambda file: file.write(text.encode()))
     if not any(value.point.scores for value in tried):

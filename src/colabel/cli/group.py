@@ -1,0 +1,91 @@
+"""The command as a whole: what is wrong with its words, said as plain text."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from colabel.printing import printable
+
+_UsageError: Any = typer.BadParameter.__base__
+"""The base of all that is wrong with words, in whichever package typer has it."""
+
+
+class PlainGroup(TyperGroup):
+    """The commands; words of the user that come back in a message are text and nothing else."""
+
+    def make_context(self, *words: Any, **options: Any) -> Any:
+        """Read the words before the name of the command."""
+        with _said_plainly():
+            return super().make_context(*words, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Read the words after the name of the command, and run it."""
+        _check_current_folder()
+        with _said_plainly(), _plain_warnings():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _said_plainly() -> Iterator[None]:
+    """Take from messages what acts on a terminal; name a path that is too long."""
+    try:
+        yield
+    except _UsageError as error:
+        error.message = printable(error.message)
+        raise
+    except OSError as error:
+        from colabel.errors import ConfigError
+
+        if error.errno == errno.ENAMETOOLONG:
+            name = os.fsdecode(error.filename or "")
+            raise ConfigError(
+                f"{name[:60]!r}... is longer than a path may be ({len(name):,} letters); check "
+                "what was given, or give a shorter one."
+            ) from error
+        raise
+
+
+class _PlainFormatter(logging.Formatter):
+    """What libraries log, each message on a line of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message, of which nothing acts on a terminal."""
+        return printable(f"{record.name}: {record.getMessage()}")
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Let libraries warn as text, too: they name files."""
+    as_before, last = warnings.formatwarning, logging.lastResort
+    warnings.formatwarning = lambda message, category, *_, **__: (
+        printable(f"{category.__name__}: {message}") + "\n"
+    )
+    logging.lastResort = logging.StreamHandler()
+    logging.lastResort.setLevel(logging.WARNING)
+    logging.lastResort.setFormatter(_PlainFormatter())
+    try:
+        yield
+    finally:
+        warnings.formatwarning, logging.lastResort = as_before, last
+
+
+def _check_current_folder() -> None:
+    """Refuse to work in a folder that has been removed: libraries end the process without it."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        from colabel.errors import ConfigError
+
+        raise ConfigError(
+            f"the folder that the command was started in cannot be used ({error.strerror}): it "
+            "may have been removed. Change to another one and try again."
+        ) from error
