@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import io
 import os
 import shutil
@@ -48,7 +49,7 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """
     beside = path.parent / f".{path.name}.{os.getpid()}.new"
     try:
-        beside.unlink(missing_ok=True)
+        _remove_left_over(path)
         with open(beside, "xb") as file:  # made here, so no symbolic link is followed
             write(file)
             file.flush()
@@ -65,6 +66,27 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             beside.unlink(missing_ok=True)
     with suppress(OSError):  # the new file is in place; some file systems cannot do more
         flush_to_disk(path.parent)
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove what killed processes, and an earlier try of this one, left beside a file."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
+        number = left.name.split(".")[-2]
+        if number.isdecimal() and not _runs_elsewhere(int(number)):
+            left.unlink(missing_ok=True)
+
+
+def _runs_elsewhere(process: int) -> bool:
+    """Tell whether another process of this number runs."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def read_file(path: Path) -> bytes:

@@ -21,7 +21,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -70,19 +71,29 @@ class TrainingLog:
             RunError: if the line cannot be written, as on a full disk.
         """
         line = json.dumps(finite(record), allow_nan=False) + "\n"
-        try:
+        with self._explained():
             self._file.write(line.encode())
             self._file.flush()
+
+    def position(self) -> int:
+        """Return the length in bytes of what is safely on the disk.
+
+        Raises:
+            RunError: if the disk refuses.
+        """
+        with self._explained():
+            os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise RunError(
                 f"cannot write {self._path}: {error.strerror or error}; {remedy(error)}, and "
                 "resume the run."
             ) from error
-
-    def position(self) -> int:
-        """Return the length in bytes of what is safely on the disk."""
-        os.fsync(self._file.fileno())
-        return self._file.tell()
 
     def close(self) -> None:
         """Close the file."""
