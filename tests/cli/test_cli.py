@@ -339,6 +339,9 @@ def test_a_killed_prediction_keeps_what_was_there_and_what_it_has(run, mixed, tm
     assert started.returncode == -signal.SIGKILL
     assert out.read_text() == "image,labels\nold"
     assert partial.read_text().endswith("\n")
+    words = ("predict", run, mixed, "--batch", 1, "--out")
+    assert command(*words, out, "--resume") == command(*words, tmp_path / "undisturbed.csv")
+    assert out.read_bytes() == (tmp_path / "undisturbed.csv").read_bytes()
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """What is printed as a table, read from what a console prints."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -14,6 +15,7 @@ from colabel.cli.tables import (
 )
 from colabel.figures import AblationPoint
 from colabel.metrics import evaluate_scores
+from colabel.printing import PlainConsole
 from colabel.workflows.ablation import Ablation, ablation_names, load_ablation
 from colabel.workflows.ablation.results import Outcome, Tried
 from colabel.workflows.ablation.run import Ablated
@@ -39,6 +41,21 @@ def test_a_mean_says_which_classes_it_leaves_out():
     rows = "\n".join(lines(class_table(report)))
     assert "[unjudged]" in rows
     assert "nan" not in (text + rows).lower()
+
+
+def test_no_name_of_a_class_reaches_the_terminal():
+    names = ["\x1b[2J", "a\nerror: forged", "\x9b31m", "\u202egnp [/b]"]
+    scores = [[0.9, 0.9, 0.9, 0.9], [0.1, 0.8, 0.1, 0.8]]
+    report = evaluate_scores(scores, [[1, 0, 1, -1], [0, 0, 1, -1]], class_names=names)
+    stream = io.StringIO()
+    console = PlainConsole(file=stream, width=200, force_terminal=True, color_system=None)
+    console.print(metrics_table(report, "test\x1b[2J"))
+    console.print(class_table(report))
+    shown = stream.getvalue()
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown)
+    assert (
+        "mean over 2 of 4 classes; not judged: \\u202egnp [/b]; no positives: a\\x0aerror" in shown
+    )
 
 
 def test_a_mean_over_all_classes_needs_no_words():

@@ -38,7 +38,7 @@ def metrics_table(report: Report, split: str) -> Group:
     for row in rows:
         cells = [cell for name in row for cell in (name, percent(values[name]))]
         table.add_row(*cells)
-    return Group(table, *(Text(line) for line in _averaged(report)))
+    return Group(table, *map(plain, _averaged(report)))
 
 
 def _averaged(report: Report) -> list[str]:

@@ -42,7 +42,7 @@ def escape(text: str) -> str:
         >>> print(escape("=SUM(A1)"), escape("a;b.png"), escape("two\nlines"))
         \=SUM(A1) a;b.png two\nlines
     """
-    return _guarded("".join(map(_escaped, text)))
+    return _guarded(_all_escaped(text))
 
 
 def join_labels(labels: Iterable[str]) -> str:
@@ -52,9 +52,7 @@ def join_labels(labels: Iterable[str]) -> str:
         >>> print(join_labels(["red; ripe", "round"]))
         red\; ripe;round
     """
-    return _guarded(
-        ";".join("".join(map(_escaped, label)).replace(";", "\\;") for label in labels)
-    )
+    return _guarded(";".join(_all_escaped(label).replace(";", "\\;") for label in labels))
 
 
 def split_labels(cell: str) -> list[str]:
@@ -85,6 +83,12 @@ def _meant(code: str) -> str:
     if len(code) == 3:
         return os.fsdecode(bytes([int(code[1:], 16)]))
     return _PLAIN.get(code, code)
+
+
+def _all_escaped(text: str) -> str:
+    if text.isprintable() and "\\" not in text:  # as nearly every name is
+        return text
+    return "".join(map(_escaped, text))
 
 
 def _escaped(character: str) -> str:
