@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from colabel.errors import DataError
 from colabel.limits import MAX_CLASSES, MAX_NAME_LENGTH
-from colabel.printing import printable
+from colabel.printing import ACTS_ON_TERMINAL, printable
 
 SYSTEM_NAMES = frozenset(
     {
@@ -62,13 +62,11 @@ def check_class_names(names: Sequence[str], *, source: object = "the classes") -
         )
     check_lengths(names, source=source)
     for name in names:
-        if name.isascii() and name.isprintable():
-            continue
-        control = next((letter for letter in name if printable(letter) != letter), None)
+        control = ACTS_ON_TERMINAL.search(name)
         if control is not None:
             raise DataError(
                 f"{source}: the class name '{printable(name[:_SHOWN])}' holds the control "
-                f"character U+{ord(control):04X}; expected visible characters, blanks between "
+                f"character U+{ord(control[0]):04X}; expected visible characters, blanks between "
                 "words and no line ends. Rename it."
             )
 

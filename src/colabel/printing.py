@@ -27,9 +27,10 @@ _UNSEEN = frozenset(
 of emoji (U+200C and U+200D) are none of them: without these, names are not spelt as they are."""
 _TAGS = range(0xE0000, 0xE0080)
 """Letters that repeat ASCII unseen."""
-_ACTS_ON_TERMINAL = re.compile(
+ACTS_ON_TERMINAL = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+"""A letter that acts: controls, ends of lines, writing directions, halves of surrogate pairs."""
 
 
 def printable(text: str) -> str:
@@ -153,7 +154,7 @@ def escape_acting(text: str, *, keep: str = "") -> str:
         >>> print(escape_acting("a\tb\x9b\u202e", keep="\t"))
         a	b\u009b\u202e
     """
-    return _ACTS_ON_TERMINAL.sub(
+    return ACTS_ON_TERMINAL.sub(
         lambda found: found[0] if found[0] in keep else f"\\u{ord(found[0]):04x}", text
     )
 

@@ -76,7 +76,7 @@ def test_no_word_makes_a_trace_or_reaches_the_terminal(tmp_path, monkeypatch, ca
 
 def test_what_is_too_long_is_named(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    assert command("train", "x" * 5000) == 2
+    assert command("predict", "x" * 5000, "x.png") == 2
     assert "is longer than a path may be (5,000 letters)" in said(capfd)
 
 

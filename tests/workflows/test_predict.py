@@ -192,7 +192,7 @@ def mixed(tmp_path):
             (np.zeros((4, 4, 4), dtype=np.uint8), r"got uint8 of shape \(4, 4, 4\)"),
             (np.zeros((4, 0, 3), dtype=np.uint8), r"got uint8 of shape \(4, 0, 3\)"),
             (picture()[::-1, :, ::-1], None),  # as from libraries that read BGR
-            (tmp_path, "not a plain file"),
+            (tmp_path, "a folder, expected a file"),
         ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import warnings
@@ -36,21 +35,11 @@ class PlainGroup(TyperGroup):
 
 @contextmanager
 def _said_plainly() -> Iterator[None]:
-    """Take from messages what acts on a terminal; name a path that is too long."""
+    """Take from messages what acts on a terminal."""
     try:
         yield
     except _UsageError as error:
         error.message = printable(error.message)
-        raise
-    except OSError as error:
-        from colabel.errors import ConfigError
-
-        if error.errno == errno.ENAMETOOLONG:
-            name = os.fsdecode(error.filename or "")
-            raise ConfigError(
-                f"{name[:60]!r}... is longer than a path may be ({len(name):,} letters); check "
-                "what was given, or give a shorter one."
-            ) from error
         raise
 
 

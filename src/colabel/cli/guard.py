@@ -6,6 +6,7 @@ An exit status of 0 means done, 1 done except for what was named, 2 refused with
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import platform
@@ -19,7 +20,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.text import Text
 
@@ -69,10 +70,23 @@ def errors_as_text() -> Iterator[None]:
         say("interrupted")
         number = interruption.args[0] if interruption.args else signal.SIGINT
         sys.exit(128 + int(number))
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            _end_unexpectedly(error)
+        name = os.fsdecode(error.filename or "")
+        _print_error(
+            f"{name[:60]!r}... is longer than a path may be ({len(name):,} letters); check what "
+            "was given, or give a shorter one."
+        )
+        sys.exit(REFUSED)
     except Exception as error:  # the last line of defence: nobody should have to read a trace
-        _print_error(printable(_words(error)))
-        say(_where_it_is_written(error))
-        sys.exit(UNEXPECTED)
+        _end_unexpectedly(error)
+
+
+def _end_unexpectedly(error: Exception) -> NoReturn:
+    _print_error(printable(_words(error)))
+    say(_where_it_is_written(error))
+    sys.exit(UNEXPECTED)
 
 
 @contextmanager
