@@ -26,6 +26,7 @@ from colabel.training.distributed import (
 )
 from colabel.training.ema import build_average
 from colabel.training.log import finite, peak_memory_mb
+from colabel.training.memory import explained_memory
 from colabel.training.optimiser import build_optimiser, build_schedule, parameter_groups
 from colabel.training.position import Position, SharedState
 from colabel.training.stage import Stage
@@ -191,17 +192,18 @@ class StageRun:
         every = run.settings.log_every
         ends = position.batch + 1 == self._batches  # so that every epoch has diagnostics
         measure = position.step == 0 or (position.step + 1) % every == 0 or ends
-        losses = compute_gradients(
-            self._model,
-            stage.objective,
-            images,
-            targets,
-            accelerator=run.accelerator,
-            optimiser=self._optimiser,
-            parts=run.settings.accumulation,
-            clip=run.settings.clip_gradient,
-            measure=measure,
-        )
+        with explained_memory(self._where_kept):
+            losses = compute_gradients(
+                self._model,
+                stage.objective,
+                images,
+                targets,
+                accelerator=run.accelerator,
+                optimiser=self._optimiser,
+                parts=run.settings.accumulation,
+                clip=run.settings.clip_gradient,
+                measure=measure,
+            )
         self._rates = rates = self._learning_rates()
         if not losses.finite(scaled=self._optimiser.scaler is not None):
             self._refuse(losses, rates)
@@ -230,19 +232,23 @@ class StageRun:
                 )
             )
 
+    def _where_kept(self) -> str:
+        """Return what is left of the training so far."""
+        kept = checkpoint.load_state(self._run.folder)
+        if kept is None:
+            return "no state was saved yet"
+        before = Position(**kept.facts["position"])
+        return (
+            f"the state after {before.epoch} epochs and {before.batch} batches is kept in "
+            f"{self._run.folder}"
+        )
+
     def _refuse(self, losses: Losses, rates: dict[str, float]) -> None:
         position = self._run.position
         if self._run.log is not None:
             self._run.log.write(self._step_record(losses, rates))
         values = ", ".join(f"{name} {value:g}" for name, value in losses.weighted.items())
-        kept = checkpoint.load_state(self._run.folder)
-        state = "no state was saved yet"
-        if kept is not None:
-            before = Position(**kept.facts["position"])
-            state = (
-                f"the state after {before.epoch} epochs and {before.batch} batches is kept "
-                f"in {self._run.folder}"
-            )
+        state = self._where_kept()
         raise NonFiniteLossError(
             f"stage {self._stage.name!r}, epoch {position.epoch + 1}, batch {position.batch + 1}: "
             f"the loss or its gradient is not finite: {values}, gradient norm "

@@ -45,6 +45,7 @@ from colabel.training import (
     make_accelerator,
 )
 from colabel.version import VERSION
+from colabel.workflows.memory import check_memory
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ def _train(
     check_stages(stages, config.training, accelerator)
     _check_labels(records["train"], records["val"])
     _check_batch(config, accelerator, model, len(records["train"]))
+    check_memory(stages, config, accelerator)
     caches = build_caches(config, {split: records[split] for split in ("train", "val")})
     train_records, validation_records = (
         decodable(records[split], split, config, accelerator, display, cache=cache)
