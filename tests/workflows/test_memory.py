@@ -10,7 +10,7 @@ from colabel.workflows.memory import memory_of
 
 
 def test_a_batch_that_surely_does_not_fit_is_refused(tiny_run, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(memory, "memory_of", lambda _: 1_000_000)
+    monkeypatch.setattr(memory, "memory_of", lambda _: 100_000)
     table, recipe = tiny_run.parent / "labels.csv", tiny_run.parent / "tiny.yaml"
     out = tmp_path / "run"
     assert command("train", recipe, "--data", table, "--out", out, "--cpu") == 2
