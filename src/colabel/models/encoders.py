@@ -1,6 +1,6 @@
 """Backbones of timm as encoders: images in, features out, pooled and at each position.
 
-This is the only module that knows timm. Everything a backbone needs to be used correctly, its
+With ``folded_norms.py`` this is what knows timm. Everything a backbone needs to be used correctly, its
 normalisation, its width, the memory layout that is safe and quick for it, is settled when the
 encoder is built, so that nothing has to be guessed in the training loop.
 """
@@ -21,6 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from colabel.errors import ConfigError, WeightsError
 from colabel.models.feature_maps import FeatureMap, copy_to_meta, find_map, in_two_steps
 from colabel.models.features import Features
+from colabel.models.folded_norms import fold_frozen_norms
 from colabel.models.weights import load_backbone_weights
 
 RESERVED_OPTIONS = {
@@ -214,11 +215,14 @@ def build_encoder(
         )
     if channels_last is None:
         channels_last = unsafe is None and not name.startswith("tresnet")
+    feature_map = find_map(backbone, width, image_size)
+    if freeze_batch_norm:
+        fold_frozen_norms(backbone, image_size)
     return Encoder(
         backbone,
         name=name,
         width=width,
-        feature_map=find_map(backbone, width, image_size),
+        feature_map=feature_map,
         mean=mean,
         std=std,
         image_size=image_size,
