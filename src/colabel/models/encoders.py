@@ -1,8 +1,8 @@
 """Backbones of timm as encoders: images in, features out, pooled and at each position.
 
-With ``folded_norms.py`` this is what knows timm. Everything a backbone needs to be used correctly, its
-normalisation, its width, the memory layout that is safe and quick for it, is settled when the
-encoder is built, so that nothing has to be guessed in the training loop.
+With ``folded_norms.py`` this is what knows timm. Everything a backbone needs to be used
+correctly, its normalisation, its width, the memory layout that is safe and quick for it, is
+settled when the encoder is built, so that nothing has to be guessed in the training loop.
 """
 
 from __future__ import annotations
