@@ -114,6 +114,7 @@ def build_classifier(
         options=encoder.options,
         freeze_batch_norm=encoder.freeze_batch_norm,
         channels_last=encoder.channels_last,
+        freeze_stages=encoder.freeze_stages,
     )
     built.check_image_size(image_size)
     classifier = Classifier(built, build_head(head, built, classes))

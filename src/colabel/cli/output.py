@@ -81,7 +81,9 @@ def prints_results() -> bool:
 
 
 @contextmanager
-def progress_bar(*, enabled: bool) -> Iterator[Callable[[int, int], None] | None]:
+def progress_bar(
+    *, enabled: bool, task: str = "reading images"
+) -> Iterator[Callable[[int, int], None] | None]:
     """Show a bar on standard error, where it is a terminal."""
     console = PlainConsole(stderr=True)
     if not (enabled and console.is_terminal):
@@ -90,5 +92,5 @@ def progress_bar(*, enabled: bool) -> Iterator[Callable[[int, int], None] | None
     from rich.progress import Progress
 
     with Progress(console=console, transient=True) as bars:
-        task = bars.add_task("reading images")
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+        bar = bars.add_task(task)
+        yield lambda done, total: bars.update(bar, completed=done, total=total)

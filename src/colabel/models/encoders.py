@@ -1,8 +1,9 @@
 """Backbones of timm as encoders: images in, features out, pooled and at each position.
 
-This is the only module that knows timm. Everything a backbone needs to be used correctly, its
-normalisation, its width, the memory layout that is safe and quick for it, is settled when the
-encoder is built, so that nothing has to be guessed in the training loop.
+With ``folded_norms.py`` and ``frozen_stages.py`` this is what knows timm. Everything a backbone
+needs to be used correctly, its normalisation, its width, the memory layout that is safe and quick
+for it, is settled when the encoder is built, so that nothing has to be guessed in the training
+loop.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from colabel.errors import ConfigError, WeightsError
 from colabel.models.feature_maps import FeatureMap, copy_to_meta, find_map, in_two_steps
 from colabel.models.features import Features
+from colabel.models.folded_norms import fold_frozen_norms
+from colabel.models.frozen_stages import freeze_first_stages
 from colabel.models.weights import load_backbone_weights
 
 RESERVED_OPTIONS = {
@@ -57,6 +60,7 @@ class Encoder(nn.Module):
         freeze_batch_norm: keep every batch-norm layer in evaluation mode, also while training:
             stored statistics are used and never updated. Their scale and shift still train.
         channels_last: convert images and weights to the channels-last memory layout.
+        frozen: parts of the backbone that stay in evaluation mode, also while training.
     """
 
     pixel_mean: Tensor
@@ -74,6 +78,7 @@ class Encoder(nn.Module):
         image_size: int,
         freeze_batch_norm: bool = False,
         channels_last: bool = False,
+        frozen: tuple[nn.Module, ...] = (),
     ) -> None:
         super().__init__()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -83,14 +88,17 @@ class Encoder(nn.Module):
         self.feature_map = feature_map
         self.image_size = image_size
         self.freeze_batch_norm = freeze_batch_norm
+        self.frozen = frozen
         shape = (1, 3, 1, 1)
         self.register_buffer("pixel_mean", torch.tensor(mean, dtype=torch.float32).view(shape))
         self.register_buffer("pixel_std", torch.tensor(std, dtype=torch.float32).view(shape))
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Encoder:
-        """Set training mode as usual, but leave frozen batch-norm layers in evaluation mode."""
+        """Set training mode as usual, but leave what is frozen in evaluation mode."""
         super().train(mode)
+        for part in self.frozen:
+            part.eval()
         if self.freeze_batch_norm:
             for module in self.backbone.modules():
                 if isinstance(module, _BatchNorm):
@@ -159,6 +167,7 @@ def build_encoder(
     options: Mapping[str, object] | None = None,
     freeze_batch_norm: bool = False,
     channels_last: bool | None = None,
+    freeze_stages: int = 0,
 ) -> Encoder:
     """Build any backbone of timm as an encoder, untrained unless told otherwise.
 
@@ -174,13 +183,15 @@ def build_encoder(
         channels_last: memory layout of images and weights. ``None`` decides: channels-last,
             which is quicker for most backbones, except for TResNet, which is slower in it, and
             for backbones in which it corrupts memory on processors.
+        freeze_stages: the first stages of the backbone, the stem among them, that are not
+            trained.
 
     Returns:
         The encoder, on the CPU, in training mode.
 
     Raises:
-        ConfigError: if the name or an option is unknown, two sources of weights are given, or
-            channels-last is asked for where it is unsafe.
+        ConfigError: if the name or an option is unknown, two sources of weights are given,
+            channels-last is asked for where it is unsafe, or there are no such stages.
         WeightsError: if the weights cannot be had or do not fit.
 
     Example:
@@ -214,16 +225,20 @@ def build_encoder(
         )
     if channels_last is None:
         channels_last = unsafe is None and not name.startswith("tresnet")
+    feature_map = find_map(backbone, width, image_size)
+    if freeze_batch_norm:
+        fold_frozen_norms(backbone, image_size)
     return Encoder(
         backbone,
         name=name,
         width=width,
-        feature_map=find_map(backbone, width, image_size),
+        feature_map=feature_map,
         mean=mean,
         std=std,
         image_size=image_size,
         freeze_batch_norm=freeze_batch_norm,
         channels_last=channels_last,
+        frozen=freeze_first_stages(backbone, name, freeze_stages),
     )
 
 

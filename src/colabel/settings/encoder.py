@@ -21,6 +21,9 @@ class EncoderSettings(Settings):
     """Passed to timm, such as ``pad_type: same``."""
     freeze_batch_norm: bool = False
     """Keep the running statistics of batch norm as they came."""
+    freeze_stages: int = Field(0, ge=0)
+    """The first stages of the backbone, the stem among them, that are not trained: quicker, since
+    no gradient goes back to where images are largest."""
     channels_last: bool | None = None
     """Memory format; default: what is faster and safe on the device."""
 

@@ -11,6 +11,7 @@ from colabel.training.distributed import gather_output, gather_with_gradient, ma
 from colabel.training.log import read_log
 from colabel.training.loop import History, check_stages, fit
 from colabel.training.objective import Objective, Term
+from colabel.training.range_test import RangeTest, range_test
 from colabel.training.stage import Stage
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Display",
     "History",
     "Objective",
+    "RangeTest",
     "Stage",
     "Term",
     "check_stages",
@@ -29,5 +31,6 @@ __all__ = [
     "make_accelerator",
     "make_display",
     "prepare_evaluation",
+    "range_test",
     "read_log",
 ]

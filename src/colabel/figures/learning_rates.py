@@ -1,0 +1,44 @@
+"""The picture of a learning-rate range test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from colabel.figures.drawing import BLUE, GREEN, GREY, ORANGE, PINK, finish, new_figure, save
+from colabel.training.range_test import RangeTest
+
+
+def learning_rate_chart(found: RangeTest, png: Path) -> None:
+    """Draw loss over learning rate, with what the test suggests.
+
+    Args:
+        found: what the test saw.
+        png: picture to write.
+
+    Raises:
+        RunError: if the file cannot be written.
+    """
+    figure = new_figure(8, 4.5)
+    axes = figure.subplots()
+    axes.plot(found.learning_rates, found.losses, color=GREY, alpha=0.4, linewidth=1)
+    axes.plot(found.learning_rates, found.smoothed, color=BLUE, label="smoothed loss")
+    for place, colour, name in (
+        (found.steepest, GREEN, "falls fastest"),
+        (found.lowest, ORANGE, "lowest"),
+    ):
+        axes.axvline(place, color=colour, linestyle=":", linewidth=1, label=f"{name}: {place:.2g}")
+    said = f"suggested: {found.suggested:.2g}"
+    axes.axvline(found.suggested, color=PINK, linestyle="--", linewidth=1.5, label=said)
+    axes.set_xscale("log")
+    low, high = min(found.smoothed), max(found.smoothed[: len(found.smoothed) // 2 + 1])
+    room = 0.3 * (high - low) or 1.0
+    axes.set_ylim(low - room, high + room)
+    head = (
+        f"; the head learns at {found.head_multiple:g} times the rate"
+        if found.head_multiple != 1
+        else ""
+    )
+    axes.set_xlabel("learning rate of the encoder", fontsize=8)
+    axes.set_ylabel("weighted loss of a batch", fontsize=8)
+    finish(axes, f"Learning-rate range test of stage {found.stage}", f"pale: one batch{head}")
+    save(figure, png)

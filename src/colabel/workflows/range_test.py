@@ -1,0 +1,89 @@
+"""A learning-rate range test of a recipe: which learning rate to give it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from colabel.build.batches import Batches, build_caches
+from colabel.build.division import open_training_data
+from colabel.build.stages import build_model, build_stages
+from colabel.config import Config
+from colabel.config.paths import with_absolute_paths
+from colabel.errors import ConfigError, RunError
+from colabel.figures.learning_rates import learning_rate_chart
+from colabel.files import replace_file
+from colabel.runs.folder import RunFolder
+from colabel.training import Display, RangeTest, check_stages, make_accelerator, range_test
+from colabel.workflows.memory import check_memory
+
+CHART, NUMBERS = "learning-rates.png", "learning-rates.json"
+
+
+def find_learning_rate(
+    config: Config,
+    out: Path,
+    *,
+    data: str | None = None,
+    cpu: bool = False,
+    steps: int = 100,
+    display: Display | None = None,
+    told: Callable[[int, int], None] | None = None,
+) -> RangeTest:
+    """Test growing learning rates on the first stage in which the encoder learns; write a chart.
+
+    Nothing of the model that was trained for it is kept.
+
+    Args:
+        config: a complete recipe.
+        out: folder for ``learning-rates.png`` and ``learning-rates.json``; made if missing.
+        data: source of the images, instead of the recipe's.
+        cpu: do not use an accelerator.
+        steps: of the test, at least 10.
+        display: shows notes; ``None`` shows nothing.
+        told: hears after each step how many of how many are done.
+
+    Returns:
+        What the test saw, with the learning rate that it suggests.
+
+    Raises:
+        ColabelError: with what to do about it.
+    """
+    config = with_absolute_paths(config, data)
+    if RunFolder(out).has_begun:
+        raise RunError(f"{out} holds a run; choose another folder with --out.")
+    accelerator = make_accelerator(mixed_precision=config.training.precision, cpu=cpu)
+    if accelerator.num_processes > 1:
+        raise ConfigError("a range test runs in one process; start it without torchrun.")
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(config.training.seed)
+        records = open_training_data(config.data, seed=config.training.seed).records
+        model = build_model(config, len(records["train"].classes))
+        stages = build_stages(model, config)
+        check_stages(stages, config.training, accelerator)
+        check_memory(stages, config, accelerator)
+        stage = next((stage for stage in stages if not stage.frozen), stages[0])
+        stage.model.to(accelerator.device)
+        caches = build_caches(config, {split: records[split] for split in ("train", "val")})
+        batches = Batches(config, accelerator, records["train"], records["val"], display, caches)
+        found = range_test(
+            stage,
+            batches.training(stage),
+            accelerator=accelerator,
+            settings=config.training,
+            steps=steps,
+            told=told,
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{out} cannot be made: {error.strerror or error}.") from error
+    numbers = {**asdict(found), "lowest": found.lowest, "steepest": found.steepest}
+    text = json.dumps({**numbers, "suggested": found.suggested}, indent=1) + "\n"
+    replace_file(out / NUMBERS, lambda file: file.write(text.encode()))
+    learning_rate_chart(found, out / CHART)
+    return found
