@@ -1,5 +1,6 @@
 """Every setting that the documentation changes or names exists."""
 
+import importlib.util
 import re
 import shlex
 from itertools import pairwise
@@ -72,3 +73,19 @@ def test_every_setting_in_backticks_is_one_of_some_recipe(page):
 def test_a_setting_that_is_not_there_is_noticed():
     assert knows("shapes-kmcl", "terms.contrastive.temperature")
     assert not knows("shapes-kmcl", "method.temperature")
+
+
+def test_the_page_of_limits_is_that_of_the_module():
+    path = ROOT / "docs" / "write_limits.py"
+    spec = importlib.util.spec_from_file_location("write_limits", path)
+    written = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(written)
+    assert (ROOT / "docs" / "limits.md").read_text("utf-8") == written.text()
+
+
+def test_the_tests_that_the_page_of_faults_names_exist():
+    text = (ROOT / "SECURITY.md").read_text("utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)`", text)
+    assert len(named) > 20
+    missing = [name for name in named if not (ROOT / name).is_file()]
+    assert not missing

@@ -36,8 +36,8 @@ MAX_PADDING = 2**20
 """Bytes without meaning between the parts of a JPEG; Pillow reads them one by one."""
 
 MAX_SEGMENTS = 10_000
-"""Parts of a JPEG before its pixels, and blocks of comments in a GIF, whose decoder copies what it
-has for every block. Colour profiles and the longest notes of cameras take some hundreds."""
+"""Parts of a JPEG before its pixels, and blocks of comments in a GIF, which are read one by one.
+Colour profiles and the longest notes of cameras take some hundreds."""
 
 MAX_PASSES = 16
 """How many times a JPEG may go over the largest picture admitted (``data.max_pixels``); smaller
