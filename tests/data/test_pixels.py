@@ -26,7 +26,7 @@ from pixel_files import (
 )
 
 from colabel.data.images import decode
-from colabel.data.pixels import PixelOptions, to_upright_rgb
+from colabel.data.pixels import Journal, PixelOptions, eight_bits, to_upright_rgb
 from colabel.errors import ConfigError, ImageError
 
 U8, U16 = np.uint8, np.uint16
@@ -427,3 +427,19 @@ def test_an_orientation_that_makes_no_sense_is_none(value):
 def test_options_without_a_meaning_are_refused(options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         PixelOptions(**options)
+
+
+@pytest.mark.parametrize("scale", [None, 255.0, 10_000.0, 65_535.0, 7e6])
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.int32, np.uint32, np.int64])
+def test_values_are_looked_up_as_they_are_computed(scale, dtype):
+    generator = np.random.default_rng(0)
+    high = min(65_535, np.iinfo(dtype).max)
+    values = generator.integers(0, high, (3, 400, 1000), dtype=dtype, endpoint=True)
+    values.flat[0], values.flat[-1] = 0, high
+    looked_up = eight_bits(values, PixelOptions(scale=scale), Journal())
+    if scale is None:
+        computed = (values.astype(np.int64) * 255 + 32_767) // 65_535
+    else:
+        exact = values.astype(np.result_type(dtype, np.float32))
+        computed = np.clip(np.floor(exact * 255 / scale + 0.5), 0, 255)
+    assert np.array_equal(looked_up, computed.astype(np.uint8))

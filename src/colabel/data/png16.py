@@ -37,14 +37,14 @@ def read_deep(
     with again() as other:
         other.tile = [tile._replace(args=_LOWER[stored]) for tile in other.tile]
         other.load()
-        lower = np.asarray(other).astype(np.uint16)
+        lower = np.asarray(other)
     image.load()
     if stored == "LA;16B":
         values = np.stack(
-            [lower[..., 0] << 8 | lower[..., 1], lower[..., 2] << 8 | lower[..., 3]], -1
+            [_sixteen(lower[..., 0], lower[..., 1]), _sixteen(lower[..., 2], lower[..., 3])], -1
         )
     else:
-        values = np.asarray(image).astype(np.uint16) << 8 | lower
+        values = _sixteen(np.asarray(image), lower)
     colours, alpha = _split(values, image.info.get("transparency"))
     if options.bands is not None and values.shape[-1] > 3:
         return rgb_of(
@@ -54,6 +54,14 @@ def read_deep(
     if alpha is not None:
         pixels = np.concatenate([pixels, eight_bits(alpha, PixelOptions(), Journal())], axis=-1)
     return rgb_of(pixels, options, journal)
+
+
+def _sixteen(upper: npt.NDArray[np.uint8], lower: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
+    """Put two bytes together, with no more memory than the result takes."""
+    values = upper.astype(np.uint16)
+    values <<= 8
+    values |= lower
+    return values
 
 
 def _split(
