@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from colabel.training.checkpoint import (
     unpack_module,
     unpack_optimiser,
 )
+from colabel.training.facts import check_facts
 
 
 def test_tensors_come_back_bit_for_bit(tmp_path):
@@ -199,3 +201,59 @@ def test_another_model_is_refused_with_what_differs(tmp_path):
     many = nn.Sequential(*(nn.Linear(1, 1) for _ in range(8)))
     with pytest.raises(WeightsError, match=r"16 missing: .* and 6 more"):
         unpack_module(saved, "model.", many)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_a_state_has_the_permissions_of_any_new_file(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        save_state(tmp_path / "last", {"a": torch.ones(2)}, {"n": 1})
+    finally:
+        os.umask(before)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "last").iterdir()}
+    assert modes == {mode}
+
+
+def test_what_is_gone_is_not_called_intact(tmp_path, monkeypatch):
+    folder = tmp_path / "last"
+    save_state(folder, {"a": torch.ones(2)}, {"n": 1})
+
+    def gone(*args, **kwargs):
+        for path in folder.iterdir():
+            path.unlink()
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    monkeypatch.setattr(checkpoint, "save_file", gone)
+    with pytest.raises(RunError, match="its files are gone") as caught:
+        save_state(folder, {"a": torch.ones(2)}, {"n": 2})
+    assert "intact" not in str(caught.value)
+    assert "room" not in str(caught.value)
+
+
+START = {"stage": 0, "epoch": 0, "batch": 0, "step": 0, "seconds": 0, "totals": {}}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"position": START | {"stage": 5}}, "epoch 0 of stage 5"),
+        ({"position": START | {"epoch": -1}}, "position.epoch"),
+        ({"groups": []}, "groups"),
+        ({"log_bytes": "many"}, "log_bytes"),
+        ({"best": {"stage": "fit"}}, "best.epoch"),
+        ({"extra": 1}, "extra"),
+    ],
+)  # fmt: skip
+def test_an_edited_state_is_named(tmp_path, change, words):
+    facts = {
+        "plan": {}, "finished": False, "best": None, "batch_size": 4, "images": 8,
+        "position": {
+            "stage": 0, "epoch": 1, "batch": 0, "step": 2, "seconds": 0.5, "totals": {"a": None}
+        },
+        "groups": [{"name": "model", "lr": 0.1, "betas": [0.9, 0.99], "params": [0]}],
+        "schedule": {"last_epoch": 2, "_step_count": 3, "_last_lr": [0.1]},
+        "scaler": None, "log_bytes": 10,
+    }  # fmt: skip
+    check_facts(facts, tmp_path, epochs=[3])
+    with pytest.raises(RunError, match=rf"damaged or was edited .*{words}"):
+        check_facts(facts | change, tmp_path, epochs=[3])
