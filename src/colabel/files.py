@@ -56,9 +56,9 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        kept = " What was there before is intact;" if path.exists() else ""
+        kept = ". What was there before is intact" if path.exists() else ""
         raise RunError(
-            f"{path} cannot be written: {error.strerror or error}.{kept} {remedy(error)}, then "
+            f"{path} cannot be written: {error.strerror or error}{kept}; {remedy(error)}, then "
             "try again."
         ) from error
     finally:

@@ -113,7 +113,7 @@ def test_a_signal_ends_a_command_with_its_own_status(number, capsys):
     assert caught.value.code == 128 + number
     assert cleaned == [number]
     assert signal.getsignal(number) is before
-    assert capsys.readouterr().err == "interrupted\n"
+    assert capsys.readouterr().err == "interrupted; no file is left half written\n"
 
 
 def test_a_hang_up_that_is_ignored_stays_ignored():
@@ -261,7 +261,7 @@ def test_a_hang_up_saves_the_state_though_the_terminal_is_gone(tmp_path):
     process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGHUP)
     process.stdout.close()
-    assert process.wait(timeout=120) == 130
+    assert process.wait(timeout=120) == 129
     assert (out / "last" / "state.json").is_file()
 
 

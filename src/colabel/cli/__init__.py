@@ -4,44 +4,14 @@ from __future__ import annotations
 
 import sys
 
-import typer
-
-from colabel.cli.ablate import ablate
-from colabel.cli.check import check
-from colabel.cli.cost import cost
-from colabel.cli.evaluate import evaluate
-from colabel.cli.group import PlainGroup
-from colabel.cli.guard import errors_as_text, guarded
-from colabel.cli.output import finish
-from colabel.cli.predict import predict
-from colabel.cli.recipes import recipes
-from colabel.cli.streams import close_streams, open_streams
-from colabel.cli.train import train
-from colabel.cli.version import version
-
-app = typer.Typer(
-    name="colabel",
-    cls=PlainGroup,
-    help="Train, measure and use image classifiers for images that carry several labels at once.",
-    epilog="Exit status: 0 done; 1 done except for what was named; 2 refused, with what to do; "
-    "70 a fault of colabel; more than 128 interrupted.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-for command in (train, evaluate, predict, check, cost, ablate, version, recipes):
-    app.command()(guarded(command))
-
 
 def main() -> None:
     """Run the command line and leave with a status that says how it went."""
-    open_streams()
-    status: int | str | None = 0
     try:
-        with errors_as_text():
-            app()
-    except SystemExit as ended:
-        status = ended.code
-    printed = finish()
-    closed = close_streams()
-    sys.exit(status or (0 if printed and closed else 1))
+        # only here, so that Ctrl-C while it is loaded is no trace either
+        from colabel.cli.app import run
+
+        status = run()
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from colabel.cli.options import Change, Cpu, ReaderOption, Source, as_changes
-from colabel.cli.output import prints_results, say, show
+from colabel.cli.output import interrupted_status, prints_results, say, show
 from colabel.cli.tables import (
     ablation_table,
     ablations_table,
@@ -71,6 +71,6 @@ def ablate(
         say(f"failed: {problem}")
     if ablated.interrupted:
         say("to go on: the same command again")
-        sys.exit(130)
+        sys.exit(interrupted_status(ablated.signal))
     if ablated.problems:
         sys.exit(1)

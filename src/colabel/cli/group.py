@@ -1,9 +1,10 @@
-"""The command as a whole: what is wrong with its words, said as plain text."""
+"""The command as a whole: what is wrong with its words, and help, printed as all else is."""
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from colabel.cli.guard import print_error
+from colabel.cli.output import note_unprinted, say
 from colabel.printing import printable
 
 _UsageError: Any = typer.BadParameter.__base__
@@ -35,12 +38,25 @@ class PlainGroup(TyperGroup):
 
 @contextmanager
 def _said_plainly() -> Iterator[None]:
-    """Take from messages what acts on a terminal."""
+    """Print what is wrong with words as every other error, and note help that nobody gets.
+
+    The commands themselves are guarded: an error of a stream that comes through here is about
+    help, which typer prints on its own.
+    """
     try:
         yield
     except _UsageError as error:
-        error.message = printable(error.message)
-        raise
+        if type(error).__name__ != "NoArgsIsHelpError":  # which has printed the help
+            print_error(printable(error.format_message()))
+            if error.ctx is not None:
+                say(error.ctx.get_usage())
+                say(f"Try '{error.ctx.command_path} --help' for help.")
+        sys.exit(error.exit_code)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValueError) and not sys.stdout.closed:
+            raise
+        note_unprinted(error)
+        sys.exit(0)
 
 
 class _PlainFormatter(logging.Formatter):

@@ -62,19 +62,19 @@ def errors_as_text() -> Iterator[None]:
     try:
         yield
     except ColabelError as error:
-        _print_error(_message(error))
+        print_error(_message(error))
         sys.exit(REFUSED)
     except BrokenPipeError:  # whoever reads the results has read enough, as head does
         sys.exit(1)
     except KeyboardInterrupt as interruption:
-        say("interrupted")
+        say("interrupted; no file is left half written")
         number = interruption.args[0] if interruption.args else signal.SIGINT
         sys.exit(128 + int(number))
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             _end_unexpectedly(error)
         name = os.fsdecode(error.filename or "")
-        _print_error(
+        print_error(
             f"{name[:60]!r}... is longer than a path may be ({len(name):,} letters); check what "
             "was given, or give a shorter one."
         )
@@ -84,7 +84,7 @@ def errors_as_text() -> Iterator[None]:
 
 
 def _end_unexpectedly(error: Exception) -> NoReturn:
-    _print_error(printable(_words(error)))
+    print_error(printable(_words(error)))
     say(_where_it_is_written(error))
     sys.exit(UNEXPECTED)
 
@@ -129,7 +129,8 @@ def _warn_of_address_space() -> None:
         )
 
 
-def _print_error(text: str) -> None:
+def print_error(text: str) -> None:
+    """Print what went wrong on standard error; lines after the first are indented."""
     PlainConsole(stderr=True).print(
         Text(printable_lines(f"error: {text}"), style="red"), soft_wrap=True
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,7 +53,12 @@ def _noting() -> Iterator[None]:
         if sys.stdout is not None:
             sys.stdout.flush()
     except (OSError, ValueError) as error:  # ValueError: the file is closed
-        _unprinted.append(error)
+        note_unprinted(error)
+
+
+def note_unprinted(error: Exception) -> None:
+    """Remember what kept a result from being printed, for :func:`finish`."""
+    _unprinted.append(error)
 
 
 def finish() -> bool:
@@ -78,6 +84,19 @@ def say(text: str) -> None:
 def prints_results() -> bool:
     """Tell whether this is the process that prints results, where torchrun started several."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def interrupted_status(name: str | None) -> int:
+    """Return the exit status of work that a signal ended: 128 and its number.
+
+    Args:
+        name: of the signal; ``None`` where another process got it, which counts as Ctrl-C.
+
+    Example:
+        >>> interrupted_status("SIGTERM")
+        143
+    """
+    return 128 + signal.Signals[name or "SIGINT"]
 
 
 @contextmanager

@@ -52,6 +52,8 @@ def predict(
     file_out = out if out is not None and is_file(out) else None
     if resume and file_out is None:
         raise ConfigError("--resume goes on with a file: give its name as --out.")
+    if out is None and sys.stdout.closed:
+        raise ConfigError("the standard output is closed: give the name of a file as --out.")
     description = load_description(run)
     found = find_pictures(images)
     batch = min(batch, len(found.pictures) or 1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from colabel.cli.options import Change, Cpu, ReaderOption, Source, as_changes
-from colabel.cli.output import prints_results, progress_bar, say, show
+from colabel.cli.output import interrupted_status, prints_results, progress_bar, say, show
 from colabel.cli.tables import metrics_table
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def train(
         return
     if trained.report is None:
         say(f"to go on: the same command with --resume --out {trained.folder}")
-        sys.exit(130)
+        sys.exit(interrupted_status(trained.history.signal))
     show(metrics_table(trained.report, "validation"))
     if trained.history.warnings:
         say(f"warning: {trained.history.warnings[-1]}")

@@ -75,6 +75,11 @@ class RunFolder:
         return (self.path / CONFIG).is_file()
 
     @property
+    def has_state(self) -> bool:
+        """Whether training saved a state to go on from."""
+        return (self.path / STATE).is_file()
+
+    @property
     def is_finished(self) -> bool:
         """Whether training wrote its result."""
         return (self.path / RESULT).is_file()

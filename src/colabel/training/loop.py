@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,14 @@ class History:
             ``None``.
         finished: whether every stage is complete; if not, the run can be resumed.
         message: how it ended, for the user.
+        signal: name of the signal that ended it, such as "SIGTERM", where this process got one.
     """
 
     epochs: tuple[Mapping[str, Any], ...]
     best: Mapping[str, Any] | None
     finished: bool
     message: str
+    signal: str | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -159,7 +161,8 @@ def fit(
         )
     if display is not None:
         display.note(message)
-    return _history(folder, run.best, finished=finished, message=message)
+    history = _history(folder, run.best, finished=finished, message=message)
+    return history if finished else replace(history, signal=interruption.signal)
 
 
 def _run_stages(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -19,6 +19,7 @@ from colabel.build.model import build_classifier
 from colabel.data.decode import load_squashed
 from colabel.data.images import FileImages
 from colabel.data.pixels import to_upright_rgb
+from colabel.data.threads import reading_threads
 from colabel.data.transforms import squash_pixels
 from colabel.errors import ConfigError, ImageError, RunError
 from colabel.models import Classifier
@@ -119,7 +120,7 @@ class Predictor:
         """
         numbered = iter(enumerate(images))
         waiting: deque[list[tuple[str, Future[npt.NDArray[np.uint8]]]]] = deque()
-        with ThreadPoolExecutor(threads) as pool:
+        with reading_threads(threads) as pool:
             while block := list(itertools.islice(numbered, batch)):
                 waiting.append(
                     [
@@ -261,11 +262,13 @@ def load_predictor(
     model = build_described(folder, description)
     load_weights(folder, model)
     try:
+        if torch.device(device).type == "meta":
+            raise RuntimeError("it has shapes and no numbers")
         return Predictor(model, description, torch.device(device))
     except (AssertionError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].rstrip(".")
         raise ConfigError(
-            f"the device {str(device)!r} cannot be used: {reason} Expected cpu, cuda, cuda:1, "
+            f"the device {str(device)!r} cannot be used: {reason}. Expected cpu, cuda, cuda:1, "
             "mps or another device of this machine."
         ) from error
 

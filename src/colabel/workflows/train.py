@@ -115,7 +115,12 @@ def train(
             check_settings(run, config)
         stack.enter_context(torch.random.fork_rng(devices=range(torch.cuda.device_count())))
         torch.manual_seed(config.training.seed)
-        return _train(config, run, accelerator, resume=resume, display=display)
+        try:
+            return _train(config, run, accelerator, resume=resume, display=display)
+        except KeyboardInterrupt:
+            if display is not None and accelerator.is_main_process and run.has_state:
+                display.note(f"what was saved before is in {run.path}: resume the run to go on.")
+            raise
 
 
 def _train(

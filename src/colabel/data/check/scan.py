@@ -7,7 +7,6 @@ import itertools
 import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -19,6 +18,7 @@ from colabel.data.changes import CHANGES
 from colabel.data.images import EncodedSource, FileImages
 from colabel.data.pixels import Decoded
 from colabel.data.records import Records
+from colabel.data.threads import reading_threads
 from colabel.errors import ImageError
 
 Progress = Callable[[int, int], None]
@@ -123,7 +123,7 @@ def for_each(
 
     starts = iter(range(0, count, _CHUNK))
     done = 0
-    with ThreadPoolExecutor(threads) as pool:
+    with reading_threads(threads) as pool:
         waiting = deque(
             pool.submit(chunk, start) for start in itertools.islice(starts, 2 * threads)
         )

@@ -31,7 +31,8 @@ class Ablated:
         name: of the ablation.
         ablation: what was tried.
         tried: what came of every value.
-        interrupted: whether the user stopped it.
+        interrupted: whether it was stopped.
+        signal: name of the signal that stopped it, where this process got one.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class Ablated:
     ablation: Ablation
     tried: tuple[Tried, ...]
     interrupted: bool = False
+    signal: str | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -110,7 +112,7 @@ def run_ablation(work: Work, *, cpu: bool = False, display: Display | None = Non
     _rehearse(work)
     main = make_accelerator(cpu=cpu).is_main_process
     setting = work.ablation.key.rpartition(".")[2]
-    interrupted = False
+    interrupted, signal = False, None
     for number, planned in enumerate(work.planned, start=1):
         tried = f"{setting} {label_of(planned.value)}, seed {planned.seed}"
         text = f"{number} of {len(work.planned)}: {tried}"
@@ -123,7 +125,7 @@ def run_ablation(work: Work, *, cpu: bool = False, display: Display | None = Non
             trained = train(
                 planned.config, out=planned.folder, resume=resume, cpu=cpu, display=display
             )
-            interrupted = trained.report is None
+            interrupted, signal = trained.report is None, trained.history.signal
         except NonFiniteLossError as error:
             work.problems[planned.folder] = str(error)
             _tell(display, main, f"failed: {error}")
@@ -133,7 +135,7 @@ def run_ablation(work: Work, *, cpu: bool = False, display: Display | None = Non
             write_results(work)
     if main and not interrupted:
         write_results(work)
-    return Ablated(work.folder, work.name, work.ablation, collect(work), interrupted)
+    return Ablated(work.folder, work.name, work.ablation, collect(work), interrupted, signal)
 
 
 def _rehearse(work: Work) -> None:
