@@ -18,6 +18,7 @@ _REMEDIES = {
     "give the name of a file, not of a folder": (errno.EISDIR,),
     "raise the limit on open files (ulimit -n)": (errno.EMFILE, errno.ENFILE),
     "take a shorter name": (errno.ENAMETOOLONG,),
+    "rename it, or the folder it is in": (errno.EILSEQ,),
     "put the file itself in the place of the symbolic link": (errno.ELOOP,),
     "check the disk": (errno.EIO,),
 }

@@ -63,6 +63,24 @@ def open_plain(
         raise
 
 
+def check_is_text(path: Path | str) -> None:
+    r"""Refuse a path with bytes that are no text: the library of safetensors cannot open it.
+
+    Raises:
+        OSError: saying so.
+
+    Example:
+        >>> check_is_text("runs/größe")
+        >>> check_is_text("runs/\udcff")
+        Traceback (most recent call last):
+        OSError: [Errno 84] the path is not UTF-8: 'runs/\udcff'
+    """
+    try:
+        os.fsencode(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise OSError(errno.EILSEQ, "the path is not UTF-8", str(path)) from error
+
+
 def read_plain(path: Path | str, *, limit: int, follow_links: bool = True) -> bytes:
     """Return the content of a plain file.
 

@@ -485,8 +485,8 @@ def test_the_last_warning_of_a_run_is_repeated_below_its_metrics(run, monkeypatc
     assert capsys.readouterr().err == ""
 
 
-def interrupted(folder):
-    history = History(epochs=(), best=None, finished=False, message="stopped")
+def interrupted(folder, signal=None):
+    history = History(epochs=(), best=None, finished=False, message="stopped", signal=signal)
     return lambda *_, **__: Trained(Path(folder), history, None)
 
 
@@ -494,6 +494,15 @@ def test_an_interrupted_run_says_how_to_go_on(monkeypatch, capsys):
     monkeypatch.setattr(train_workflow, "train", interrupted("runs/mine"))
     assert command("train", "shapes-kmcl") == 130
     assert "--resume --out runs/mine" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129), (None, 130)]
+)
+def test_an_interrupted_run_ends_with_the_status_of_its_signal(name, status, monkeypatch, capsys):
+    monkeypatch.setattr(train_workflow, "train", interrupted("runs/mine", name))
+    assert command("train", "shapes-kmcl") == status
+    capsys.readouterr()
 
 
 def test_only_the_first_process_prints_results(run, monkeypatch, capsys):

@@ -199,7 +199,9 @@ def test_what_no_machine_could_hold_is_refused(tiny_run, tmp_path, monkeypatch, 
     )
 
 
-@pytest.mark.parametrize("device", ["", "gpu", "\x1b[2J", "cuda:999999999999999999999", "cpu\n"])
+@pytest.mark.parametrize(
+    "device", ["", "gpu", "\x1b[2J", "cuda:999999999999999999999", "cpu\n", "meta"]
+)
 def test_a_device_that_is_none_is_named(tiny_run, tmp_path, monkeypatch, capfd, device):
     monkeypatch.chdir(tmp_path)
     write_image(tmp_path / "a.png")

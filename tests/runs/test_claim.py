@@ -48,6 +48,14 @@ def test_a_run_begins_in_a_new_or_an_empty_folder(tmp_path):
         assert (folder / "config.yaml").is_file()
 
 
+def test_a_folder_whose_weights_could_not_be_read_again_is_refused_at_once(tmp_path):
+    """The library of safetensors writes to any path, and opens only those that are text."""
+    folder = tmp_path / os.fsdecode(b"run\xff")
+    with pytest.raises(RunError, match="is not UTF-8; choose another with --out"), run_in(folder):
+        pass
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize(
     "name",
     ["config.yaml", "split.csv", "data.json", "model.safetensors", "last", "notes.txt", ".hidden"],

@@ -1,5 +1,6 @@
 import errno
 import math
+import signal
 from dataclasses import replace
 
 import pytest
@@ -443,3 +444,10 @@ def test_a_history_tells_each_warning_once_in_order():
     history = History(({"kind": "epoch"}, *epochs), best=None, finished=True, message="")
     assert history.warnings == ("second", "first")
     assert History((), best=None, finished=True, message="").warnings == ()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stopped_run_says_what_stopped_it(tmp_path, number):
+    stopped = Run(tmp_path).fit(display=Watcher(2, lambda: signal.raise_signal(number)))
+    assert not stopped.finished
+    assert stopped.signal == number.name

@@ -177,3 +177,12 @@ def test_predictions_that_claim_more_than_they_hold_are_refused(tmp_path):
         archive.writestr("logits.npy", header.getvalue() + bytes(100))
     with pytest.raises(RunError, match="claims more than it holds"):
         Predictions.load(path)
+
+
+def test_a_run_at_a_path_that_is_no_text_is_not_called_damaged(tiny_run, tmp_path):
+    folder = tmp_path / os.fsdecode(b"run\xff")
+    folder.mkdir()
+    for name in ("model.json", "model.safetensors"):
+        (folder / name).write_bytes((tiny_run / name).read_bytes())
+    with pytest.raises(RunError, match="the path is not UTF-8; rename it, or the folder"):
+        load_predictor(folder)

@@ -168,3 +168,31 @@ def test_what_a_table_calls_its_splits_stands_in_the_run_too(tmp_path):
     assert read_split_table(run / "split.csv") == {
         f"images/{number:02}.png": "val" if number % 3 == 0 else "train" for number in range(20)
     }
+
+
+def test_a_second_interruption_says_what_was_saved_before(tmp_path):
+    recipe, table = write_recipe(tmp_path), write_tiny_table(tmp_path)
+    out = tmp_path / "run"
+
+    def twice():
+        interrupt()
+        interrupt()
+
+    display = Watcher(5, twice)  # in the second epoch of three steps; the first was saved
+    with pytest.raises(KeyboardInterrupt):
+        colabel.train(recipe, data=str(table), out=out, cpu=True, display=display)
+    assert display.notes[-1] == f"what was saved before is in {out}: resume the run to go on."
+    assert colabel.train(recipe, data=str(table), out=out, cpu=True, resume=True).report
+
+
+def test_an_interruption_before_anything_is_saved_promises_nothing(tmp_path):
+    recipe, table = write_recipe(tmp_path), write_tiny_table(tmp_path)
+
+    def twice():
+        interrupt()
+        interrupt()
+
+    display = Watcher(1, twice)
+    with pytest.raises(KeyboardInterrupt):
+        colabel.train(recipe, data=str(table), out=tmp_path / "run", cpu=True, display=display)
+    assert not [note for note in display.notes if "saved before" in note]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from colabel.errors import RunError
+from colabel.foreign import check_is_text
 from colabel.runs.folder import CONFIG, DATA, LAST, LOCK, LOG, SPLIT, WEIGHTS
 
 _held: set[TextIO] = set()
@@ -57,6 +58,7 @@ def claimed_run(folder: Path | None, *, name: str, resume: bool) -> Iterator[Pat
         _check_links(folder)
         made = False
     else:
+        _check_name(folder)
         folder, made = _make_folder(folder, name)
     with _locked(folder):
         if not resume:
@@ -66,6 +68,16 @@ def claimed_run(folder: Path | None, *, name: str, resume: bool) -> Iterator[Pat
         finally:
             if not resume and not _has_begun(folder):
                 _clear(folder, made=made)
+
+
+def _check_name(folder: Path | None) -> None:
+    """Refuse a folder whose weights could be written and not be read."""
+    try:
+        check_is_text(folder or "")
+    except OSError as error:
+        raise RunError(
+            f"the run folder {folder} cannot be used: {error.strerror}; choose another with --out."
+        ) from error
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from colabel.errors import RunError, remedy
 from colabel.files import replace_file
-from colabel.foreign import open_plain
+from colabel.foreign import check_is_text, open_plain
 from colabel.limits import MAX_MODEL_BYTES, SPARE_MODEL_BYTES
 from colabel.printing import json_text
 from colabel.runs.description import Description
@@ -83,6 +83,7 @@ def load_weights(folder: Path, model: nn.Module) -> None:
         for name, tensor in model.state_dict().items()
     }
     try:
+        check_is_text(path)
         open_plain(path, follow_links=False).close()
         _check_forms(path, expected)
         tensors: dict[str, Tensor] = load_file(path)

@@ -25,7 +25,7 @@ from torch.optim import Optimizer
 
 from colabel.errors import RunError, WeightsError, remedy
 from colabel.files import flush_to_disk, read_json, replace_file
-from colabel.foreign import open_plain
+from colabel.foreign import check_is_text, open_plain
 from colabel.state_dicts import differences
 
 FORMAT = 1
@@ -137,6 +137,7 @@ def load_state(folder: Path) -> SavedState | None:
     if name not in _TENSORS or not isinstance(document["facts"], dict):
         raise _damaged(folder, f"{_FACTS} names {name!r}, expected one of {_TENSORS}")
     try:
+        check_is_text(folder)
         open_plain(folder / name, follow_links=False).close()
         return SavedState(load_file(folder / name), document["facts"])
     except FileNotFoundError as error:
