@@ -101,6 +101,12 @@ def test_a_model_larger_than_its_weights_is_refused_before_it_is_made(run, chang
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kilobytes
 
 
+def test_large_images_do_not_count_as_the_model(run):
+    path = run / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"image_size": 4096}))
+    assert load_predictor(run).description.image_size == 4096
+
+
 def test_more_classes_than_any_model_has_are_refused(run):
     path = run / "model.json"
     description = json.loads(path.read_text())
