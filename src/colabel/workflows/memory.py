@@ -18,8 +18,8 @@ from colabel.training import Stage
 
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 _SURE = 3
-"""The estimate may be this many times too high: some layers work in place, attention has kernels
-that keep less, mixed precision keeps half as much."""
+"""The estimate may be this many times too high: some layers work in place, and mixed precision
+keeps half as much."""
 
 
 def check_memory(stages: Sequence[Stage], config: Config, accelerator: Accelerator) -> None:
