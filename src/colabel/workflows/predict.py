@@ -28,6 +28,7 @@ from colabel.runs.folder import DESCRIPTION
 from colabel.runs.predictions import check_finite
 from colabel.runs.weights import largest_model, load_weights
 from colabel.settings import EncoderSettings
+from colabel.training.memory import TO_PREDICT, explained_memory
 
 Picture = str | PathLike[str] | Image.Image | npt.NDArray[np.uint8]
 """A path, a Pillow image, or uint8 pixels of shape (height, width, 3)."""
@@ -174,8 +175,9 @@ class Predictor:
         self, pixels: npt.NDArray[np.uint8]
     ) -> Iterator[tuple[list[float], list[float] | None]]:
         """Return probabilities, and variances where there are any, of each image."""
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self._device)
-        output = self._model(images)
+        with explained_memory(TO_PREDICT):
+            images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self._device)
+            output = self._model(images)
         check_finite(output.logits.cpu().numpy())
         probabilities = output.logits.double().sigmoid().tolist()
         if output.mixture is None:
