@@ -154,6 +154,13 @@ def test_a_file_of_a_run_is_a_plain_file(run, tmp_path, name, kind):
         read()
 
 
+def test_a_division_elsewhere_is_not_read(run, tmp_path, capsys):
+    (run / "split.csv").rename(tmp_path / "aside")
+    (run / "split.csv").symlink_to(tmp_path / "aside")
+    assert command("evaluate", run, "--cpu") == 2
+    assert "split.csv is a symbolic link" in capsys.readouterr().err
+
+
 def test_denied_permission_is_called_by_its_name(run, monkeypatch):
     def deny(*arguments, **options):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
