@@ -162,6 +162,10 @@ MAX_YAML_INTEGER = 2**63 - 1
 MAX_MODEL_BYTES = 16 * 2**30
 """Largest model that is built where its weights do not say how large it is: 4e9 numbers."""
 
+MAX_HEADER_BYTES = 8 * 2**20
+"""Largest list of tensors in the weights of a run: fifty thousand of them. The library itself
+takes 20 seconds and 1.4 GB for one of 87 million bytes."""
+
 SPARE_MODEL_BYTES = 64 * 2**20
 """What a model may take beside its weights while it is built, such as tables of positions."""
 

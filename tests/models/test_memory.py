@@ -45,6 +45,12 @@ def test_it_is_what_a_real_pass_keeps(name):
         assert estimate < 1.15 * measured
 
 
+def test_attention_between_many_positions_is_not_counted_as_if_every_pair_were_kept():
+    """A transformer at 1024 pixels kept 621 MB; every pair of its positions would take 3,135."""
+    encoder = build_encoder("vit_tiny_patch16_224", options={"img_size": 1024})
+    assert 0.85 * 621e6 < kept_for_backward(encoder, 1024) < 1.25 * 621e6
+
+
 def test_nothing_is_allocated():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert kept_for_backward(build_encoder("test_efficientnet"), 4096) > 4e9

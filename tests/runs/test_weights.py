@@ -116,7 +116,7 @@ def test_a_folder_without_a_model_is_named(tmp_path):
         *(
             (
                 {"encoder": {"name": "resnet18", "options": {option: "/etc/passwd"}}},
-                f"model.json: encoder.options: the option '{option}' would take weights from",
+                f"model.json: encoder.options: the option {option} cannot be set",
             )
             for option in (
                 "pretrained",

@@ -66,3 +66,13 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(log, "_file", Full())
     with pytest.raises(RunError, match=r"log\.jsonl: No space left on device; make room"):
         log.write({"n": 1})
+
+
+def test_a_log_with_a_second_name_is_written_to_under_its_own_alone(tmp_path):
+    other, path = tmp_path / "elsewhere", tmp_path / "log.jsonl"
+    other.write_text('{"kind": "step"}\n{"kind": "lost"}\n')
+    path.hardlink_to(other)
+    with TrainingLog(path, position=17) as log:
+        log.write({"kind": "epoch"})
+    assert read_log(path) == [{"kind": "step"}, {"kind": "epoch"}]
+    assert other.read_text() == '{"kind": "step"}\n{"kind": "lost"}\n'

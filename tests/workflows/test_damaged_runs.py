@@ -10,6 +10,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from tiny_runs import command
 
@@ -42,6 +43,13 @@ def change_encoder(run, **change):
         {"weights": "/etc/passwd"},
         {"options": {"checkpoint_path": "/etc/passwd"}},
         {"options": {"pretrained": True}},
+        {"options": {"pretrained_file": "x.pth"}},
+        {"options": {"cache_dir": "x"}},
+        {"options": {"device": "meta"}},
+        {"options": {"num_classes": 3}},
+        {"options": {"model_cfg": {"pretrained_cfg": {"url": "x"}}}},
+        {"options": {"some_new_option": "https:host"}},
+        {"options": {"some_new_option": ["a", ["/etc/passwd"]]}},
     ],
 )
 def test_a_run_from_a_stranger_neither_opens_nor_fetches_weights(run, monkeypatch, change):
@@ -54,7 +62,7 @@ def test_a_run_from_a_stranger_neither_opens_nor_fetches_weights(run, monkeypatc
 
 @pytest.mark.parametrize(
     "options",
-    [{"drop_rate": "much"}, {"stem_size": -1}, {"norm_layer": "none"}, {"num_classes": 3}],
+    [{"drop_rate": "much"}, {"stem_size": -1}, {"norm_layer": "none"}],
 )
 def test_a_model_that_cannot_be_built_is_named(run, options):
     change_encoder(run, options=options)
@@ -101,6 +109,12 @@ def test_a_model_larger_than_its_weights_is_refused_before_it_is_made(run, chang
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kilobytes
 
 
+def test_large_images_do_not_count_as_the_model(run):
+    path = run / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"image_size": 4096}))
+    assert load_predictor(run).description.image_size == 4096
+
+
 def test_more_classes_than_any_model_has_are_refused(run):
     path = run / "model.json"
     description = json.loads(path.read_text())
@@ -140,6 +154,13 @@ def test_a_file_of_a_run_is_a_plain_file(run, tmp_path, name, kind):
         read()
 
 
+def test_a_division_elsewhere_is_not_read(run, tmp_path, capsys):
+    (run / "split.csv").rename(tmp_path / "aside")
+    (run / "split.csv").symlink_to(tmp_path / "aside")
+    assert command("evaluate", run, "--cpu") == 2
+    assert "split.csv is a symbolic link" in capsys.readouterr().err
+
+
 def test_denied_permission_is_called_by_its_name(run, monkeypatch):
     def deny(*arguments, **options):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -166,6 +187,28 @@ def test_results_that_are_no_numbers_are_not_printed(run, tiny_run, capsys):
         assert "nan" not in printed.out.lower()
     assert command("evaluate", run, "--cpu") == 2
     assert not list(run.glob("metrics-test*"))
+
+
+def test_variances_that_are_no_numbers_are_not_saved(run, tiny_run, capsys):
+    """The logits are finite, so only what goes beside them tells."""
+    path = run / "model.safetensors"
+    tensors = load_file(path)
+    tensors["head.readout.variance_layer.weight"] = torch.full((3, 256), 3e38)
+    save_file(tensors, path)
+    assert command("predict", run, tiny_run.parent / "images" / "00.png") == 2
+    assert command("evaluate", run, "--cpu") == 2
+    assert capsys.readouterr().err.count("no finite numbers") == 2
+    assert not list(run.glob("*-test.*"))
+
+
+def test_a_header_that_would_take_long_is_refused_by_its_length(run):
+    names = {
+        f"t{n}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in range(150_000)
+    }
+    header = json.dumps(names).encode()
+    (run / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(RunError, match=r"its header claims [\d,]+ bytes, where at most 8,388,608"):
+        load_predictor(run)
 
 
 def test_predictions_that_claim_more_than_they_hold_are_refused(tmp_path):

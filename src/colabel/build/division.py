@@ -11,7 +11,7 @@ from colabel.build.source import gives_all_splits, open_source
 from colabel.data import Records
 from colabel.data.copies import groups_with_copies
 from colabel.data.split import SPLITS, divide, hold_out, read_split_table, stratified_split
-from colabel.errors import DataError, nearest
+from colabel.errors import DataError, RunError, nearest
 from colabel.settings.data import Data
 
 DEFAULT = Data()
@@ -116,6 +116,11 @@ def _saved(data: Data, records: Records, split_file: Path | None) -> list[str] |
     """Return the split of each image that was saved, if there is a division of these images."""
     if split_file is None or not split_file.is_file():
         return None
+    if split_file.is_symlink():
+        raise RunError(
+            f"{split_file} is a symbolic link, which is not followed in a run; put the file "
+            "itself in its place."
+        )
     saved = read_split_table(split_file)
     strangers = [name for name in records.ids if name not in saved]
     missing = sorted(saved.keys() - set(records.ids))

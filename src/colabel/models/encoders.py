@@ -25,17 +25,7 @@ from colabel.models.features import Features
 from colabel.models.folded_norms import fold_frozen_norms
 from colabel.models.frozen_stages import freeze_first_stages
 from colabel.models.weights import load_backbone_weights
-
-RESERVED_OPTIONS = {
-    "num_classes": "the head gives the classes",
-    "in_chans": "images are always read as RGB",
-    "features_only": "a head needs one feature vector per image",
-    "pretrained": "it is an option of the encoder itself",
-    "pretrained_cfg": "choose other pretrained weights by the name, as in resnet50.a1_in1k",
-    "pretrained_cfg_overlay": "give a local file of weights instead",
-    "checkpoint_path": "give a local file of weights instead",
-}
-"""Arguments of timm that an encoder sets itself, with the reason."""
+from colabel.settings.encoder import check_option_names
 
 _data_config: Callable[[nn.Module], dict[str, Any]] = resolve_model_data_config
 
@@ -263,11 +253,10 @@ def _build_backbone(name: str, pretrained: bool, options: dict[str, Any]) -> nn.
             else "colabel.models.list_encoders() gives all names."
         )
         raise ConfigError(f"there is no encoder named {name!r}; {hint}")
-    for option in options:
-        if option in RESERVED_OPTIONS:
-            raise ConfigError(
-                f"the encoder option {option} cannot be set: {RESERVED_OPTIONS[option]}."
-            )
+    try:
+        check_option_names(options)
+    except ValueError as error:
+        raise ConfigError(f"encoder {name}: {error}.") from error
     try:
         backbone: nn.Module = timm.create_model(
             name, pretrained=pretrained, num_classes=0, **options

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from colabel.data.pixels import PixelOptions
 from colabel.errors import RunError
@@ -16,13 +16,10 @@ from colabel.limits import MAX_CLASSES, MAX_IMAGE_SIZE
 from colabel.names import check_class_names
 from colabel.runs.folder import DESCRIPTION
 from colabel.settings import HeadSettings, Settings, explain_problems
+from colabel.settings.encoder import EncoderOptions
 
 FORMAT = 2
 """Version of ``model.json``; a reader refuses any other."""
-
-
-OPENS_OR_FETCHES = ("checkpoint_path", "cache_dir", "url", "file", "hf_hub_id", "source")
-"""Options by which timm reads files or the network, beside all that begin with ``pretrained``."""
 
 
 class DescribedEncoder(Settings):
@@ -37,19 +34,8 @@ class DescribedEncoder(Settings):
     """
 
     name: str
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: EncoderOptions = Field(default_factory=dict)
     freeze_batch_norm: bool = False
-
-    @field_validator("options")
-    @classmethod
-    def _open_nothing(cls, options: dict[str, Any]) -> dict[str, Any]:
-        for option in options:
-            if option.startswith("pretrained") or option in OPENS_OR_FETCHES:
-                raise ValueError(
-                    f"the option {option!r} would take weights from elsewhere, and a run has its "
-                    "own"
-                )
-        return options
 
 
 class Selection(Settings):

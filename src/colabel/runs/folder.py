@@ -122,8 +122,14 @@ class RunFolder:
         *,
         suffix: str = "",
     ) -> Path:
-        """Write predictions of a split and their metrics, and return the path of the metrics."""
-        from colabel.runs.predictions import write_metrics
+        """Write predictions of a split and their metrics, and return the path of the metrics.
+
+        Raises:
+            RunError: if a logit or a variance is no finite number, or the disk refuses.
+        """
+        from colabel.runs.predictions import check_finite, write_metrics
+
+        check_finite(predictions.logits, *predictions.extra.values())
 
         split = predictions.split
         predictions.save(self.predictions_file(split, suffix))

@@ -129,6 +129,27 @@ def _check_array(
         )
 
 
+def check_finite(*numbers: npt.NDArray[Any]) -> None:
+    """Refuse what a model says where it is no number, so that nobody takes it for one.
+
+    Args:
+        numbers: logits, and variances where there are any.
+
+    Raises:
+        RunError: if one is infinite or not a number.
+
+    Example:
+        >>> check_finite(np.array([1.0, np.inf]))
+        Traceback (most recent call last):
+        colabel.errors.RunError: the model gives results that are no finite numbers, ...
+    """
+    if not all(np.isfinite(values).all() for values in numbers):
+        raise RunError(
+            "the model gives results that are no finite numbers, so its weights are of no use: "
+            "they were damaged, or training went astray; copy the run again, or train anew."
+        )
+
+
 def _write_arrays(file: IO[bytes], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     # numpy's own writers pickle objects, or take an array called "file" for an option
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:

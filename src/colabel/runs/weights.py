@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from colabel.errors import RunError, remedy
 from colabel.files import replace_file
 from colabel.foreign import check_is_text, open_plain
-from colabel.limits import MAX_MODEL_BYTES, SPARE_MODEL_BYTES
+from colabel.limits import MAX_HEADER_BYTES, MAX_MODEL_BYTES, SPARE_MODEL_BYTES
 from colabel.printing import json_text
 from colabel.runs.description import Description
 from colabel.runs.folder import DESCRIPTION, WEIGHTS
@@ -84,9 +85,13 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     }
     try:
         check_is_text(path)
-        open_plain(path, follow_links=False).close()
-        _check_forms(path, expected)
-        tensors: dict[str, Tensor] = load_file(path)
+        with open_plain(path, follow_links=False) as file:
+            _check_header(file, path)
+            # the very file that was opened, whatever has its name by now
+            opened = Path(f"/dev/fd/{file.fileno()}")
+            opened = opened if opened.exists() else path
+            _check_forms(opened, path, expected)
+            tensors: dict[str, Tensor] = load_file(opened)
     except SafetensorError as error:
         raise RunError(f"{path} is damaged ({error}); copy it again.") from error
     except OSError as error:
@@ -101,9 +106,20 @@ def load_weights(folder: Path, model: nn.Module) -> None:
     model.load_state_dict(tensors)
 
 
-def _check_forms(path: Path, expected: Mapping[str, Form]) -> None:
+def _check_header(file: BinaryIO, path: Path) -> None:
+    """Refuse a header that would take long to read, by the length that it claims."""
+    length = int.from_bytes(file.read(8), "little")
+    file.seek(0)
+    if length > MAX_HEADER_BYTES:
+        raise RunError(
+            f"{path} is damaged (its header claims {length:,} bytes, where at most "
+            f"{MAX_HEADER_BYTES:,} are read); copy it again."
+        )
+
+
+def _check_forms(opened: Path, path: Path, expected: Mapping[str, Form]) -> None:
     """Compare the header of a file with a model, before anything else is read."""
-    with safe_open(path, framework="pt") as file:
+    with safe_open(opened, framework="pt") as file:
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
         found = {name: (part.get_shape(), part.get_dtype()) for name, part in slices.items()}
     problems = differences(found, expected)

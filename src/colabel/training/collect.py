@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from colabel.data.loader import read_batches
 from colabel.errors import ConfigError
 from colabel.training.distributed import share_buffers
+from colabel.training.memory import TO_EVALUATE, explained_memory
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,14 @@ def collect_logits(
     Raises:
         ConfigError: if the model has no classifier, there is no image, or the batch size cannot
             be shared by the processes.
+        NotEnoughMemoryError: if a batch does not fit.
     """
     parts: list[tuple[Tensor, ...]] = []
     share_buffers(model)
     training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), explained_memory(TO_EVALUATE):
             for images, targets, indices in _batches(prepare_evaluation(loader, accelerator)):
                 with accelerator.autocast():
                     output = model(images)
@@ -130,6 +132,9 @@ def collect_features(
     Returns:
         Float32 on the CPU, in the order of the images: shape (images, width), or (images,
         channels, height, width).
+
+    Raises:
+        NotEnoughMemoryError: if a batch does not fit.
     """
     features: list[Tensor] = []
     indices: list[Tensor] = []
@@ -137,7 +142,7 @@ def collect_features(
     training = encoder.training
     encoder.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), explained_memory(TO_EVALUATE):
             for images, _, positions in _batches(prepare_evaluation(loader, accelerator)):
                 with accelerator.autocast():
                     encoded = encoder(images)

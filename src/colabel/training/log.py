@@ -30,6 +30,7 @@ from typing import Any
 import torch
 
 from colabel.errors import RunError, remedy
+from colabel.files import replace_file
 from colabel.foreign import parse_json, read_plain
 from colabel.limits import MAX_LOG_BYTES
 
@@ -57,6 +58,11 @@ class TrainingLog:
             # a link would let a run that came from elsewhere write outside its folder
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
             self._file = os.fdopen(os.open(path, flags, 0o666), "ab")
+            if os.fstat(self._file.fileno()).st_nlink > 1:  # so would a file of two names
+                self._file.close()
+                content = read_plain(path, limit=MAX_LOG_BYTES, follow_links=False)
+                replace_file(path, lambda file: file.write(content))
+                self._file = os.fdopen(os.open(path, flags, 0o666), "ab")
             self._file.truncate(min(position, path.stat().st_size))
             self._file.seek(0, os.SEEK_END)
         except OSError as error:

@@ -26,7 +26,7 @@ from colabel.training.distributed import (
 )
 from colabel.training.ema import build_average
 from colabel.training.log import finite, peak_memory_mb
-from colabel.training.memory import explained_memory
+from colabel.training.memory import TO_TRAIN, explained_memory
 from colabel.training.optimiser import build_optimiser, build_schedule, parameter_groups
 from colabel.training.position import Position, SharedState
 from colabel.training.stage import Stage
@@ -192,7 +192,7 @@ class StageRun:
         every = run.settings.log_every
         ends = position.batch + 1 == self._batches  # so that every epoch has diagnostics
         measure = position.step == 0 or (position.step + 1) % every == 0 or ends
-        with explained_memory(self._where_kept):
+        with explained_memory(TO_TRAIN, self._where_kept):
             losses = compute_gradients(
                 self._model,
                 stage.objective,
@@ -207,7 +207,8 @@ class StageRun:
         self._rates = rates = self._learning_rates()
         if not losses.finite(scaled=self._optimiser.scaler is not None):
             self._refuse(losses, rates)
-        self._optimiser.step()
+        with explained_memory(TO_TRAIN, self._where_kept):  # the first step makes the moments
+            self._optimiser.step()
         self._optimiser.zero_grad()
         if not self._optimiser.step_was_skipped:
             self._schedule.step()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from colabel.errors import ConfigError
 from colabel.models.memory import kept_for_backward
 from colabel.training import Stage
 
-_CGROUP = Path("/sys/fs/cgroup/memory.max")
+_CGROUPS, _OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _SURE = 3
-"""The estimate may be this many times too high: some layers work in place, attention has kernels
-that keep less, mixed precision keeps half as much."""
+"""The estimate may be this many times too high: some layers work in place, and mixed precision
+keeps half as much."""
 
 
 def check_memory(stages: Sequence[Stage], config: Config, accelerator: Accelerator) -> None:
@@ -57,6 +57,19 @@ def memory_of(device: torch.device) -> int:
     allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
     if allowed != resource.RLIM_INFINITY:
         limits.append(allowed)
-    with suppress(OSError, ValueError):  # there is no such limit, or it is called "max"
-        limits.append(int(_CGROUP.read_text()))
-    return min(limits)
+    return min([*limits, *_limits_of_groups()])
+
+
+def _limits_of_groups() -> Iterator[int]:
+    """Yield the limits of the group of processes that this one is in, and of those around it.
+
+    A container, a job of a cluster and a service each are such a group.
+    """
+    own = ""
+    with suppress(OSError):
+        own = _OWN_CGROUP.read_text().rpartition("0::")[2].strip()
+    inner = _CGROUPS / own.lstrip("/")
+    for folder in (inner, *inner.parents):
+        if folder.is_relative_to(_CGROUPS):
+            with suppress(OSError, ValueError):  # it has no limit, or one called "max"
+                yield int((folder / "memory.max").read_text())

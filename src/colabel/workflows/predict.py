@@ -26,8 +26,10 @@ from colabel.models import Classifier
 from colabel.models.budget import memory_budget
 from colabel.runs.description import Description, load_description
 from colabel.runs.folder import DESCRIPTION
+from colabel.runs.predictions import check_finite
 from colabel.runs.weights import largest_model, load_weights
 from colabel.settings import EncoderSettings
+from colabel.training.memory import TO_PREDICT, explained_memory
 
 Picture = str | PathLike[str] | Image.Image | npt.NDArray[np.uint8]
 """A path, a Pillow image, or uint8 pixels of shape (height, width, 3)."""
@@ -174,23 +176,17 @@ class Predictor:
         self, pixels: npt.NDArray[np.uint8]
     ) -> Iterator[tuple[list[float], list[float] | None]]:
         """Return probabilities, and variances where there are any, of each image."""
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self._device)
-        output = self._model(images)
-        numbers = [output.logits]
-        if output.mixture is not None:
-            numbers.append(output.mixture.variance)
-        if not all(bool(number.isfinite().all()) for number in numbers):
-            raise RunError(
-                "the model gives results that are no finite numbers, so its weights are of no "
-                "use: they were damaged, or training went astray; copy the run again, or train "
-                "anew."
-            )
+        with explained_memory(TO_PREDICT):
+            images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self._device)
+            output = self._model(images)
+        check_finite(output.logits.cpu().numpy())
         probabilities = output.logits.double().sigmoid().tolist()
         if output.mixture is None:
             return zip(probabilities, itertools.repeat(None), strict=False)
         variance = output.mixture.variance
         if variance.ndim == 3:
             variance = variance.mean(dim=2)
+        check_finite(variance.cpu().numpy())
         return zip(probabilities, variance.tolist(), strict=True)
 
     def _prediction(
