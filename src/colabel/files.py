@@ -49,7 +49,7 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """
     beside = path.parent / f".{path.name}.{os.getpid()}.new"
     try:
-        _remove_left_over(path)
+        remove_left_over(path)
         with open(beside, "xb") as file:  # made here, so no symbolic link is followed
             write(file)
             file.flush()
@@ -68,8 +68,26 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         flush_to_disk(path.parent)
 
 
-def _remove_left_over(path: Path) -> None:
-    """Remove what killed processes, and an earlier try of this one, left beside a file."""
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those it is in, where they are missing.
+
+    Raises:
+        RunError: if it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"{folder} cannot be made: {error.strerror or error}; {remedy(error)}."
+        ) from error
+
+
+def remove_left_over(path: Path) -> None:
+    """Remove what killed processes, and an earlier try of this one, left beside a file.
+
+    Raises:
+        OSError: if the disk refuses.
+    """
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.new"):
         number = left.name.split(".")[-2]
         if number.isdecimal() and not _runs_elsewhere(int(number)):

@@ -1,6 +1,7 @@
 """Commands on a disk that fails at any step: old results stay, or new ones are whole."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -30,6 +31,7 @@ def content(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
 def test_an_evaluation_leaves_old_results_or_new_ones(tiny_run, tmp_path, capsys, lasting):
     run = tmp_path / "run"
@@ -47,6 +49,7 @@ def test_an_evaluation_leaves_old_results_or_new_ones(tiny_run, tmp_path, capsys
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
 def test_a_first_evaluation_leaves_whole_files_or_none(tiny_run, tmp_path, lasting):
     assert command("evaluate", tiny_run.parent / "run", "--cpu", "--split", "val") == 0
@@ -68,6 +71,7 @@ def test_a_first_evaluation_leaves_whole_files_or_none(tiny_run, tmp_path, lasti
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
 def test_a_prediction_leaves_the_old_file_or_the_new_one(tiny_run, tmp_path, capsys, lasting):
     images, out = tiny_run.parent / "images", tmp_path / "labels.csv"
@@ -91,6 +95,7 @@ def test_a_prediction_leaves_the_old_file_or_the_new_one(tiny_run, tmp_path, cap
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 def test_a_training_that_met_a_fault_goes_on_to_the_same_model(tiny_run, tmp_path, capsys):
     table, recipe = tiny_run.parent / "labels.csv", tiny_run.parent / "tiny.yaml"
 
@@ -114,3 +119,35 @@ def test_a_training_that_met_a_fault_goes_on_to_the_same_model(tiny_run, tmp_pat
         assert train(folder, *(("--resume",) if begun else ())) == 0, (at, capsys.readouterr().err)
         assert (folder / "model.safetensors").read_bytes() == expected, at
         assert command("evaluate", folder, "--cpu") == 0
+
+
+@pytest.mark.slow
+@pytest.mark.fuzz
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_training_killed_before_its_first_state_goes_on_to_the_same_model(
+    tiny_run, tmp_path, capsys
+):
+    table, recipe = tiny_run.parent / "labels.csv", tiny_run.parent / "tiny.yaml"
+    expected = (tiny_run / "model.safetensors").read_bytes()
+    at, stated = 1, False
+    while not stated:
+        folder = tmp_path / str(at)
+        arguments = ("train", recipe, "--data", table, "--out", folder, "--cpu")
+        child = os.fork()
+        if child == 0:
+            try:
+                with failing(Faults(at, kill=True)):
+                    command(*arguments)
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 9
+        stated = (folder / "last" / "state.json").exists()
+        begun = (folder / "config.yaml").exists()
+        assert command(*arguments, *(("--resume",) if begun else ())) == 0, (
+            at,
+            capsys.readouterr().err,
+        )
+        assert (folder / "model.safetensors").read_bytes() == expected, at
+        at += max(1, 5 // examples(1))

@@ -41,6 +41,7 @@ def goes_on(folder, expected):
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
 def test_a_failed_write_costs_nothing(tmp_path, undisturbed, lasting):
     expected, steps = undisturbed
@@ -58,6 +59,7 @@ def test_a_failed_write_costs_nothing(tmp_path, undisturbed, lasting):
 
 
 @pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_kill_at_any_step_of_writing_costs_nothing(tmp_path, undisturbed):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from colabel.errors import RunError
+from colabel.files import remove_left_over
 from colabel.foreign import check_is_text
 from colabel.runs.folder import CONFIG, DATA, LAST, LOCK, LOG, SPLIT, WEIGHTS
 
@@ -159,8 +160,9 @@ def _make_folder(folder: Path | None, name: str) -> tuple[Path, bool]:
 
 
 def _check_empty(folder: Path) -> None:
-    """Refuse a folder that holds anything but a lock."""
+    """Refuse a folder that holds anything but a lock and what a killed start left."""
     try:
+        remove_left_over(folder / CONFIG)  # the first file that a start writes
         occupied = any(entry.name != LOCK for entry in folder.iterdir())
     except OSError as error:
         raise RunError(

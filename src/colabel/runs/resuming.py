@@ -11,7 +11,7 @@ from colabel.data import Records
 from colabel.errors import ConfigError, DataError, RunError
 from colabel.files import replace_file
 from colabel.printing import json_text
-from colabel.runs.folder import DATA, LAST, STATE, WEIGHTS, RunFolder
+from colabel.runs.folder import DATA, LAST, LOG, STATE, WEIGHTS, RunFolder
 from colabel.settings.flat import differences
 
 FREE_TO_CHANGE = (
@@ -45,6 +45,14 @@ def check_settings(run: RunFolder, config: Config) -> None:
             f"the run in {run.path} was started with other settings: {'; '.join(changed)}. Resume "
             "it with the recipe and the changes it was started with, or start a new run."
         )
+
+
+def is_started(run: RunFolder) -> bool:
+    """Tell whether a run came as far as to note its images, which a start does last.
+
+    One that did not was killed before its first step, and begins anew.
+    """
+    return any((run.path / name).exists() for name in (DATA, LOG, LAST, WEIGHTS))
 
 
 def changed_settings(run: RunFolder, config: Config) -> list[str]:

@@ -12,7 +12,8 @@ from accelerate import Accelerator
 from torch import nn
 from torch.utils.data import DataLoader
 
-from colabel.errors import ConfigError, RunError, remedy
+from colabel.errors import ConfigError, RunError
+from colabel.files import make_folder
 from colabel.settings import Training
 from colabel.settings.flat import differences
 from colabel.training.checkpoint import SavedState, load_state, unpack_module
@@ -120,12 +121,7 @@ def fit(
             if display is not None and accelerator.is_main_process:
                 display.note(message)
             return _history(folder, saved.facts["best"], finished=True, message=message)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"{folder} cannot be made: {error.strerror or error}; {remedy(error)}."
-        ) from error
+    make_folder(folder)
     log = None
     if accelerator.is_main_process:
         position = 0 if saved is None else int(saved.facts["log_bytes"])

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from colabel.data.loader import read_batches, set_epoch
 from colabel.errors import ConfigError, NonFiniteLossError, RunError, nearest
+from colabel.files import make_folder
 from colabel.training import checkpoint
 from colabel.training.batch_norm import synchronise_batch_norm
 from colabel.training.checkpoint import SavedState
@@ -316,6 +317,7 @@ class StageRun:
         if record["best"]:
             run.best = finite(record)
             if run.accelerator.is_main_process:
+                make_folder(run.folder)  # a model without it is one whose state was taken away
                 run.on_best(model, run.best)
 
     def _save(self, *, finished: bool) -> None:

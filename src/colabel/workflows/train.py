@@ -33,7 +33,13 @@ from colabel.runs.description import DescribedEncoder, Description, Selection
 from colabel.runs.folder import RunFolder
 from colabel.runs.predictions import Predictions, score_predictions
 from colabel.runs.results import describe_data, name_predictions
-from colabel.runs.resuming import check_data, check_settings, without_weights, write_data
+from colabel.runs.resuming import (
+    check_data,
+    check_settings,
+    is_started,
+    without_weights,
+    write_data,
+)
 from colabel.runs.weights import load_weights, save_model
 from colabel.training import (
     Display,
@@ -103,20 +109,21 @@ def train(
         raise ConfigError("--resume needs the folder of the run to go on with: add --out FOLDER.")
     accelerator = make_accelerator(mixed_precision=config.training.precision, cpu=cpu)
     with ExitStack() as stack:
-        chosen = [""]
+        chosen = ["", True]
         if accelerator.is_main_process:
             folder = None if out is None else Path(out)
             claim = claimed_run(folder, name=name or "run", resume=resume)
-            chosen = [str(stack.enter_context(claim))]
+            place = stack.enter_context(claim)
+            chosen = [str(place), is_started(RunFolder(place))]
         if accelerator.num_processes > 1:
             broadcast_object_list(chosen)
-        run = RunFolder(Path(chosen[0]))
+        run, started = RunFolder(Path(str(chosen[0]))), bool(chosen[1])
         if resume:
             check_settings(run, config)
         stack.enter_context(torch.random.fork_rng(devices=range(torch.cuda.device_count())))
         torch.manual_seed(config.training.seed)
         try:
-            return _train(config, run, accelerator, resume=resume, display=display)
+            return _train(config, run, accelerator, resume=resume and started, display=display)
         except KeyboardInterrupt:
             if display is not None and accelerator.is_main_process and run.has_state:
                 display.note(f"what was saved before is in {run.path}: resume the run to go on.")
