@@ -17,9 +17,12 @@ install_import_hook(
 
 torch.set_num_threads(1)  # two processes with default threads slow each other down many times
 
-# A shell starts what runs in its background with Ctrl-C ignored, and some tests press it.
+# A shell starts what runs in its background with Ctrl-C ignored, nohup what it starts with
+# hang-ups ignored, and some tests send one or the other.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 settings.register_profile("colabel", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("colabel")
