@@ -68,6 +68,27 @@ def test_equals_eq_6(options, detach, unknown):
     assert got.tolist() == pytest.approx(loop(logits, targets, **options), rel=1e-12)
 
 
+@pytest.mark.parametrize("options", SETTINGS)
+@pytest.mark.parametrize("smoothing", [0.1, 0.6])
+def test_smoothed_labels_mix_both_parts_of_eq_6(options, smoothing):
+    logits = 3 * draw(6, 20, seed=1)
+    targets = sparse_targets(6, 20, density=0.1, unknown=0.3, seed=2)
+    expected = []
+    for row, labels in zip(logits.tolist(), targets.tolist(), strict=True):
+        total = 0.0
+        for z, y in zip(row, labels, strict=True):
+            if y == -1:
+                continue
+            soft = 1 - smoothing / 2 if y == 1 else smoothing / 2
+            present, absent = (kmcl.asymmetric([sigmoid(z)], [hard], **options) for hard in (1, 0))
+            total += soft * present + (1 - soft) * absent
+        expected.append(total)
+    got = asymmetric_loss(logits, targets, label_smoothing=smoothing, **options)
+    assert got.tolist() == pytest.approx(expected, rel=1e-12)
+    module = AsymmetricLoss(**options, label_smoothing=smoothing)
+    assert torch.equal(module(logits, targets), got.sum())
+
+
 @given(st.lists(st.tuples(logit_values, label_values), min_size=1, max_size=6))
 def test_any_row_equals_eq_6(row):
     logits = torch.tensor([[z for z, _ in row]], dtype=torch.float64)

@@ -82,3 +82,34 @@ def test_the_module_is_the_function():
     assert torch.equal(
         BinaryCrossEntropyLoss()(logits, targets), binary_cross_entropy(logits, targets)
     )
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 0.5])
+def test_smoothed_labels_equal_the_loops(smoothing):
+    logits, targets = batch(8)
+    total = 0.0
+    for row, labels in zip(logits.tolist(), targets.tolist(), strict=True):
+        for logit, label in zip(row, labels, strict=True):
+            if label == -1:
+                continue
+            probability = 1 / (1 + math.exp(-logit))
+            soft = 1 - smoothing / 2 if label == 1 else smoothing / 2
+            total -= soft * math.log(probability) + (1 - soft) * math.log(1 - probability)
+    loss = binary_cross_entropy(logits, targets, label_smoothing=smoothing)
+    assert loss.item() == pytest.approx(total / logits.numel(), rel=1e-5)
+    assert torch.equal(BinaryCrossEntropyLoss(smoothing)(logits, targets), loss)
+
+
+def test_smoothed_labels_are_learnt_as_what_they_are():
+    logit = torch.tensor([[math.log(0.95 / 0.05)]], requires_grad=True)
+    binary_cross_entropy(logit, torch.ones(1, 1), label_smoothing=0.1).backward()
+    assert logit.grad.item() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0, math.nan])
+def test_a_share_that_is_none_is_refused(smoothing):
+    logits, targets = batch(2)
+    with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 1\)"):
+        binary_cross_entropy(logits, targets, label_smoothing=smoothing)
+    with pytest.raises(ValueError, match="label_smoothing"):
+        BinaryCrossEntropyLoss(smoothing)

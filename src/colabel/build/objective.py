@@ -42,13 +42,14 @@ def asymmetric(term: AsymmetricTerm, _: HeadSettings) -> dict[str, Any]:
             term.margin,
             term.reduction,
             term.detach_focusing,
+            term.label_smoothing,
         )
     }
 
 
-def binary_cross_entropy(_: BinaryCrossEntropyTerm, __: HeadSettings) -> dict[str, Any]:
+def binary_cross_entropy(term: BinaryCrossEntropyTerm, _: HeadSettings) -> dict[str, Any]:
     """Return binary cross-entropy."""
-    return {"loss": BinaryCrossEntropyLoss()}
+    return {"loss": BinaryCrossEntropyLoss(term.label_smoothing)}
 
 
 def reconstruction(term: ReconstructionTerm, _: HeadSettings) -> dict[str, Any]:

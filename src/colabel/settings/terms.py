@@ -38,6 +38,8 @@ class AsymmetricTerm(BaseTerm):
     gamma_positive: float = Field(0, ge=0)
     gamma_negative: float = Field(4, ge=0)
     margin: float = Field(0.05, ge=0, lt=1)
+    label_smoothing: float = Field(0, ge=0, lt=1)
+    """Part of every target that is one half instead; not in the paper."""
 
 
 class BinaryCrossEntropyTerm(BaseTerm):
@@ -47,6 +49,8 @@ class BinaryCrossEntropyTerm(BaseTerm):
 
     loss: Literal["binary_cross_entropy"] = "binary_cross_entropy"
     reduction: Literal["mean"] = "mean"
+    label_smoothing: float = Field(0, ge=0, lt=1)
+    """Part of every target that is one half instead: 0.1 makes them 0.95 and 0.05."""
 
 
 class ReconstructionTerm(BaseTerm):
