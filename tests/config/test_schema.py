@@ -33,7 +33,7 @@ def test_defaults_are_the_papers():
     assert {name: term.model_dump() for name, term in config.terms.items()} == {
         "classification": {
             "loss": "asymmetric", "weight": 0.1, "reduction": "sum", "detach_focusing": True,
-            "gamma_positive": 0, "gamma_negative": 4, "margin": 0.05,
+            "gamma_positive": 0, "gamma_negative": 4, "margin": 0.05, "label_smoothing": 0,
         },
         "contrastive": {
             "loss": "kernel_contrastive", "weight": 0.3, "reduction": "mean", "temperature": 0.2,

@@ -153,7 +153,8 @@ def refused(*changes, recipe="shapes-kmcl"):
         ),
         (
             "terms.classification={loss: binary_cross_entropy, margin: 0}",
-            "unknown key 'terms.classification.margin'; expected one of: loss, reduction, weight",
+            "unknown key 'terms.classification.margin'; expected one of: label_smoothing, loss, "
+            "reduction, weight",
         ),
         (
             "data.zzz=1",

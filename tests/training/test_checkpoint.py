@@ -252,7 +252,7 @@ def test_an_edited_state_is_named(tmp_path, change, words):
         },
         "groups": [{"name": "model", "lr": 0.1, "betas": [0.9, 0.99], "params": [0]}],
         "schedule": {"last_epoch": 2, "_step_count": 3, "_last_lr": [0.1]},
-        "scaler": None, "log_bytes": 10,
+        "scaler": None, "log_bytes": 10, "spent": None,
     }  # fmt: skip
     check_facts(facts, tmp_path, epochs=[3])
     with pytest.raises(RunError, match=rf"damaged or was edited .*{words}"):

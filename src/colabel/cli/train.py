@@ -66,6 +66,8 @@ def train(
     show(metrics_table(trained.report, "validation"))
     if trained.history.warnings:
         say(f"warning: {trained.history.warnings[-1]}")
+    if trained.verdict:
+        say(f"note: {trained.verdict}")
     show(f"run: {trained.folder}")
     show(f"next: colabel evaluate {trained.folder}")
 

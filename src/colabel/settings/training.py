@@ -24,6 +24,10 @@ class Training(Settings):
     """The schedule (KMCL, Table 6)."""
 
     epochs: int = Field(40, ge=1)
+    minutes: float | None = Field(None, gt=0)
+    """Longest time of the run, interruptions not counted: if it becomes too short for the epochs,
+    the schedule is shortened to end in time, and the result depends on the speed of the machine.
+    Only for runs of one stage."""
     batch_size: int = Field(128, ge=1)
     """Images in a batch over all processes together."""
     learning_rate: float = Field(2e-4, gt=0)

@@ -13,6 +13,7 @@ from colabel.training.loop import History, check_stages, fit
 from colabel.training.objective import Objective, Term
 from colabel.training.range_test import RangeTest, range_test
 from colabel.training.stage import Stage
+from colabel.training.verdict import verdict
 
 __all__ = [
     "Collected",
@@ -33,4 +34,5 @@ __all__ = [
     "prepare_evaluation",
     "range_test",
     "read_log",
+    "verdict",
 ]

@@ -61,6 +61,7 @@ class Facts(Settings):
         schedule: of the learning rates.
         scaler: of the gradients, where precision is mixed.
         log_bytes: length of the log.
+        spent: seconds that the run had taken, where its time is limited.
     """
 
     plan: dict[str, Any]
@@ -73,6 +74,7 @@ class Facts(Settings):
     schedule: SavedSchedule
     scaler: dict[str, Any] | None
     log_bytes: int = Field(ge=0)
+    spent: float | None = Field(ge=0)
 
 
 def check_facts(facts: Any, place: Any, *, epochs: list[int]) -> None:

@@ -17,6 +17,7 @@ from colabel.files import make_folder
 from colabel.settings import Training
 from colabel.settings.flat import differences
 from colabel.training.checkpoint import SavedState, load_state, unpack_module
+from colabel.training.clock import Clock
 from colabel.training.display import Display
 from colabel.training.facts import check_facts
 from colabel.training.interruption import Interruption
@@ -70,6 +71,8 @@ def fit(
     monitor: str = "mAP",
     resume: bool = False,
     display: Display | None = None,
+    began: float | None = None,
+    validation_share: float = 0.0,
 ) -> History:
     """Train the stages one after the other, and keep a state to go on from.
 
@@ -95,6 +98,10 @@ def fit(
         monitor: the metric that decides which weights are kept; higher is better.
         resume: go on from the state in the folder; from the beginning where none was saved.
         display: shows the progress; ``None`` shows nothing.
+        began: reading of :func:`time.monotonic` from which on ``settings.minutes`` count; ``None``
+            for now.
+        validation_share: validation images for each training image, by which the time of the
+            first validation is estimated where ``settings.minutes`` limits it.
 
     Returns:
         What happened; ``finished`` is false after an interruption. Where the run in the folder is
@@ -111,6 +118,9 @@ def fit(
     check_stages(stages, settings, accelerator)
     last = folder / "last"
     saved = load_state(last)
+    clock = None
+    if settings.minutes is not None:
+        clock = Clock(60 * settings.minutes, validation_share=validation_share, began=began)
     plan = _plan(stages, settings)
     if saved is not None:
         check_facts(saved.facts, last, epochs=[stage.epochs for stage in stages])
@@ -141,6 +151,7 @@ def fit(
                 validate=validate,
                 on_best=on_best,
                 monitor=monitor,
+                clock=clock,
             )
             finished = _run_stages(run, stages, loaders, saved)
     finally:
@@ -199,6 +210,12 @@ def check_stages(stages: Sequence[Stage], settings: Training, accelerator: Accel
         raise ConfigError(
             "with several processes the batch size is that of all of them together: "
             "make the accelerator with colabel.training.make_accelerator."
+        )
+    if settings.minutes is not None and len(stages) > 1:
+        raise ConfigError(
+            f"training.minutes is for runs of one stage, this one has {len(stages)} "
+            f"({', '.join(names)}); set it to null, or take a method of one stage without "
+            "training.warm_start."
         )
     if settings.accumulation == 1:
         return

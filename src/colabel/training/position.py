@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from colabel.settings import Training
+from colabel.training.clock import Clock
 from colabel.training.display import Display
 from colabel.training.interruption import Interruption
 from colabel.training.log import TrainingLog
@@ -69,6 +70,7 @@ class SharedState:
         validate: metrics of a stage's model.
         on_best: keeps a model.
         monitor: the metric that decides.
+        clock: of a run whose time is limited, or ``None``.
         position: the next batch.
         best: the log's line of the best epoch of the current or the last validated stage.
     """
@@ -83,6 +85,7 @@ class SharedState:
     validate: Callable[[Stage, nn.Module], Mapping[str, float]]
     on_best: Callable[[nn.Module, Mapping[str, Any]], None]
     monitor: str
+    clock: Clock | None = None
     position: Position = field(default_factory=Position)
     best: Mapping[str, Any] | None = None
 

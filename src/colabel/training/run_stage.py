@@ -18,6 +18,7 @@ from colabel.files import make_folder
 from colabel.training import checkpoint
 from colabel.training.batch_norm import synchronise_batch_norm
 from colabel.training.checkpoint import SavedState
+from colabel.training.clock import Pace
 from colabel.training.display import Progression
 from colabel.training.distributed import (
     prepare_model,
@@ -84,6 +85,7 @@ class StageRun:
             steps=stage.epochs * self._batches,
             warm_up=settings.warm_up,
         )
+        self._pace = Pace(self._schedule, run.clock, accelerator, batches=self._batches)
         self._diagnostics: Mapping[str, float] = {}
         self._rates = self._learning_rates()
         self._saved_at = time.monotonic()
@@ -107,6 +109,8 @@ class StageRun:
             checkpoint.unpack_module(saved, "average.", self._average)
         checkpoint.unpack_optimiser(saved, facts["groups"], self._adam)
         self._schedule.load_state_dict(facts["schedule"])
+        if run.clock is not None:
+            run.clock.spent_before = facts["spent"] or 0.0
         scaler = self._optimiser.scaler
         if scaler is not None and facts["scaler"]:
             scaler.load_state_dict(facts["scaler"])
@@ -141,16 +145,18 @@ class StageRun:
         if run.display is not None:
             done = run.position.epoch * self._batches + run.position.batch
             run.display.start_stage(stage, step=done, steps=stage.epochs * self._batches)
-        while run.position.epoch < stage.epochs:
+        while run.position.epoch < stage.epochs and not self._pace.is_over:
             if not self._train_epoch():
                 return False
             self._end_epoch()
-            finished = final and run.position.epoch == stage.epochs
+            finished = final and (run.position.epoch == stage.epochs or self._pace.is_over)
             self._save(finished=finished)
             if not finished and self._requested()[0]:
                 return False
         if self._average is not None:
             stage.model.load_state_dict(self._average.module.state_dict())
+        if run.display is not None and self._pace.shortened:
+            run.display.note(self._pace.shortened)
         share_buffers(stage.model)  # each process had the statistics of its own last batch
         return True
 
@@ -174,6 +180,8 @@ class StageRun:
         set_epoch(self._loader, position.epoch, start_batch=position.batch)
         for images, targets, _ in read_batches(self._loader):
             self._train_step(images, targets)
+            if self._pace.is_over:
+                break
             if position.batch == self._batches:
                 continue  # the epoch ends with a saved state anyway
             stop, save = self._requested()
@@ -212,7 +220,7 @@ class StageRun:
             self._optimiser.step()
         self._optimiser.zero_grad()
         if not self._optimiser.step_was_skipped:
-            self._schedule.step()
+            self._pace.step()
             if self._average is not None:
                 self._average.update_parameters(stage.model)
         position.batch += 1
@@ -309,7 +317,7 @@ class StageRun:
         score = metrics[run.monitor]
         before = run.best if run.best and run.best["stage"] == self._stage.name else None
         record["validation"] = dict(metrics)
-        record["validation_seconds"] = time.monotonic() - began
+        record["validation_seconds"] = self._pace.rest(began)
         record["score"] = score if math.isfinite(score) else None
         record["best"] = before is None or (
             record["score"] is not None and (before["score"] is None or score > before["score"])
@@ -347,6 +355,7 @@ class StageRun:
                     },
                     "scaler": None if scaler is None else scaler.state_dict(),
                     "log_bytes": 0 if run.log is None else run.log.position(),
+                    "spent": None if run.clock is None else run.clock.spent,
                 },
             )
         self._saved_at = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -49,9 +50,11 @@ from colabel.training import (
     collect_logits,
     fit,
     make_accelerator,
+    verdict,
 )
 from colabel.version import VERSION
 from colabel.workflows.memory import check_memory
+from colabel.workflows.validation_size import too_small_to_choose_by
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,13 @@ class Trained:
         history: what happened.
         report: metrics on the validation split of the weights that were kept; ``None`` if the run
             was interrupted.
+        verdict: whether the run had too little time or too much, in a sentence; may be empty.
     """
 
     folder: Path
     history: History
     report: Report | None
+    verdict: str = ""
 
 
 def train(
@@ -80,6 +85,7 @@ def train(
     resume: bool = False,
     cpu: bool = False,
     display: Display | None = None,
+    began: float | None = None,
 ) -> Trained:
     """Train a model by a recipe and keep the weights that validation chose.
 
@@ -92,6 +98,8 @@ def train(
         resume: go on with the run in ``out``.
         cpu: do not use an accelerator.
         display: what the user sees meanwhile; ``None`` for nothing.
+        began: reading of :func:`time.monotonic` from which on ``training.minutes`` count; ``None``
+            for now.
 
     Returns:
         The run's folder, its history and its metrics on the validation split.
@@ -99,6 +107,7 @@ def train(
     Raises:
         ColabelError: with what to do about it; whatever was saved before is kept.
     """
+    began = time.monotonic() if began is None else began
     if isinstance(recipe, Config):
         config = change_config(recipe, changes)
     else:
@@ -123,7 +132,9 @@ def train(
         stack.enter_context(torch.random.fork_rng(devices=range(torch.cuda.device_count())))
         torch.manual_seed(config.training.seed)
         try:
-            return _train(config, run, accelerator, resume=resume and started, display=display)
+            return _train(
+                config, run, accelerator, resume=resume and started, display=display, began=began
+            )
         except KeyboardInterrupt:
             if display is not None and accelerator.is_main_process and run.has_state:
                 display.note(f"what was saved before is in {run.path}: resume the run to go on.")
@@ -137,6 +148,7 @@ def _train(
     *,
     resume: bool,
     display: Display | None,
+    began: float,
 ) -> Trained:
     """Train, with the random generators seeded."""
     main = accelerator.is_main_process
@@ -173,6 +185,8 @@ def _train(
     if main and display is not None:
         for sentence in news(seen, said):
             display.note(sentence)
+        for sentence in too_small_to_choose_by(validation_records.targets):
+            display.note(sentence)
     if resume:
         check_data(run, seen)
     # The same start everywhere; what is drawn while training (dropout) differs by process.
@@ -189,12 +203,18 @@ def _train(
         collected = collect_logits(network, batches.validation(stage), accelerator)
         return name_predictions(collected, validation_records, "val")
 
-    def validate(stage: Stage, network: nn.Module) -> Mapping[str, float]:
-        report = score_predictions(
-            predict(network, stage),
+    last: list[Predictions] = []
+
+    def score(predictions: Predictions) -> Report:
+        return score_predictions(
+            predictions,
             thresholds=config.evaluation.threshold,
             protocol=config.evaluation.protocol,
         )
+
+    def validate(stage: Stage, network: nn.Module) -> Mapping[str, float]:
+        last[:] = [predict(network, stage)]
+        report = score(last[0])
         return {
             name: value
             for name, value in report.to_dict().items()
@@ -203,6 +223,7 @@ def _train(
 
     def keep(network: nn.Module, record: Mapping[str, Any]) -> None:
         save_model(run.path, network, _describe(config, train_records, record))
+        last[0].save(run.predictions_file("val"))
 
     history = fit(
         stages,
@@ -214,23 +235,28 @@ def _train(
         settings=config.training,
         resume=resume,
         display=display,
+        began=began,
+        validation_share=len(validation_records) / len(train_records),
     )
     if not history.finished:
         return Trained(run.path, history, None)
-    load_weights(run.path, model)
-    model.to(accelerator.device)
-    predictions = predict(model)
-    report = score_predictions(
-        predictions,
-        thresholds=config.evaluation.threshold,
-        protocol=config.evaluation.protocol,
-    )
+    if stages[-1].encoder is None:  # those of the weights that were kept
+        predictions = Predictions.load(run.predictions_file("val"))
+    else:  # they were made of features that were encoded once
+        load_weights(run.path, model)
+        model.to(accelerator.device)
+        predictions = predict(model)
+    report = score(predictions)
+    told = verdict(history.epochs)
     if main:
         run.write_measured(predictions, report, describe_data(config, validation_records))
         training_curves(run.log, run.curves)
-        run.write_result(report, {"best": history.best, "warnings": list(history.warnings)})
+        run.write_result(
+            report,
+            {"best": history.best, "warnings": list(history.warnings), "verdict": told},
+        )
     accelerator.wait_for_everyone()
-    return Trained(run.path, history, report)
+    return Trained(run.path, history, report, told)
 
 
 def _check_labels(train_records: Records, validation: Records) -> None:

@@ -1,0 +1,156 @@
+"""A run whose time is limited ends in it, with its schedule at its end."""
+
+import math
+import signal
+
+import pytest
+import torch
+from training_runs import Run, kernel_objective, records_of_log, same, small_stage, state_of
+
+from colabel.errors import ConfigError
+from colabel.training import Objective, Term, clock, run_stage
+from colabel.training.clock import TO_FINISH, Clock
+
+
+class Hands:
+    """A clock that moves when it is told to, in place of the machine's."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        for module in (clock, run_stage):
+            monkeypatch.setattr(module, "time", self)
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def hands(monkeypatch):
+    return Hands(monkeypatch)
+
+
+def timed_stage(hands, seconds, **options):
+    """Return a stage each of whose steps takes some time; ``seconds`` may be a function of it."""
+    steps = []
+
+    def pass_time(logits, _):
+        steps.append(hands.now)
+        hands.now += seconds(len(steps)) if callable(seconds) else seconds
+        return logits.sum() * 0
+
+    terms = (*kernel_objective().terms, Term("time", pass_time, needs=("logits", "targets")))
+    return small_stage(objective=Objective(terms), **options), steps
+
+
+def timed_run(folder, hands, stage, *, validation=0.0, **settings):
+    run = Run(folder, stage, **settings)
+    plain = run.validate
+
+    def validate(*given):
+        hands.now += validation
+        return plain(*given)
+
+    run.validate = validate
+    return run
+
+
+def test_a_run_with_enough_time_is_as_without_a_limit(tmp_path, hands):
+    ends = []
+    for name, minutes in (("limited", 10), ("free", None)):
+        stage, steps = timed_stage(hands, 1.0)
+        timed_run(tmp_path / name, hands, stage, minutes=minutes).fit()
+        ends.append(state_of(stage.model))
+        assert len(steps) == 9
+    assert same(*ends)
+
+
+@pytest.mark.parametrize("factor", [1.3, 2.0, 5.0])
+def test_a_run_that_turns_out_slower_ends_in_its_time(tmp_path, hands, factor):
+    """Of 300 steps as many as fit, the last with a learning rate near 0."""
+    stage, steps = timed_stage(hands, factor, epochs=100)
+    validation = 0.2
+    limit = 300 + 100 * validation
+    run = timed_run(tmp_path, hands, stage, validation=validation, minutes=limit / 60, log_every=1)
+    history = run.fit()
+    assert history.finished
+    assert 0.95 * limit < hands.now + TO_FINISH <= limit + factor
+    assert len(steps) == pytest.approx(300 / factor, rel=0.05)
+    rates = [record["learning_rates"]["model"] for record in records_of_log(tmp_path, "step")]
+    assert rates[-1] < 0.01 * max(rates)
+    assert max(rates) == pytest.approx(stage.learning_rate, rel=0.01)
+
+
+def test_a_machine_that_slows_down_half_way_is_noticed(tmp_path, hands):
+    stage, steps = timed_stage(hands, lambda step: 1.0 if step < 150 else 3.0, epochs=100)
+    run = timed_run(tmp_path, hands, stage, minutes=5, log_every=1)
+    run.fit()
+    assert hands.now <= 1.05 * 300
+    assert 190 < len(steps) < 210
+    rates = [record["learning_rates"]["model"] for record in records_of_log(tmp_path, "step")]
+    assert rates[-1] < 0.1 * max(rates)
+
+
+def test_what_passes_before_the_first_step_counts(tmp_path, hands):
+    stage, steps = timed_stage(hands, 1.0, epochs=100)
+    run = timed_run(tmp_path, hands, stage, minutes=200 / 60)
+    hands.now = 100.0
+    run.fit(began=0.0)
+    assert hands.now <= 202
+    assert 90 <= len(steps) <= 100
+
+
+def test_an_interruption_does_not_count_and_what_came_before_it_does(tmp_path, hands):
+    def stop_at_100(step):
+        if step == 100:
+            signal.raise_signal(signal.SIGTERM)
+        return 1.0
+
+    stage, steps = timed_stage(hands, stop_at_100, epochs=100)
+    assert not timed_run(tmp_path, hands, stage, minutes=200 / 60).fit().finished
+    hands.now += 10_000
+    resumed_stage, more = timed_stage(hands, 1.0, epochs=100)
+    resumed = timed_run(tmp_path, hands, resumed_stage, minutes=200 / 60)
+    assert resumed.fit(resume=True).finished
+    assert 190 <= len(steps) + len(more) <= 202
+
+
+def test_a_time_that_is_over_at_once_still_gives_a_model(tmp_path, hands):
+    stage, steps = timed_stage(hands, 100.0, epochs=100)
+    run = timed_run(tmp_path, hands, stage, minutes=1)
+    history = run.fit()
+    assert history.finished
+    assert len(steps) <= 3
+    assert history.best is not None
+    assert run.kept
+
+
+def test_a_limit_is_for_runs_of_one_stage(tmp_path):
+    stages = (small_stage(), small_stage(name="second"))
+    with pytest.raises(ConfigError, match="is for runs of one stage, this one has 2"):
+        Run(tmp_path, *stages, minutes=1).fit()
+
+
+def test_the_stride_by_hand(hands):
+    timer = Clock(100 + TO_FINISH, validation_share=0.5)
+    # 40 steps of 2 s; two validations of as many images as half an epoch, at half the price
+    assert timer.stride(steps=40, batches=20, seconds_per_step=2.0) == 1.0  # 80 + 2 * 10
+    timer.validation_seconds = 20.0
+    # 80 + 40 do not fit: 40 steps at 2 + 20 / 20 each, in the 80 before the last validation
+    assert timer.stride(steps=40, batches=20, seconds_per_step=2.0) == pytest.approx(120 / 80)
+    hands.now = 90.0
+    assert math.isinf(timer.stride(steps=40, batches=20, seconds_per_step=2.0))
+
+
+def test_the_sentence_says_what_was_left_out(tmp_path, hands):
+    said = []
+
+    class Listener:
+        def __getattr__(self, _):
+            return lambda *given, **__: said.extend(each for each in given if type(each) is str)
+
+    stage, steps = timed_stage(hands, 2.0, epochs=100)
+    timed_run(tmp_path, hands, stage, minutes=5).fit(display=Listener())
+    sentence = next(text for text in said if "too short" in text)
+    assert "5 minutes was too short for 300 steps" in sentence
+    assert f"shortened to {len(steps)}" in sentence
+    assert torch.is_grad_enabled()
