@@ -4,7 +4,6 @@ import math
 import signal
 
 import pytest
-import torch
 from training_runs import Run, kernel_objective, records_of_log, same, small_stage, state_of
 
 from colabel.errors import ConfigError
@@ -150,7 +149,4 @@ def test_the_sentence_says_what_was_left_out(tmp_path, hands):
 
     stage, steps = timed_stage(hands, 2.0, epochs=100)
     timed_run(tmp_path, hands, stage, minutes=5).fit(display=Listener())
-    sentence = next(text for text in said if "too short" in text)
-    assert "5 minutes was too short for 300 steps" in sentence
-    assert f"shortened to {len(steps)}" in sentence
-    assert torch.is_grad_enabled()
+    assert f"5 minutes were enough for {len(steps)} of the 300 steps" in " ".join(said)

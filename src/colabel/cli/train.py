@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from colabel.cli.options import Change, Cpu, ReaderOption, Source, as_changes
-from colabel.cli.output import interrupted_status, prints_results, progress_bar, say, show
+from colabel.cli.output import (
+    interrupted_status,
+    prints_results,
+    progress_bar,
+    say,
+    show,
+    show_text,
+)
 from colabel.cli.tables import metrics_table
 
 if TYPE_CHECKING:
     from colabel.config import Config
+    from colabel.config.budget import Budget
+
+AUTOMATIC = "auto"
+"""The recipe that is completed by what this machine can do in a time."""
 
 
 def train(
@@ -25,6 +38,15 @@ def train(
         Path | None, typer.Option(help="Folder of the run (default: runs/RECIPE-N).")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="For the recipe auto: how long it may take, as in 20m, 1h30m or 3epochs."
+        ),
+    ] = None,
+    print_recipe: Annotated[
+        bool, typer.Option("--print", help="Do not train: print the recipe with every setting.")
+    ] = False,
     find_learning_rate: Annotated[
         bool,
         typer.Option(
@@ -36,10 +58,30 @@ def train(
 ) -> None:
     """Train a model, keep the weights that validation chooses, and say how good they are."""
     from colabel.config import load_config
+    from colabel.config.budget import parse_budget
     from colabel.errors import ConfigError
 
-    config = load_config(recipe, [*(change or ()), *as_changes(option)])
+    began = time.monotonic()
+    changes = [*(change or ()), *as_changes(option)]
+    config = load_config(recipe, changes)
     name = Path(recipe).stem
+    automatic = recipe == AUTOMATIC
+    if automatic != (budget is not None):
+        raise ConfigError(
+            "say how long the recipe auto may take: --budget 20m, or --budget 3epochs."
+            if automatic
+            else "--budget is for the recipe auto; for others set training.epochs or "
+            "training.minutes."
+        )
+    if budget is not None:
+        allowed = parse_budget(budget)
+        if resume:
+            config = _as_begun(out, allowed)
+        else:
+            config = _chosen(config, allowed, data, changes, cpu=cpu, began=began)
+    if print_recipe:
+        show_text(config.to_yaml())
+        return
     if find_learning_rate:
         if resume:
             raise ConfigError("--find-learning-rate and --resume exclude each other.")
@@ -57,6 +99,7 @@ def train(
         resume=resume,
         cpu=cpu,
         display=make_display(),
+        began=began,
     )
     if not prints_results():
         return
@@ -70,6 +113,49 @@ def train(
         say(f"note: {trained.verdict}")
     show(f"run: {trained.folder}")
     show(f"next: colabel evaluate {trained.folder}")
+
+
+def _chosen(
+    config: Config,
+    budget: Budget,
+    data: str | None,
+    changes: Iterable[str],
+    *,
+    cpu: bool,
+    began: float,
+) -> Config:
+    """Choose a recipe for the budget and say why."""
+    from colabel.workflows.automatic import plan_training
+
+    say(f"measuring what a step takes on this machine, to choose for {budget}")
+    keys = [change.partition("=")[0] for change in changes]
+    plan = plan_training(config, budget, data=data, changed=keys, cpu=cpu, began=began)
+    for reason in plan.reasons:
+        say(reason)
+    return plan.config
+
+
+def _as_begun(out: Path | None, budget: Budget) -> Config:
+    """Return the recipe that a run was begun with, if it was for this budget."""
+    from colabel.errors import ConfigError
+    from colabel.runs.folder import RunFolder
+
+    if out is None:
+        raise ConfigError("--resume needs the folder of the run to go on with: add --out FOLDER.")
+    config = RunFolder(out).config()
+    begun = config.training
+    same = (
+        begun.epochs == budget.epochs
+        if budget.minutes is None
+        else begun.minutes is not None and abs(begun.minutes - budget.minutes) < 1e-3
+    )
+    if not same:
+        told = f"{begun.epochs} epochs" if begun.minutes is None else f"{begun.minutes:g} minutes"
+        raise ConfigError(
+            f"the run in {out} was begun with a budget of {told}, now it is {budget}; resume it "
+            "with the same one, or begin a new run."
+        )
+    return config
 
 
 def _find_learning_rate(config: Config, data: str | None, out: Path, *, cpu: bool) -> None:

@@ -115,8 +115,8 @@ class Pace:
             return ""
         total = self._schedule.total_steps
         return (
-            f"the time of {self._clock.seconds / 60:g} minutes was too short for {total} steps: "
-            f"the schedule was shortened to {total - self._skipped}"
+            f"{self._clock.seconds / 60:g} minutes were enough for {total - self._skipped} of the "
+            f"{total} steps; the learning rate was brought down in time"
         )
 
     def step(self) -> None:

@@ -1,0 +1,87 @@
+"""The time of a training step and of scoring an image, measured on made-up images."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from accelerate import Accelerator
+
+from colabel.settings import Training
+from colabel.training.memory import TO_TRAIN, explained_memory
+from colabel.training.optimiser import build_optimiser, parameter_groups
+from colabel.training.stage import Stage
+from colabel.training.step import compute_gradients
+
+REPEATS = 4
+"""Steps that are timed after a first one, of which the median counts."""
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """What a model takes on this machine.
+
+    Args:
+        step: seconds of a training step.
+        score: seconds in which an image is scored, in a batch.
+    """
+
+    step: float
+    score: float
+
+
+def measure_step(
+    stage: Stage, *, image_size: int, accelerator: Accelerator, settings: Training
+) -> StepTime:
+    """Take some steps with random images and no learning, and time them.
+
+    Args:
+        stage: whose model is on the device; its weights do not change.
+        image_size: side of the images, in pixels.
+        accelerator: from :func:`colabel.training.make_accelerator`.
+        settings: of them the size of a batch, weight decay, accumulation and clipping.
+
+    Returns:
+        Seconds.
+    """
+    model, device = stage.model, accelerator.device
+    rows = settings.batch_size * stage.views
+    shape = (rows, 3, image_size, image_size)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
+    with torch.inference_mode():
+        model.eval()
+        classes = model(images[:2]).logits.shape[1]
+    targets = torch.zeros(rows, classes, dtype=torch.int8, device=device)
+    targets[:, 0] = 1
+    optimiser = build_optimiser(parameter_groups(stage), weight_decay=settings.weight_decay)
+    for group in optimiser.param_groups:
+        group["lr"] = 0.0
+    prepared = accelerator.prepare_optimizer(optimiser)
+    steps = []
+    with explained_memory(TO_TRAIN, lambda: "nothing was trained yet"):
+        model.train()
+        for _ in range(REPEATS + 1):
+            began = time.perf_counter()
+            compute_gradients(  # what it returns is on the processor, so a device has finished
+                model,
+                stage.objective,
+                images,
+                targets,
+                accelerator=accelerator,
+                optimiser=prepared,
+                parts=settings.accumulation,
+                clip=settings.clip_gradient,
+            )
+            prepared.step()
+            prepared.zero_grad()
+            steps.append(time.perf_counter() - began)
+    model.eval()
+    scores = []
+    with torch.inference_mode():
+        for _ in range(REPEATS):
+            began = time.perf_counter()
+            model(images).logits.sum().item()
+            scores.append((time.perf_counter() - began) / rows)
+    return StepTime(median(steps[1:]), median(scores[1:]))

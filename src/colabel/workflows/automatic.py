@@ -1,0 +1,126 @@
+"""A recipe for the time a user has: encoder, image size and epochs, by what this machine takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+import torch
+
+from colabel.build.division import open_training_data
+from colabel.config import Config
+from colabel.config.budget import Budget
+from colabel.config.paths import with_absolute_paths
+from colabel.errors import ConfigError
+from colabel.models.at_hand import weights_at_hand
+from colabel.settings.encoder import PRETRAINED
+from colabel.training import make_accelerator
+from colabel.workflows.affordable import Plan, Planner, measure_reading
+from colabel.workflows.candidates import ENCODERS, SIZES, Candidate, changes_for, with_values
+
+
+def plan_training(
+    config: Config,
+    budget: Budget,
+    *,
+    data: str | None = None,
+    changed: Iterable[str] = (),
+    cpu: bool = False,
+    began: float | None = None,
+) -> Plan:
+    """Choose encoder, image size and number of epochs for a budget.
+
+    Args:
+        config: the recipe; what it says of ``changed`` is kept.
+        budget: time or epochs.
+        data: source of the images, instead of the recipe's.
+        changed: dotted keys of settings that the user has set.
+        cpu: do not use an accelerator.
+        began: reading of :func:`time.monotonic` from which on the time counts; ``None`` for now.
+
+    Returns:
+        A complete recipe, and sentences about it.
+
+    Raises:
+        ConfigError: if no encoder's weights are at hand, the budget is too small for one epoch,
+            or a setting contradicts it.
+        DataError: if the data cannot be read.
+    """
+    began = time.monotonic() if began is None else began
+    fixed = set(changed)
+    taken = fixed & {"training.epochs", "training.minutes"}
+    if taken:
+        raise ConfigError(
+            f"--budget decides about {' and '.join(sorted(taken))}; leave one of the two out."
+        )
+    candidates = _candidates(config, fixed)
+    config = with_absolute_paths(config, data)
+    accelerator = make_accelerator(mixed_precision=config.training.precision, cpu=cpu)
+    if accelerator.num_processes > 1:
+        raise ConfigError(
+            "a recipe is chosen in one process: write it with --print, and train it with torchrun."
+        )
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(config.training.seed)
+        records = open_training_data(config.data, seed=config.training.seed).records
+        train, validation = records["train"], records["val"]
+        if len(train) < config.training.batch_size:
+            config = with_values(config, {"training.batch_size": max(len(train), 1)})
+        reading = measure_reading(train, config)
+        sizes = _sizes(config, fixed, reading.side)
+        if budget.epochs is not None:
+            return _for_epochs(config, budget, candidates, sizes, fixed)
+        planner = Planner(config, budget, train, validation, reading, accelerator, fixed, began)
+        return planner.choose(candidates, sizes)
+
+
+def _for_epochs(
+    config: Config,
+    budget: Budget,
+    candidates: tuple[Candidate, ...],
+    sizes: tuple[int, ...],
+    fixed: set[str],
+) -> Plan:
+    """Return the recipe where time is no object: as large as the weights were made for."""
+    best = max(candidates, key=lambda candidate: candidate.accuracy)
+    size = max((size for size in sizes if size <= 224), default=sizes[0])
+    assert budget.epochs is not None
+    values = {**changes_for(best, size, fixed), "training.epochs": budget.epochs}
+    reasons = (
+        f"chosen for {budget}: {best.name} at {size} pixels, the most accurate encoder whose "
+        "weights are at hand at the size they were made for",
+    )
+    return Plan(with_values(config, {**values, "description": reasons[0]}), reasons)
+
+
+def _candidates(config: Config, fixed: set[str]) -> tuple[Candidate, ...]:
+    """Return the encoders whose weights the user gave, or that are on the machine."""
+    encoder = config.encoder
+    known = {candidate.name: candidate for candidate in ENCODERS}
+    named = "encoder.name" in fixed
+    if "encoder.weights" in fixed:
+        stages = known[encoder.name].freeze_stages if encoder.name in known else 0
+        return (Candidate(encoder.name, ENCODERS[0].accuracy, stages, str(encoder.weights)),)
+    names = (encoder.name,) if named else tuple(known)
+    found = []
+    for name in names:
+        file = weights_at_hand(name)
+        if file is not None:
+            base = known.get(name, Candidate(name, ENCODERS[0].accuracy, 0))
+            found.append(replace(base, weights=str(file)))
+    if not found:
+        raise ConfigError(
+            f"no weights of {' or '.join(names)} are on this machine, and none are fetched "
+            "unasked. Add "
+            f"--set encoder.weights={PRETRAINED} to fetch those of {encoder.name} once, or "
+            "--set encoder.weights=FILE, with --set encoder.name=NAME if they are another's."
+        )
+    return tuple(found)
+
+
+def _sizes(config: Config, fixed: set[str], side: int) -> tuple[int, ...]:
+    """Return the sizes to try: none that the images would have to be enlarged to."""
+    if "data.image_size" in fixed:
+        return (config.data.image_size,)
+    return tuple(size for size in SIZES if size <= max(side, SIZES[0]))

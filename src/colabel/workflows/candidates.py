@@ -1,0 +1,82 @@
+"""The encoders and sizes that are chosen from, and what a choice is worth."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from colabel.config import Config, change_config
+
+SIZES = (96, 128, 160, 192, 224, 256, 288)
+"""Sides of the images that are tried, in pixels."""
+MOST_EPOCHS = 40
+"""As many as the papers train; more time goes into larger images."""
+_POINTS_PER_DOUBLING = 10.0
+_POINTS_OF_ONE_PASS = 13.0
+_IMAGES_OF_ONE_PASS = 6000
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An encoder that may be chosen.
+
+    Args:
+        name: in timm.
+        accuracy: top-1 accuracy of its weights on ImageNet, per cent, by timm's table of results.
+        freeze_stages: first stages that are not trained.
+        weights: their file, or "pretrained" for those that timm publishes.
+    """
+
+    name: str
+    accuracy: float
+    freeze_stages: int
+    weights: str = ""
+
+
+ENCODERS = (
+    Candidate("mobilenetv2_100", 73.0, 5),
+    Candidate("efficientnet_b0", 77.7, 5),
+    Candidate("resnet50", 80.2, 3),
+    Candidate("convnext_tiny", 84.2, 3),
+)
+"""From the quickest to the slowest; only those are tried whose weights are on the machine."""
+
+
+def expected_gain(size: int, images_seen: float, accuracy: float) -> float:
+    r"""Return what a choice is worth, in points of mAP above an arbitrary one.
+
+    .. math:: 10 \log_2 s - 13 \cdot \frac{6000}{n} + (a - 73)
+
+    The first two numbers were measured with MobileNetV2 on 9,000 photographs
+    (``docs/tuning.md``); that a point of accuracy on ImageNet is worth a point of mAP is assumed.
+
+    Args:
+        size: s, side of the images in pixels.
+        images_seen: n, training images times epochs.
+        accuracy: a, of the encoder on ImageNet, per cent.
+
+    Example:
+        >>> round(expected_gain(192, 12_000, 73.0) - expected_gain(128, 12_000, 73.0), 1)
+        5.8
+    """
+    lost = _POINTS_OF_ONE_PASS * _IMAGES_OF_ONE_PASS / images_seen
+    return _POINTS_PER_DOUBLING * math.log2(size) - lost + accuracy - ENCODERS[0].accuracy
+
+
+def changes_for(candidate: Candidate, size: int, fixed: Collection[str]) -> dict[str, Any]:
+    """Return the settings that a choice comes to, without those that the user has set."""
+    values = {
+        "encoder.name": candidate.name,
+        "encoder.weights": candidate.weights,
+        "encoder.freeze_stages": candidate.freeze_stages,
+        "data.image_size": size,
+    }
+    return {key: value for key, value in values.items() if key not in fixed}
+
+
+def with_values(config: Config, values: Mapping[str, Any]) -> Config:
+    """Return a configuration with settings by their dotted keys."""
+    return change_config(config, [f"{key}={json.dumps(value)}" for key, value in values.items()])
