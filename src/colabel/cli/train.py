@@ -59,6 +59,7 @@ def train(
     """Train a model, keep the weights that validation chooses, and say how good they are."""
     from colabel.config import load_config
     from colabel.config.budget import parse_budget
+    from colabel.config.paths import with_absolute_paths
     from colabel.errors import ConfigError
 
     began = time.monotonic()
@@ -80,7 +81,7 @@ def train(
         else:
             config = _chosen(config, allowed, data, changes, cpu=cpu, began=began)
     if print_recipe:
-        show_text(config.to_yaml())
+        show_text(with_absolute_paths(config, data).to_yaml())
         return
     if find_learning_rate:
         if resume:

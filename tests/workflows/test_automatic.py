@@ -1,0 +1,181 @@
+"""``train auto``: what it chooses by given times, and the command from end to end."""
+
+import re
+from dataclasses import replace
+
+import pytest
+import timm
+import yaml
+from safetensors.torch import save_file
+from tiny_runs import command, write_tiny_table
+
+from colabel.config import load_config
+from colabel.config.budget import Budget
+from colabel.errors import ConfigError
+from colabel.training.timing import StepTime
+from colabel.workflows import affordable, automatic
+from colabel.workflows.affordable import Reading
+from colabel.workflows.candidates import ENCODERS, MOST_EPOCHS, SIZES, Candidate, expected_gain
+
+STEP_AT_96 = 0.1
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """A machine on which a step at 96 pixels takes a tenth of a second, scoring a hundredth."""
+
+    def measure(stage, *, image_size, **_):
+        scale = (image_size / 96) ** 2
+        return StepTime(STEP_AT_96 * scale, 0.0001 * scale)
+
+    monkeypatch.setattr(affordable, "measure_step", measure)
+    monkeypatch.setattr(affordable, "build_model", lambda *_: timm.create_model("test_resnet"))
+    monkeypatch.setattr(affordable, "build_stages", lambda *_: [None])
+    reading = Reading(decode=0.001, augment=0.0, side=480)
+    monkeypatch.setattr(automatic, "measure_reading", lambda *_: reading)
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(b"")
+    monkeypatch.setattr(automatic, "weights_at_hand", lambda _: file)
+    return monkeypatch
+
+
+@pytest.fixture
+def table(tmp_path):
+    return write_tiny_table(tmp_path, images=600)
+
+
+def plan(table, budget, *changes, **options):
+    config = load_config("auto", changes)
+    keys = [change.partition("=")[0] for change in changes]
+    return automatic.plan_training(
+        config, budget, data=str(table), changed=keys, cpu=True, **options
+    )
+
+
+def only_the_first(monkeypatch):
+    monkeypatch.setattr(automatic, "ENCODERS", ENCODERS[:1])
+
+
+def test_more_time_gives_larger_images_and_more_epochs(machine, table):
+    only_the_first(machine)
+    chosen = []
+    for minutes in (0.3, 1, 4, 60):
+        config = plan(table, Budget(minutes=minutes)).config
+        chosen.append((config.data.image_size, config.training.epochs))
+        assert config.training.minutes == minutes
+    sizes, epochs = zip(*chosen, strict=True)
+    assert list(sizes) == sorted(sizes)
+    assert list(epochs) == sorted(epochs)
+    assert sizes[0] < sizes[-1] == SIZES[-1]
+    assert epochs[-1] == MOST_EPOCHS
+
+
+def test_the_epochs_are_those_that_fit(machine, table):
+    only_the_first(machine)
+    config = plan(table, Budget(minutes=1), "data.image_size=96").config
+    training = (600 * 0.7 // 32) * STEP_AT_96  # undivided data is divided 70 : 15 : 15
+    assert config.training.epochs == pytest.approx(58 / training, rel=0.1)
+    assert config.training.workers == 0
+
+
+def test_what_the_user_sets_is_kept(machine, table):
+    config = plan(
+        table, Budget(minutes=2), "data.image_size=160", "encoder.freeze_stages=2",
+        "training.workers=3", "method=kmcl",
+    ).config  # fmt: skip
+    assert (config.data.image_size, config.encoder.freeze_stages) == (160, 2)
+    assert (config.training.workers, config.method.name) == (3, "kmcl")
+
+
+def test_images_are_never_enlarged(machine, table):
+    small = Reading(decode=0.001, augment=0.0, side=150)
+    machine.setattr(automatic, "measure_reading", lambda *_: small)
+    assert plan(table, Budget(minutes=60)).config.data.image_size == 128
+    tiny = replace(small, side=20)
+    machine.setattr(automatic, "measure_reading", lambda *_: tiny)
+    assert plan(table, Budget(minutes=60)).config.data.image_size == SIZES[0]
+
+
+def test_a_budget_below_one_epoch_is_refused_with_what_is_needed(machine, table):
+    with pytest.raises(
+        ConfigError, match=r"too small for one epoch.*at least --budget \d+s"
+    ) as no:
+        plan(table, Budget(minutes=0.04))
+    needed = int(re.search(r"--budget (\d+)s", str(no.value))[1])
+    assert plan(table, Budget(minutes=needed / 60)).config.training.epochs >= 1
+
+
+def test_epochs_take_the_most_accurate_encoder_at_the_size_of_its_weights(machine, table):
+    config = plan(table, Budget(epochs=3)).config
+    assert config.encoder.name == max(ENCODERS, key=lambda each: each.accuracy).name
+    assert (config.data.image_size, config.training.epochs) == (224, 3)
+    assert config.training.minutes is None
+
+
+@pytest.mark.parametrize("key", ["training.epochs=3", "training.minutes=2"])
+def test_a_setting_that_the_budget_decides_is_refused(machine, table, key):
+    with pytest.raises(ConfigError, match=r"--budget decides about training\.\w+; leave one"):
+        plan(table, Budget(minutes=1), key)
+
+
+def test_no_weights_at_hand_is_told_with_what_to_do(machine, table):
+    machine.setattr(automatic, "weights_at_hand", lambda _: None)
+    with pytest.raises(ConfigError, match=r"no weights of mobilenetv2_100 or .*none are fetched"):
+        plan(table, Budget(minutes=1))
+    with pytest.raises(ConfigError, match="no weights of resnet18 are on this machine"):
+        plan(table, Budget(minutes=1), "encoder.name=resnet18")
+    asked = plan(table, Budget(minutes=1), "encoder.weights=pretrained").config
+    assert (asked.encoder.name, asked.encoder.weights) == ("mobilenetv2_100", "pretrained")
+
+
+def test_a_method_of_two_stages_is_refused_before_the_first_batch(machine, table, tmp_path):
+    import colabel
+
+    config = plan(table, Budget(minutes=1), "method=probmcl", "encoder.weights=null").config
+    with pytest.raises(ConfigError, match="is for runs of one stage"):
+        colabel.train(config, changes=["encoder.weights=null"], out=tmp_path / "run", cpu=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_accurate_encoder_wins_where_it_fits():
+    quick, slow = Candidate("quick", 73.0, 0), Candidate("slow", 80.0, 0)
+    gain = {each: expected_gain(192, 12_000, each.accuracy) for each in (quick, slow)}
+    assert gain[slow] - gain[quick] == pytest.approx(7)
+    assert expected_gain(192, 6_000, 80.0) < gain[slow]
+
+
+@pytest.mark.slow
+def test_the_command_chooses_trains_and_goes_on(tmp_path, capsys):
+    table = write_tiny_table(tmp_path, images=120)
+    weights = tmp_path / "weights.safetensors"
+    save_file(timm.create_model("test_efficientnet", num_classes=0).state_dict(), weights)
+    out = tmp_path / "run"
+    arguments = [
+        "train", "auto", "--data", table, "--budget", "15s", "--cpu", "--set",
+        "encoder.name=test_efficientnet", "--set", f"encoder.weights={weights}",
+        "--set", "encoder.freeze_stages=0", "--set", "training.batch_size=8",
+    ]  # fmt: skip
+    assert not command(*arguments, "--print")
+    recipe = yaml.safe_load(capsys.readouterr().out)
+    assert recipe["training"]["minutes"] == 0.25
+    assert not command(*arguments, "--out", out)
+    told = capsys.readouterr()
+    assert "chosen for 15 seconds: test_efficientnet at" in told.err
+    assert (out / "model.safetensors").is_file()
+    begun = yaml.safe_load((out / "config.yaml").read_text())
+    assert begun["data"]["source"] == str(table)
+    assert not command(*arguments, "--out", out, "--resume")  # it is complete
+    changed = ["3epochs" if word == "15s" else word for word in arguments]
+    assert command(*changed, "--out", out, "--resume") == 2
+    assert "was begun with a budget of 0.25 minutes, now it is 3 epochs" in capsys.readouterr().err
+
+
+def test_the_budget_and_its_recipe_go_together(capsys):
+    assert command("train", "auto") == 2
+    assert "--budget 20m" in capsys.readouterr().err
+    assert command("train", "shapes-bce", "--budget", "3m") == 2
+    assert "--budget is for the recipe auto" in capsys.readouterr().err
+    assert command("train", "auto", "--budget", "3m", "--resume") == 2
+    assert "add --out FOLDER" in capsys.readouterr().err
+    assert command("train", "auto", "--budget", "soon") == 2
+    assert "expected a budget such as" in capsys.readouterr().err
