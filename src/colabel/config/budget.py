@@ -35,9 +35,9 @@ class Budget:
         assert self.minutes is not None
         if self.minutes < 2:
             return f"{60 * self.minutes:.3g} seconds"
-        return (
-            f"{self.minutes:.3g} minutes" if self.minutes < 120 else f"{self.minutes / 60:.3g} h"
-        )
+        if self.minutes < 120:
+            return f"{self.minutes:.3g} minutes"
+        return f"{self.minutes / 60:.3g} hours"
 
 
 def parse_budget(text: str) -> Budget:
