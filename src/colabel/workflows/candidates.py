@@ -14,8 +14,10 @@ SIZES = (96, 128, 160, 192, 224, 256, 288)
 """Sides of the images that are tried, in pixels."""
 MOST_EPOCHS = 40
 """As many as the papers train; more time goes into larger images."""
-_POINTS_PER_DOUBLING = 10.0
-_POINTS_OF_ONE_PASS = 13.0
+_KNEE = 192
+_POINTS_PER_DOUBLING = (10.0, 5.0)
+"""Up to the knee and beyond it."""
+_POINTS_OF_ONE_PASS = 11.0
 _IMAGES_OF_ONE_PASS = 6000
 
 
@@ -48,9 +50,9 @@ ENCODERS = (
 def expected_gain(size: int, images_seen: float, accuracy: float) -> float:
     r"""Return what a choice is worth, in points of mAP above an arbitrary one.
 
-    .. math:: 10 \log_2 s - 13 \cdot \frac{6000}{n} + (a - 73)
+    .. math:: 10 \log_2 \min(s, 192) + 5 \log_2 \max(s, 192) - 11 \cdot \frac{6000}{n} + (a - 73)
 
-    The first two numbers were measured with MobileNetV2 on 9,000 photographs
+    The numbers of size and images were measured with MobileNetV2 on 9,000 photographs
     (``docs/tuning.md``); that a point of accuracy on ImageNet is worth a point of mAP is assumed.
 
     Args:
@@ -63,7 +65,9 @@ def expected_gain(size: int, images_seen: float, accuracy: float) -> float:
         5.8
     """
     lost = _POINTS_OF_ONE_PASS * _IMAGES_OF_ONE_PASS / images_seen
-    return _POINTS_PER_DOUBLING * math.log2(size) - lost + accuracy - ENCODERS[0].accuracy
+    below, above = _POINTS_PER_DOUBLING
+    gained = below * math.log2(min(size, _KNEE)) + above * math.log2(max(size, _KNEE))
+    return gained - lost + accuracy - ENCODERS[0].accuracy
 
 
 def changes_for(candidate: Candidate, size: int, fixed: Collection[str]) -> dict[str, Any]:

@@ -1,0 +1,213 @@
+"""Where do the papers' terms help? Every method under many conditions (frozen_features.py).
+
+Restartable: a line of FILE is a training, and what is there is not run again.
+
+    python benchmarks/regimes.py labels.csv --weights FILE --out regimes.jsonl
+    python benchmarks/regimes.py labels.csv --out regimes.jsonl --table
+
+The weights of the last step are scored, on the test split; nothing is chosen by it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from frozen_features import encode, prepare, train
+from torch import Tensor, nn
+
+from colabel.config import Config, load_config
+from colabel.metrics import evaluate_scores
+from colabel.models import Features
+
+METHODS = ("bce", "asl", "kmcl", "probmcl")
+IMAGES_SEEN = {0.01: 3600, 0.05: 6000, 0.1: 7200, 0.3: 9000, 1.0: 12000}
+"""By the share of the training images: few images are seen more often."""
+CONDITIONS: Mapping[str, Mapping[str, Any]] = {
+    "1 % of the images": {"fraction": 0.01},
+    "5 %": {"fraction": 0.05},
+    "10 %": {"fraction": 0.1},
+    "30 %": {"fraction": 0.3},
+    "100 %": {"fraction": 1.0},
+    "10 %, four times as long": {"fraction": 0.1, "longer": 4},
+    "100 %, batches of 128": {"fraction": 1.0, "batch": 128},
+    "30 %, half of the labels missing": {"fraction": 0.3, "missing": 0.5},
+    "30 %, labels flipped": {"fraction": 0.3, "flipped": 0.05},
+}
+"""``missing``: that share of present labels is listed as absent; ``flipped``: of all labels."""
+
+
+def settings(method: str, condition: Mapping[str, Any], images: int) -> Config:
+    """Return the laptop recipe of a method for a condition."""
+    batch = condition.get("batch", 32)
+    seen = IMAGES_SEEN[condition["fraction"]] * condition.get("longer", 1)
+    passes = max(1, round(seen / images))
+    if method == "probmcl":  # which sees every image twice in a pass
+        passes = max(1, round(passes / 2))
+    changes = [f"training.epochs={passes}", f"training.batch_size={min(batch, images)}"]
+    return load_config(f"laptop-{method}", changes)
+
+
+def corrupt(targets: Tensor, condition: Mapping[str, Any], seed: int) -> Tensor:
+    """Return training targets with the faults of a condition, the same for every method."""
+    generator = torch.Generator().manual_seed(1000 + seed)
+    drawn = torch.rand(targets.shape, generator=generator)
+    if "missing" in condition:
+        return torch.where((targets == 1) & (drawn < condition["missing"]), 0, targets)
+    if "flipped" in condition:
+        return torch.where(drawn < condition["flipped"], 1 - targets, targets)
+    return targets
+
+
+def subset(targets: Tensor, fraction: float, seed: int) -> Tensor:
+    """Return positions of training images; smaller shares lie within larger ones."""
+    order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(seed))
+    return order[: max(32, round(fraction * len(targets)))]
+
+
+def train_and_score(
+    method: str, condition: Mapping[str, Any], seed: int, weights: str, data: Mapping[str, Any]
+) -> dict[str, float]:
+    """Train a method under a condition and score it on the test split."""
+    rows = subset(data["train_targets"], condition["fraction"], seed)
+    targets = corrupt(data["train_targets"][rows], condition, seed)
+    config = settings(method, condition, len(rows))
+    model = train(config, data["train_maps"][rows], targets, weights=weights, seed=seed)
+    encoder = model.encoder
+    features = {split: encode(encoder, data[f"{split}_maps"]) for split in ("val", "test")}
+    with torch.no_grad():
+        logits = {split: model(Features(each)).logits for split, each in features.items()}
+    return scores(logits, features["test"], data)
+
+
+def scores(
+    logits: Mapping[str, Tensor], features: Tensor, data: Mapping[str, Any]
+) -> dict[str, float]:
+    """Return what is measured, each in per cent.
+
+    ``calibration``: expected calibration error over all labels in 15 bins of equal mass, after a
+    slope and an offset that validation chose. ``dependence``: mean size of the correlations
+    between what two labels have left unexplained; 0 for a model that knows which labels go
+    together. ``retrieval``: mean Jaccard index of the labels of the ten nearest test images.
+    """
+    targets = data["test_targets"]
+    report = evaluate_scores(logits["test"].double().sigmoid().numpy(), targets.numpy())
+    slope, offset = platt(logits["val"], data["val_targets"])
+    probabilities = (slope * logits["test"] + offset).sigmoid()
+    return {
+        "mAP": 100 * report.mean_average_precision,
+        "mAUC": 100 * report.mean_auc,
+        "calibration": 100 * calibration_error(probabilities, targets),
+        "dependence": 100 * residual_correlation(probabilities, targets),
+        "retrieval": 100 * neighbours_overlap(features, targets),
+    }
+
+
+def platt(logits: Tensor, targets: Tensor) -> tuple[float, float]:
+    values = torch.tensor([1.0, 0.0], requires_grad=True)
+    optimiser = torch.optim.LBFGS([values], max_iter=50)
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = nn.functional.binary_cross_entropy_with_logits(
+            values[0] * logits + values[1], targets.float()
+        )
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    slope, offset = values.tolist()
+    return slope, offset
+
+
+def calibration_error(probabilities: Tensor, targets: Tensor) -> float:
+    flat, truth = probabilities.flatten(), targets.flatten().float()
+    bins = flat.argsort().tensor_split(15)
+    gaps = [len(rows) * (flat[rows].mean() - truth[rows].mean()).abs() for rows in bins]
+    return float(sum(gaps)) / len(flat)
+
+
+def residual_correlation(probabilities: Tensor, targets: Tensor) -> float:
+    left = (targets.float() - probabilities).numpy()
+    correlations = np.corrcoef(left, rowvar=False)
+    pairs = np.triu_indices(len(correlations), k=1)
+    return float(np.abs(correlations[pairs]).mean())
+
+
+def neighbours_overlap(features: Tensor, targets: Tensor) -> float:
+    directions = nn.functional.normalize(features, dim=1)
+    cosines = directions @ directions.T
+    cosines.fill_diagonal_(-2)
+    nearest = cosines.topk(10, dim=1).indices
+    present = (targets == 1).float()
+    shared = (present[:, None] * present[nearest]).sum(dim=2)
+    either = torch.maximum(present[:, None], present[nearest]).sum(dim=2)
+    return float((shared / either.clamp(min=1)).mean())
+
+
+def table(lines: list[dict[str, Any]]) -> None:
+    """Print the mean over seeds and their standard deviation, and the paired gain over BCE."""
+    for measure in ("mAP", "calibration", "dependence", "retrieval"):
+        print(f"\n| {measure} | " + " | ".join(METHODS) + " |\n|" + "---|" * (1 + len(METHODS)))
+        for name in CONDITIONS:
+            cells = []
+            for method in METHODS:
+                found = {
+                    line["seed"]: line[measure]
+                    for line in lines
+                    if (line["condition"], line["method"]) == (name, method)
+                }
+                base = {
+                    line["seed"]: line[measure]
+                    for line in lines
+                    if (line["condition"], line["method"]) == (name, METHODS[0])
+                }
+                values = list(found.values())
+                if len(values) < 2:
+                    cells.append("")
+                    continue
+                gains = [found[seed] - base[seed] for seed in found if seed in base]
+                gain = "" if method == METHODS[0] else f" ({np.mean(gains):+.1f})"
+                cells.append(f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}{gain}")
+            print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data")
+    parser.add_argument("--weights", default="")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--table", action="store_true", help="print what was measured so far")
+    options = parser.parse_args()
+    lines = []
+    if options.out.exists():
+        lines = [json.loads(line) for line in options.out.read_text().splitlines()]
+    if options.table:
+        table(lines)
+        return
+    done = {(line["condition"], line["method"], line["seed"]) for line in lines}
+    data = prepare(options.data, options.weights, options.out)
+    for seed in range(options.seeds):
+        for name, condition in CONDITIONS.items():
+            for method in options.methods:
+                if (name, method, seed) in done:
+                    continue
+                began = time.monotonic()
+                found = train_and_score(method, condition, seed, options.weights, data)
+                line = {"condition": name, "method": method, "seed": seed, **found}
+                line["seconds"] = time.monotonic() - began
+                with options.out.open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+                print(f"{name}, {method}, seed {seed}: mAP {found['mAP']:.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
