@@ -51,7 +51,7 @@ def test_probmcls_recipes_are_the_papers(name, value, threshold):
 def test_every_recipe_is_a_valid_configuration(recipe):
     name, config = recipe
     assert config.description.strip().endswith(".")
-    assert config.method.name in name.split("-")
+    assert config.method.name in name.split("-") or name == "auto"
     assert check_config(yaml.safe_load(config.to_yaml())) == config
 
 

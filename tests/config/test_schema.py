@@ -213,3 +213,10 @@ def test_the_gradient_is_clipped_by_the_name_the_message_gives():
 def test_what_a_group_in_two_splits_does_is_stop_or_allow():
     assert check_config({}).data.shared_groups == "stop"
     assert "'stop' or 'allow'" in refused("data.shared_groups=skip")
+
+
+def test_frozen_stages_without_weights_are_refused():
+    changes = ["encoder.weights=null", "encoder.freeze_stages=2"]
+    with pytest.raises(ConfigError, match=r"freeze_stages is 2 and encoder.weights null"):
+        load_config("laptop-bce", changes)
+    assert load_config("laptop-bce", [*changes[:1], "encoder.freeze_stages=0"])

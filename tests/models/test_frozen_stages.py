@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from colabel.config import load_config
 from colabel.errors import ConfigError
 from colabel.models import build_encoder
 from colabel.models.frozen_stages import freeze_first_stages
@@ -58,3 +59,20 @@ def test_frozen_stages_that_leave_nothing_are_refused():
 def test_a_backbone_without_known_stages_is_refused():
     with pytest.raises(ConfigError, match="does not say what the stages of plain are"):
         freeze_first_stages(nn.Sequential(nn.Linear(2, 2)), "plain", 1)
+
+
+@pytest.mark.parametrize(("name", "stages"), [("mobilenetv2_100", 5), ("resnet18", 3)])
+def test_a_share_is_rounded_down(name, stages):
+    def trained(count):
+        encoder = build_encoder(name, freeze_stages=count)
+        return [key for key, value in encoder.named_parameters() if value.requires_grad]
+
+    assert trained(0.65) == trained(stages) != trained(0)
+    assert trained(0.1) == trained(0)
+
+
+@pytest.mark.parametrize("given", [1.5, -1, 2.7])
+def test_what_is_no_number_and_no_share_is_refused(given):
+    with pytest.raises(ConfigError, match="freeze_stages"):
+        load_config("laptop-bce", [f"encoder.freeze_stages={given}"])
+    assert load_config("laptop-bce", ["encoder.freeze_stages=2.0"]).encoder.freeze_stages == 2

@@ -451,9 +451,11 @@ def test_another_recipe_takes_the_place_of_the_ablations(home, monkeypatch):
 
     monkeypatch.setattr(ablation_run, "train", remember)
     with pytest.raises(Seen):
-        start(home, recipe="laptop-kmcl", changes=("encoder.weights=null",))
+        start(
+            home, recipe="laptop-kmcl", changes=("encoder.weights=null", "encoder.freeze_stages=0")
+        )
     assert tried[0].encoder == load_config("laptop-kmcl").encoder.model_copy(
-        update={"weights": None}
+        update={"weights": None, "freeze_stages": 0}
     )
     assert tried[0].terms["contrastive"].temperature == 0.2
 

@@ -131,14 +131,20 @@ def test_no_weights_at_hand_is_told_with_what_to_do(machine, table):
 def test_a_method_of_two_stages_is_refused_before_the_first_batch(machine, table, tmp_path):
     import colabel
 
-    config = plan(table, Budget(minutes=1), "method=probmcl", "encoder.weights=null").config
+    config = plan(
+        table,
+        Budget(minutes=1),
+        "method=probmcl",
+        "encoder.weights=null",
+        "encoder.freeze_stages=0",
+    ).config
     with pytest.raises(ConfigError, match="is for runs of one stage"):
         colabel.train(config, changes=["encoder.weights=null"], out=tmp_path / "run", cpu=True)
     assert not (tmp_path / "run").exists()
 
 
 def test_an_accurate_encoder_wins_where_it_fits():
-    quick, slow = Candidate("quick", 73.0, 0), Candidate("slow", 80.0, 0)
+    quick, slow = Candidate("quick", 73.0), Candidate("slow", 80.0)
     gain = {each: expected_gain(192, 12_000, each.accuracy) for each in (quick, slow)}
     assert gain[slow] - gain[quick] == pytest.approx(7)
     assert expected_gain(192, 6_000, 80.0) < gain[slow]

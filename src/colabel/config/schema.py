@@ -75,6 +75,12 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _stages_fit(self) -> Config:
+        if self.encoder.freeze_stages and self.encoder.weights is None:
+            raise ValueError(
+                f"encoder.freeze_stages is {self.encoder.freeze_stages:g} and encoder.weights "
+                "null: the first stages would stay as they are drawn; give the encoder weights, "
+                "or set encoder.freeze_stages: 0"
+            )
         for stage in self.stages():
             check_fit(stage)
         return self

@@ -157,7 +157,7 @@ def build_encoder(
     options: Mapping[str, object] | None = None,
     freeze_batch_norm: bool = False,
     channels_last: bool | None = None,
-    freeze_stages: int = 0,
+    freeze_stages: float = 0,
 ) -> Encoder:
     """Build any backbone of timm as an encoder, untrained unless told otherwise.
 
@@ -174,7 +174,7 @@ def build_encoder(
             which is quicker for most backbones, except for TResNet, which is slower in it, and
             for backbones in which it corrupts memory on processors.
         freeze_stages: the first stages of the backbone, the stem among them, that are not
-            trained.
+            trained; below 1 their share, rounded down.
 
     Returns:
         The encoder, on the CPU, in training mode.

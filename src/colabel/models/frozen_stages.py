@@ -10,7 +10,7 @@ from torch import nn
 from colabel.errors import ConfigError
 
 
-def freeze_first_stages(backbone: nn.Module, name: str, count: int) -> tuple[nn.Module, ...]:
+def freeze_first_stages(backbone: nn.Module, name: str, count: float) -> tuple[nn.Module, ...]:
     """Take the parameters of the first stages out of training, in place.
 
     No gradient has to go back through them, where images are largest and cost most.
@@ -18,7 +18,7 @@ def freeze_first_stages(backbone: nn.Module, name: str, count: int) -> tuple[nn.
     Args:
         backbone: of timm, which knows the order of its stages.
         name: what to call it in messages.
-        count: number of stages, the stem being the first.
+        count: number of stages, the stem being the first; below 1 their share, rounded down.
 
     Returns:
         The modules that hold nothing but frozen parameters, to be kept in evaluation mode.
@@ -37,6 +37,7 @@ def freeze_first_stages(backbone: nn.Module, name: str, count: int) -> tuple[nn.
     if not count:
         return ()
     stages = _stages(backbone, name)
+    count = int(count * len(stages)) if count < 1 else int(count)
     if count >= len(stages):
         raise ConfigError(
             f"encoder.freeze_stages must be below {len(stages)}, the number of stages that {name} "

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from colabel.settings.base import Settings
 
@@ -109,11 +109,19 @@ class EncoderSettings(Settings):
     """Passed to timm, such as ``pad_type: same``."""
     freeze_batch_norm: bool = False
     """Keep the running statistics of batch norm as they came."""
-    freeze_stages: int = Field(0, ge=0)
+    freeze_stages: int | float = Field(0, ge=0)
     """The first stages of the backbone, the stem among them, that are not trained: quicker, since
-    no gradient goes back to where images are largest."""
+    no gradient goes back to where images are largest. Below 1 a share of the stages, rounded
+    down: 0.65 are five of the eight of a MobileNetV2, three of the five of a ResNet."""
     channels_last: bool | None = None
     """Memory format; default: what is faster and safe on the device."""
+
+    @field_validator("freeze_stages")
+    @classmethod
+    def _is_a_number_or_a_share(cls, given: float) -> float:
+        if given > 1 and given != int(given):
+            raise ValueError(f"expected a number of stages, or a share below 1, got {given}")
+        return given if given < 1 else int(given)
 
 
 PRETRAINED = "pretrained"

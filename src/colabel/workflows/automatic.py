@@ -100,14 +100,13 @@ def _candidates(config: Config, fixed: set[str]) -> tuple[Candidate, ...]:
     known = {candidate.name: candidate for candidate in ENCODERS}
     named = "encoder.name" in fixed
     if "encoder.weights" in fixed:
-        stages = known[encoder.name].freeze_stages if encoder.name in known else 0
-        return (Candidate(encoder.name, ENCODERS[0].accuracy, stages, str(encoder.weights)),)
+        return (Candidate(encoder.name, ENCODERS[0].accuracy, str(encoder.weights)),)
     names = (encoder.name,) if named else tuple(known)
     found = []
     for name in names:
         file = weights_at_hand(name)
         if file is not None:
-            base = known.get(name, Candidate(name, ENCODERS[0].accuracy, 0))
+            base = known.get(name, Candidate(name, ENCODERS[0].accuracy))
             found.append(replace(base, weights=str(file)))
     if not found:
         raise ConfigError(

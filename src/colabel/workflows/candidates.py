@@ -28,21 +28,19 @@ class Candidate:
     Args:
         name: in timm.
         accuracy: top-1 accuracy of its weights on ImageNet, per cent, by timm's table of results.
-        freeze_stages: first stages that are not trained.
         weights: their file, or "pretrained" for those that timm publishes.
     """
 
     name: str
     accuracy: float
-    freeze_stages: int
     weights: str = ""
 
 
 ENCODERS = (
-    Candidate("mobilenetv2_100", 73.0, 5),
-    Candidate("efficientnet_b0", 77.7, 5),
-    Candidate("resnet50", 80.2, 3),
-    Candidate("convnext_tiny", 84.2, 3),
+    Candidate("mobilenetv2_100", 73.0),
+    Candidate("efficientnet_b0", 77.7),
+    Candidate("resnet50", 80.2),
+    Candidate("convnext_tiny", 84.2),
 )
 """From the quickest to the slowest; only those are tried whose weights are on the machine."""
 
@@ -75,7 +73,6 @@ def changes_for(candidate: Candidate, size: int, fixed: Collection[str]) -> dict
     values = {
         "encoder.name": candidate.name,
         "encoder.weights": candidate.weights,
-        "encoder.freeze_stages": candidate.freeze_stages,
         "data.image_size": size,
     }
     return {key: value for key, value in values.items() if key not in fixed}
