@@ -185,6 +185,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS))
     parser.add_argument("--table", action="store_true", help="print what was measured so far")
     options = parser.parse_args()
     lines = []
@@ -196,7 +197,8 @@ def main() -> None:
     done = {(line["condition"], line["method"], line["seed"]) for line in lines}
     data = prepare(options.data, options.weights, options.out)
     for seed in range(options.seeds):
-        for name, condition in CONDITIONS.items():
+        for name in options.conditions:
+            condition = CONDITIONS[name]
             for method in options.methods:
                 if (name, method, seed) in done:
                     continue
