@@ -89,6 +89,16 @@ def test_a_machine_that_slows_down_half_way_is_noticed(tmp_path, hands):
     assert rates[-1] < 0.1 * max(rates)
 
 
+@pytest.mark.parametrize("validation", [0.2, 2.0])
+def test_epochs_of_one_batch_end_in_their_time_too(tmp_path, hands, validation):
+    stage, steps = timed_stage(hands, 2.0, epochs=100)
+    limit = 60.0
+    run = timed_run(tmp_path, hands, stage, validation=validation, minutes=1, batch=12)
+    assert run.fit().finished
+    assert 0.9 * limit < hands.now + TO_FINISH <= limit + 2.0 + validation
+    assert len(steps) < 100
+
+
 def test_what_passes_before_the_first_step_counts(tmp_path, hands):
     stage, steps = timed_stage(hands, 1.0, epochs=100)
     run = timed_run(tmp_path, hands, stage, minutes=200 / 60)
@@ -132,10 +142,13 @@ def test_a_limit_is_for_runs_of_one_stage(tmp_path):
 def test_the_stride_by_hand(hands):
     timer = Clock(100 + TO_FINISH, validation_share=0.5)
     # 40 steps of 2 s; two validations of as many images as half an epoch, at half the price
-    assert timer.stride(steps=40, batches=20, seconds_per_step=2.0) == 1.0  # 80 + 2 * 10
+    assert timer.stride(steps=39, batches=20, seconds_per_step=2.0) == 1.0  # 78 + 2 * 10
     timer.validation_seconds = 20.0
-    # 80 + 40 do not fit: 40 steps at 2 + 20 / 20 each, in the 80 before the last validation
-    assert timer.stride(steps=40, batches=20, seconds_per_step=2.0) == pytest.approx(120 / 80)
+    # 78 + 40 do not fit: 39 steps at 2 + 20 / 20 each, in the 80 before the last validation
+    assert timer.stride(steps=39, batches=20, seconds_per_step=2.0) == pytest.approx(117 / 80)
+    timer.validation_seconds = 9.0
+    # after the last step of an epoch its validation is still to come
+    assert timer.stride(steps=40, batches=20, seconds_per_step=2.0) > 1  # 80 + 3 * 9
     hands.now = 90.0
     assert math.isinf(timer.stride(steps=40, batches=20, seconds_per_step=2.0))
 

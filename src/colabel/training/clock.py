@@ -43,7 +43,7 @@ class Clock:
         self.seconds = seconds
         self.spent_before = 0.0
         self.validation_seconds: float | None = None
-        """Of the last validation; ``None`` before there was one."""
+        """Of the last validation and what is saved with it; ``None`` before there was one."""
         self._validation_share = validation_share
         self._began = time.monotonic() if began is None else began
 
@@ -56,7 +56,7 @@ class Clock:
         """Return how many steps of the schedule each of the following steps has to cover.
 
         Args:
-            steps: of the schedule that are left.
+            steps: of the schedule that are left after the one that was just made.
             batches: of an epoch, after which there is a validation.
             seconds_per_step: as measured.
 
@@ -69,7 +69,7 @@ class Clock:
             each = seconds_per_step * batches
             validation = each * self._validation_share * _VALIDATION_COST
         left = self.seconds - TO_FINISH - self.spent
-        if steps * seconds_per_step + math.ceil(steps / batches) * validation <= left:
+        if steps * seconds_per_step + (steps // batches + 1) * validation <= left:
             return 1.0
         left -= validation  # that of the epoch which is cut short
         if left <= 0:
@@ -131,13 +131,15 @@ class Pace:
             self._schedule.last_epoch += skipped
         self._schedule.step()
 
-    def rest(self, began: float) -> float:
-        """Hear that a validation has ended, and return the seconds it took."""
-        seconds = time.monotonic() - began
-        self._last = None  # the time between these steps is not that of a step
+    def rest(self, began: float) -> None:
+        """Hear that an epoch was validated and saved; what follows is the time of a step again.
+
+        Args:
+            began: reading of :func:`time.monotonic` after the epoch's last step.
+        """
+        self._last = time.monotonic()
         if self._clock is not None:
-            self._clock.validation_seconds = seconds
-        return seconds
+            self._clock.validation_seconds = self._last - began
 
     def _measure(self, clock: Clock) -> None:
         """Take the time of the step, and see every now and then whether it is short."""

@@ -148,9 +148,11 @@ class StageRun:
         while run.position.epoch < stage.epochs and not self._pace.is_over:
             if not self._train_epoch():
                 return False
+            began = time.monotonic()
             self._end_epoch()
             finished = final and (run.position.epoch == stage.epochs or self._pace.is_over)
             self._save(finished=finished)
+            self._pace.rest(began)
             if not finished and self._requested()[0]:
                 return False
         if self._average is not None:
@@ -317,7 +319,7 @@ class StageRun:
         score = metrics[run.monitor]
         before = run.best if run.best and run.best["stage"] == self._stage.name else None
         record["validation"] = dict(metrics)
-        record["validation_seconds"] = self._pace.rest(began)
+        record["validation_seconds"] = time.monotonic() - began
         record["score"] = score if math.isfinite(score) else None
         record["best"] = before is None or (
             record["score"] is not None and (before["score"] is None or score > before["score"])
