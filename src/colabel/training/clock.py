@@ -13,6 +13,8 @@ TO_FINISH = 2.0
 """Seconds kept for what comes after the last validation: numbers, pictures, the state."""
 _EVERY = 10
 """Steps between two looks at the clock, after the first few."""
+_GENTLE = 0.1
+"""Part of a schedule that may be left out at its end with the learning rate near 0 nonetheless."""
 _VALIDATION_COST = 0.5
 """Of an image that is only scored, against one that is learnt from, until it is measured."""
 
@@ -102,6 +104,7 @@ class Pace:
         self._seconds, self._steps = 0.0, 0
         self._last: float | None = None
         self._stride, self._owed, self._skipped = 1.0, 0.0, 0
+        self._cut_short = False
 
     @property
     def is_over(self) -> bool:
@@ -113,11 +116,22 @@ class Pace:
         """A sentence about what was left out for lack of time; empty if nothing was."""
         if self._clock is None or not self._skipped:
             return ""
-        total = self._schedule.total_steps
-        return (
-            f"{self._clock.seconds / 60:g} minutes were enough for {total - self._skipped} of the "
-            f"{total} steps; the learning rate was brought down in time"
+        total, seconds = self._schedule.total_steps, self._clock.seconds
+        given = f"{seconds:.3g} seconds" if seconds < 120 else f"{seconds / 60:.3g} minutes"
+        end = (
+            "they were over before the learning rate could be brought down: give the run more time"
+            if self._cut_short
+            else "the learning rate was brought down in time"
         )
+        return f"{given} were enough for {total - self._skipped} of the {total} steps; {end}"
+
+    def resume(self, *, step: int) -> None:
+        """Hear how many steps were made before the run was interrupted; the schedule is restored.
+
+        Args:
+            step: of the stage; those that mixed precision left out make it a few too many.
+        """
+        self._skipped = max(0, self._schedule.last_epoch - step)
 
     def step(self) -> None:
         """Move the schedule on, by more than one step if the time is short."""
@@ -128,6 +142,7 @@ class Pace:
             skipped = min(int(self._owed), left)
             self._owed -= skipped
             self._skipped += skipped
+            self._cut_short = skipped > _GENTLE * self._schedule.total_steps and skipped == left
             self._schedule.last_epoch += skipped
         self._schedule.step()
 

@@ -110,11 +110,12 @@ class StageRun:
         checkpoint.unpack_optimiser(saved, facts["groups"], self._adam)
         self._schedule.load_state_dict(facts["schedule"])
         if run.clock is not None:
-            run.clock.spent_before = facts["spent"] or 0.0
+            run.clock.spent_before = facts.get("spent") or 0.0
         scaler = self._optimiser.scaler
         if scaler is not None and facts["scaler"]:
             scaler.load_state_dict(facts["scaler"])
         run.position = Position(**facts["position"])
+        self._pace.resume(step=run.position.batch + run.position.epoch * self._batches)
         for name, total in run.position.totals.items():
             run.position.totals[name] = math.nan if total is None else total
         run.best = facts["best"]
