@@ -124,6 +124,8 @@ def test_no_weights_at_hand_is_told_with_what_to_do(machine, table):
         plan(table, Budget(minutes=1))
     with pytest.raises(ConfigError, match="no weights of resnet18 are on this machine"):
         plan(table, Budget(minutes=1), "encoder.name=resnet18")
+    with pytest.raises(ConfigError, match="no encoder named 'resnet5O'; did you mean 'resnet50'"):
+        plan(table, Budget(minutes=1), "encoder.name=resnet5O")
     asked = plan(table, Budget(minutes=1), "encoder.weights=pretrained").config
     assert (asked.encoder.name, asked.encoder.weights) == ("mobilenetv2_100", "pretrained")
 

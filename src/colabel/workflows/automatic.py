@@ -14,6 +14,7 @@ from colabel.config.budget import Budget
 from colabel.config.paths import with_absolute_paths
 from colabel.errors import ConfigError
 from colabel.models.at_hand import weights_at_hand
+from colabel.models.encoders import check_encoder_name
 from colabel.settings.encoder import PRETRAINED
 from colabel.training import make_accelerator
 from colabel.workflows.affordable import Plan, Planner, measure_reading
@@ -112,6 +113,8 @@ def _candidates(config: Config, fixed: set[str]) -> tuple[Candidate, ...]:
     encoder = config.encoder
     known = {candidate.name: candidate for candidate in ENCODERS}
     named = "encoder.name" in fixed
+    if named:
+        check_encoder_name(encoder.name)
     if "encoder.weights" in fixed:
         stages = known[encoder.name].freeze_stages if encoder.name in known else 0
         return (Candidate(encoder.name, ENCODERS[0].accuracy, stages, str(encoder.weights)),)
