@@ -43,7 +43,9 @@ def test_other_words_are_refused(text):
         parse_budget(text)
 
 
-@pytest.mark.parametrize("text", ["0epochs", "1.5epochs", "99999999999epochs"])
+@pytest.mark.parametrize(
+    "text", ["0epochs", "1.5epochs", "99999999999epochs", f"{'9' * 5000}epochs"]
+)
 def test_a_number_of_epochs_is_whole_and_above_zero(text):
     with pytest.raises(ConfigError, match="whole number of epochs"):
         parse_budget(text)

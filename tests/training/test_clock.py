@@ -8,6 +8,7 @@ from training_runs import Run, kernel_objective, records_of_log, same, small_sta
 
 from colabel.errors import ConfigError
 from colabel.training import Objective, Term, clock, run_stage
+from colabel.training.checkpoint import load_state, save_state
 from colabel.training.clock import TO_FINISH, Clock
 
 
@@ -89,6 +90,16 @@ def test_a_machine_that_slows_down_half_way_is_noticed(tmp_path, hands):
     assert rates[-1] < 0.1 * max(rates)
 
 
+@pytest.mark.parametrize("validation", [0.2, 2.0])
+def test_epochs_of_one_batch_end_in_their_time_too(tmp_path, hands, validation):
+    stage, steps = timed_stage(hands, 2.0, epochs=100)
+    limit = 60.0
+    run = timed_run(tmp_path, hands, stage, validation=validation, minutes=1, batch=12)
+    assert run.fit().finished
+    assert 0.9 * limit < hands.now + TO_FINISH <= limit + 2.0 + validation
+    assert len(steps) < 100
+
+
 def test_what_passes_before_the_first_step_counts(tmp_path, hands):
     stage, steps = timed_stage(hands, 1.0, epochs=100)
     run = timed_run(tmp_path, hands, stage, minutes=200 / 60)
@@ -132,21 +143,71 @@ def test_a_limit_is_for_runs_of_one_stage(tmp_path):
 def test_the_stride_by_hand(hands):
     timer = Clock(100 + TO_FINISH, validation_share=0.5)
     # 40 steps of 2 s; two validations of as many images as half an epoch, at half the price
-    assert timer.stride(steps=40, batches=20, seconds_per_step=2.0) == 1.0  # 80 + 2 * 10
+    assert timer.stride(steps=39, batches=20, seconds_per_step=2.0) == 1.0  # 78 + 2 * 10
     timer.validation_seconds = 20.0
-    # 80 + 40 do not fit: 40 steps at 2 + 20 / 20 each, in the 80 before the last validation
-    assert timer.stride(steps=40, batches=20, seconds_per_step=2.0) == pytest.approx(120 / 80)
+    # 78 + 40 do not fit: 39 steps at 2 + 20 / 20 each, in the 80 before the last validation
+    assert timer.stride(steps=39, batches=20, seconds_per_step=2.0) == pytest.approx(117 / 80)
     hands.now = 90.0
     assert math.isinf(timer.stride(steps=40, batches=20, seconds_per_step=2.0))
+    hands.now, timer.validation_seconds = 0.0, 9.0
+    # after the last step of an epoch its validation is still to come
+    assert timer.stride(steps=40, batches=20, seconds_per_step=2.0) > 1  # 80 + 3 * 9
+
+
+class Listener:
+    def __init__(self):
+        self.said = []
+
+    def __getattr__(self, _):
+        return lambda *given, **__: self.said.extend(each for each in given if type(each) is str)
 
 
 def test_the_sentence_says_what_was_left_out(tmp_path, hands):
-    said = []
-
-    class Listener:
-        def __getattr__(self, _):
-            return lambda *given, **__: said.extend(each for each in given if type(each) is str)
-
+    listener = Listener()
     stage, steps = timed_stage(hands, 2.0, epochs=100)
-    timed_run(tmp_path, hands, stage, minutes=5).fit(display=Listener())
-    assert f"5 minutes were enough for {len(steps)} of the 300 steps" in " ".join(said)
+    timed_run(tmp_path, hands, stage, minutes=5).fit(display=listener)
+    told = (
+        f"5 minutes were enough for {len(steps)} of the 300 steps; the learning rate was brought"
+    )
+    assert told in " ".join(listener.said)
+
+
+def test_the_sentence_counts_what_was_left_out_before_an_interruption(tmp_path, hands):
+    def stop_at_100(step):
+        if step == 100:
+            signal.raise_signal(signal.SIGTERM)
+        return 2.0
+
+    stage, steps = timed_stage(hands, stop_at_100, epochs=100)
+    assert not timed_run(tmp_path, hands, stage, minutes=5).fit().finished
+    listener = Listener()
+    resumed_stage, more = timed_stage(hands, 2.0, epochs=100)
+    resumed = timed_run(tmp_path, hands, resumed_stage, minutes=5)
+    assert resumed.fit(resume=True, display=listener).finished
+    made = len(steps) + len(more)
+    assert f"5 minutes were enough for {made} of the 300 steps" in " ".join(listener.said)
+
+
+def test_a_time_that_was_over_too_early_is_not_called_enough(tmp_path, hands):
+    listener = Listener()
+    stage, steps = timed_stage(hands, 20.0, epochs=100)
+    timed_run(tmp_path, hands, stage, minutes=1).fit(display=listener)
+    told = f"60 seconds were enough for {len(steps)} of the 300 steps; they were over before the"
+    assert told in " ".join(listener.said)
+
+
+def test_a_state_without_the_time_it_took_goes_on(tmp_path, hands):
+    """As those that were saved before there were limits."""
+
+    def stop(_):
+        signal.raise_signal(signal.SIGTERM)
+        return 1.0
+
+    stage, _ = timed_stage(hands, stop)
+    run = timed_run(tmp_path, hands, stage)
+    assert not run.fit().finished
+    saved = load_state(tmp_path / "last")
+    facts = {key: value for key, value in saved.facts.items() if key != "spent"}
+    save_state(tmp_path / "last", saved.tensors, facts)
+    stage, _ = timed_stage(hands, 1.0)
+    assert timed_run(tmp_path, hands, stage).fit(resume=True).finished

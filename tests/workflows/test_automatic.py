@@ -9,9 +9,10 @@ import yaml
 from safetensors.torch import save_file
 from tiny_runs import command, write_tiny_table
 
-from colabel.config import load_config
+from colabel.build.division import open_training_data
+from colabel.config import changed_keys, load_config
 from colabel.config.budget import Budget
-from colabel.errors import ConfigError
+from colabel.errors import ConfigError, ImageError
 from colabel.training.timing import StepTime
 from colabel.workflows import affordable, automatic
 from colabel.workflows.affordable import Reading
@@ -46,9 +47,8 @@ def table(tmp_path):
 
 def plan(table, budget, *changes, **options):
     config = load_config("auto", changes)
-    keys = [change.partition("=")[0] for change in changes]
     return automatic.plan_training(
-        config, budget, data=str(table), changed=keys, cpu=True, **options
+        config, budget, data=str(table), changed=changed_keys(changes), cpu=True, **options
     )
 
 
@@ -124,23 +124,42 @@ def test_no_weights_at_hand_is_told_with_what_to_do(machine, table):
         plan(table, Budget(minutes=1))
     with pytest.raises(ConfigError, match="no weights of resnet18 are on this machine"):
         plan(table, Budget(minutes=1), "encoder.name=resnet18")
+    with pytest.raises(ConfigError, match="no encoder named 'resnet5O'; did you mean 'resnet50'"):
+        plan(table, Budget(minutes=1), "encoder.name=resnet5O")
     asked = plan(table, Budget(minutes=1), "encoder.weights=pretrained").config
     assert (asked.encoder.name, asked.encoder.weights) == ("mobilenetv2_100", "pretrained")
 
 
-def test_a_method_of_two_stages_is_refused_before_the_first_batch(machine, table, tmp_path):
-    import colabel
+def test_corrupt_images_are_left_out_of_the_sample_as_of_training(table):
+    records = open_training_data(load_config("auto", [f"data.source={table}"]).data, seed=0)
+    train = records.records["train"]
+    for position in (0, len(train) - 1):
+        (table.parent / train.ids[position]).write_bytes(b"no image")
+    with pytest.raises(ImageError, match=r"2 of 24 images cannot (.|\n)*data.on_corrupt: skip"):
+        affordable.measure_reading(train, load_config("auto"))
+    skipping = load_config("auto", ["data.on_corrupt=skip"])
+    assert affordable.measure_reading(train, skipping).augment > 0
 
-    config = plan(
-        table,
-        Budget(minutes=1),
-        "method=probmcl",
-        "encoder.weights=null",
-        "encoder.freeze_stages=0",
-    ).config
-    with pytest.raises(ConfigError, match="is for runs of one stage"):
-        colabel.train(config, changes=["encoder.weights=null"], out=tmp_path / "run", cpu=True)
-    assert not (tmp_path / "run").exists()
+
+@pytest.mark.parametrize("change", ["method=probmcl", "training.warm_start.epochs=1"])
+def test_a_method_of_two_stages_has_no_budget_of_time(machine, table, change):
+    with pytest.raises(ConfigError, match=r"budget of time is for .* has 2 \(.*--budget 3epochs"):
+        plan(table, Budget(minutes=1), change)
+    assert plan(table, Budget(epochs=3), change).config.training.epochs == 3
+
+
+def test_a_batch_of_the_user_is_not_made_smaller(machine, table):
+    with pytest.raises(ConfigError, match=r"a batch of 500 cannot be filled from 4\d\d "):
+        plan(table, Budget(minutes=1), "training.batch_size=500")
+    assert plan(table, Budget(minutes=1)).config.training.batch_size == 32
+
+
+def test_settings_within_a_group_are_the_user_s_too(machine, table):
+    changes = ["encoder={name: resnet18, weights: null, freeze_stages: 0}", "training={epochs: 2}"]
+    with pytest.raises(ConfigError, match=r"decides about training\.epochs"):
+        plan(table, Budget(minutes=1), *changes)
+    encoder = plan(table, Budget(minutes=1), changes[0]).config.encoder
+    assert (encoder.name, encoder.weights) == ("resnet18", None)
 
 
 def test_an_accurate_encoder_wins_where_it_fits():
@@ -171,9 +190,11 @@ def test_the_command_chooses_trains_and_goes_on(tmp_path, capsys):
     begun = yaml.safe_load((out / "config.yaml").read_text())
     assert begun["data"]["source"] == str(table)
     assert not command(*arguments, "--out", out, "--resume")  # it is complete
+    assert command(*arguments, "--set", "method=asl", "--out", out, "--resume") == 2
+    assert 'method.name was "bce", is "asl"' in capsys.readouterr().err
     changed = ["3epochs" if word == "15s" else word for word in arguments]
     assert command(*changed, "--out", out, "--resume") == 2
-    assert "was begun with a budget of 0.25 minutes, now it is 3 epochs" in capsys.readouterr().err
+    assert "was begun with a budget of 15 seconds, now it is 3 epochs" in capsys.readouterr().err
 
 
 def test_the_budget_and_its_recipe_go_together(capsys):

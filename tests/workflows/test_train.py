@@ -1,6 +1,8 @@
 import json
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from safetensors.torch import save_file
 from stopping import Watcher, interrupt
@@ -196,3 +198,19 @@ def test_an_interruption_before_anything_is_saved_promises_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         colabel.train(recipe, data=str(table), out=tmp_path / "run", cpu=True, display=display)
     assert not [note for note in display.notes if "saved before" in note]
+
+
+@pytest.mark.parametrize("damage", ["gone", "of other weights"])
+def test_a_run_killed_between_its_model_and_its_predictions_tells_those_of_the_model(
+    tmp_path, damage
+):
+    table, recipe, out = write_tiny_table(tmp_path), write_recipe(tmp_path), tmp_path / "run"
+    report = colabel.train(recipe, data=str(table), out=out, cpu=True).report
+    file = out / "predictions-val.npz"
+    before = Predictions.load(file)
+    file.unlink()
+    if damage == "of other weights":
+        replace(before, logits=-before.logits).save(file)
+    resumed = colabel.train(recipe, data=str(table), out=out, cpu=True, resume=True)
+    assert resumed.report.to_dict() == report.to_dict()
+    assert np.array_equal(Predictions.load(file).logits, before.logits)

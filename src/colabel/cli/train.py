@@ -77,7 +77,7 @@ def train(
     if budget is not None:
         allowed = parse_budget(budget)
         if resume:
-            config = _as_begun(out, allowed)
+            config = _as_begun(out, allowed, changes)
         else:
             config = _chosen(config, allowed, data, changes, cpu=cpu, began=began)
     if print_recipe:
@@ -126,18 +126,21 @@ def _chosen(
     began: float,
 ) -> Config:
     """Choose a recipe for the budget and say why."""
+    from colabel.config import changed_keys
     from colabel.workflows.automatic import plan_training
 
     say(f"measuring what a step takes on this machine, to choose for {budget}")
-    keys = [change.partition("=")[0] for change in changes]
+    keys = changed_keys(changes)
     plan = plan_training(config, budget, data=data, changed=keys, cpu=cpu, began=began)
     for reason in plan.reasons:
         say(reason)
     return plan.config
 
 
-def _as_begun(out: Path | None, budget: Budget) -> Config:
-    """Return the recipe that a run was begun with, if it was for this budget."""
+def _as_begun(out: Path | None, budget: Budget, changes: Iterable[str]) -> Config:
+    """Return the recipe that a run was begun with, if it was for this budget, and the changes."""
+    from colabel.config import change_config
+    from colabel.config.budget import Budget
     from colabel.errors import ConfigError
     from colabel.runs.folder import RunFolder
 
@@ -146,17 +149,17 @@ def _as_begun(out: Path | None, budget: Budget) -> Config:
     config = RunFolder(out).config()
     begun = config.training
     same = (
-        begun.epochs == budget.epochs
-        if budget.minutes is None
-        else begun.minutes is not None and abs(begun.minutes - budget.minutes) < 1e-3
+        budget.minutes is None and begun.epochs == budget.epochs
+        if begun.minutes is None
+        else budget.minutes is not None and abs(begun.minutes - budget.minutes) < 1e-3
     )
     if not same:
-        told = f"{begun.epochs} epochs" if begun.minutes is None else f"{begun.minutes:g} minutes"
+        told = Budget(begun.minutes) if begun.minutes else Budget(epochs=begun.epochs)
         raise ConfigError(
             f"the run in {out} was begun with a budget of {told}, now it is {budget}; resume it "
             "with the same one, or begin a new run."
         )
-    return config
+    return change_config(config, changes)  # what they change is refused by name, not left out
 
 
 def _find_learning_rate(config: Config, data: str | None, out: Path, *, cpu: bool) -> None:

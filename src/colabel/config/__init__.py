@@ -4,6 +4,7 @@ from colabel.config.checking import check_config
 from colabel.config.paths import absolute_source, with_absolute_paths
 from colabel.config.reading import (
     change_config,
+    changed_keys,
     load_config,
     names_in,
     read_named,
@@ -17,6 +18,7 @@ __all__ = [
     "Published",
     "absolute_source",
     "change_config",
+    "changed_keys",
     "check_config",
     "load_config",
     "names_in",

@@ -64,10 +64,12 @@ def parse_budget(text: str) -> Budget:
         raise ConfigError(f"expected a budget such as 20m, 1h30m, 90s or 3epochs, got {text!r}.")
     if whole:
         number = parts[0][0]
-        if "." in number or not 1 <= int(number) <= 10**6:
-            raise ConfigError(f"expected a whole number of epochs, at least 1, got {text!r}.")
+        if "." in number or not 1 <= float(number) <= 10**6:
+            raise ConfigError(
+                f"expected a whole number of epochs from 1 to a million, got {text[:80]!r}."
+            )
         return Budget(epochs=int(number))
     minutes = sum(float(number) * _MINUTES[unit] for number, unit in parts)
     if not 0 < minutes < 10**6:
-        raise ConfigError(f"expected a time above 0 and below two years, got {text!r}.")
+        raise ConfigError(f"expected a time above 0 and below two years, got {text[:80]!r}.")
     return Budget(minutes=minutes)

@@ -14,6 +14,7 @@ from colabel.config.schema import Config
 from colabel.errors import ConfigError, nearest
 from colabel.foreign import read_plain
 from colabel.limits import MAX_RECIPE_BYTES
+from colabel.settings.flat import flatten
 
 _READER_OPTIONS = ("data.options.", "data.train_options.")
 
@@ -141,6 +142,21 @@ def change_config(config: Config, changes: Iterable[str]) -> Config:
     values = config.to_values()
     _apply(values, changes)
     return check_config(values)
+
+
+def changed_keys(changes: Iterable[str]) -> tuple[str, ...]:
+    """Return the dotted keys that changes set, also those within a mapping.
+
+    Raises:
+        ConfigError: if one is not ``key.path=value``.
+
+    Example:
+        >>> changed_keys(["encoder={name: resnet18}", "training.epochs=2"])
+        ('encoder.name', 'training.epochs')
+    """
+    values: dict[str, Any] = {}
+    _apply(values, changes)
+    return tuple(flatten(values))
 
 
 def _apply(values: dict[str, Any], changes: Iterable[str]) -> None:

@@ -242,8 +242,8 @@ def list_encoders(pattern: str = "*") -> list[str]:
     return [str(name) for name in timm.list_models(pattern)]
 
 
-def _build_backbone(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
-    """Create the timm model without a classifier, with errors a user can act on."""
+def check_encoder_name(name: str) -> None:
+    """Raise ConfigError for a name that timm does not know, with the nearest that it does."""
     # timm's source prefixes (a hub, a folder) would take the architecture itself from elsewhere
     if ":" in name or not timm.is_model(name):
         close = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=1)
@@ -253,6 +253,11 @@ def _build_backbone(name: str, pretrained: bool, options: dict[str, Any]) -> nn.
             else "colabel.models.list_encoders() gives all names."
         )
         raise ConfigError(f"there is no encoder named {name!r}; {hint}")
+
+
+def _build_backbone(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
+    """Create the timm model without a classifier, with errors a user can act on."""
+    check_encoder_name(name)
     try:
         check_option_names(options)
     except ValueError as error:

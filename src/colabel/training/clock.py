@@ -13,6 +13,8 @@ TO_FINISH = 2.0
 """Seconds kept for what comes after the last validation: numbers, pictures, the state."""
 _EVERY = 10
 """Steps between two looks at the clock, after the first few."""
+_GENTLE = 0.1
+"""Part of a schedule that may be left out at its end with the learning rate near 0 nonetheless."""
 _VALIDATION_COST = 0.5
 """Of an image that is only scored, against one that is learnt from, until it is measured."""
 
@@ -43,7 +45,7 @@ class Clock:
         self.seconds = seconds
         self.spent_before = 0.0
         self.validation_seconds: float | None = None
-        """Of the last validation; ``None`` before there was one."""
+        """Of the last validation and what is saved with it; ``None`` before there was one."""
         self._validation_share = validation_share
         self._began = time.monotonic() if began is None else began
 
@@ -56,7 +58,7 @@ class Clock:
         """Return how many steps of the schedule each of the following steps has to cover.
 
         Args:
-            steps: of the schedule that are left.
+            steps: of the schedule that are left after the one that was just made.
             batches: of an epoch, after which there is a validation.
             seconds_per_step: as measured.
 
@@ -69,7 +71,7 @@ class Clock:
             each = seconds_per_step * batches
             validation = each * self._validation_share * _VALIDATION_COST
         left = self.seconds - TO_FINISH - self.spent
-        if steps * seconds_per_step + math.ceil(steps / batches) * validation <= left:
+        if steps * seconds_per_step + (steps // batches + 1) * validation <= left:
             return 1.0
         left -= validation  # that of the epoch which is cut short
         if left <= 0:
@@ -102,6 +104,7 @@ class Pace:
         self._seconds, self._steps = 0.0, 0
         self._last: float | None = None
         self._stride, self._owed, self._skipped = 1.0, 0.0, 0
+        self._cut_short = False
 
     @property
     def is_over(self) -> bool:
@@ -113,11 +116,22 @@ class Pace:
         """A sentence about what was left out for lack of time; empty if nothing was."""
         if self._clock is None or not self._skipped:
             return ""
-        total = self._schedule.total_steps
-        return (
-            f"{self._clock.seconds / 60:g} minutes were enough for {total - self._skipped} of the "
-            f"{total} steps; the learning rate was brought down in time"
+        total, seconds = self._schedule.total_steps, self._clock.seconds
+        given = f"{seconds:.3g} seconds" if seconds < 120 else f"{seconds / 60:.3g} minutes"
+        end = (
+            "they were over before the learning rate could be brought down: give the run more time"
+            if self._cut_short
+            else "the learning rate was brought down in time"
         )
+        return f"{given} were enough for {total - self._skipped} of the {total} steps; {end}"
+
+    def resume(self, *, step: int) -> None:
+        """Hear how many steps were made before the run was interrupted; the schedule is restored.
+
+        Args:
+            step: of the stage; those that mixed precision left out make it a few too many.
+        """
+        self._skipped = max(0, self._schedule.last_epoch - step)
 
     def step(self) -> None:
         """Move the schedule on, by more than one step if the time is short."""
@@ -128,16 +142,19 @@ class Pace:
             skipped = min(int(self._owed), left)
             self._owed -= skipped
             self._skipped += skipped
+            self._cut_short = skipped > _GENTLE * self._schedule.total_steps and skipped == left
             self._schedule.last_epoch += skipped
         self._schedule.step()
 
-    def rest(self, began: float) -> float:
-        """Hear that a validation has ended, and return the seconds it took."""
-        seconds = time.monotonic() - began
-        self._last = None  # the time between these steps is not that of a step
+    def rest(self, began: float) -> None:
+        """Hear that an epoch was validated and saved; what follows is the time of a step again.
+
+        Args:
+            began: reading of :func:`time.monotonic` after the epoch's last step.
+        """
+        self._last = time.monotonic()
         if self._clock is not None:
-            self._clock.validation_seconds = seconds
-        return seconds
+            self._clock.validation_seconds = self._last - began
 
     def _measure(self, clock: Clock) -> None:
         """Take the time of the step, and see every now and then whether it is short."""

@@ -61,7 +61,8 @@ class Facts(Settings):
         schedule: of the learning rates.
         scaler: of the gradients, where precision is mixed.
         log_bytes: length of the log.
-        spent: seconds that the run had taken, where its time is limited.
+        spent: seconds that the run had taken, where its time is limited; what earlier
+            versions saved lacks it.
     """
 
     plan: dict[str, Any]
@@ -74,7 +75,7 @@ class Facts(Settings):
     schedule: SavedSchedule
     scaler: dict[str, Any] | None
     log_bytes: int = Field(ge=0)
-    spent: float | None = Field(ge=0)
+    spent: float | None = Field(None, ge=0)
 
 
 def check_facts(facts: Any, place: Any, *, epochs: list[int]) -> None:

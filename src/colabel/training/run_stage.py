@@ -110,11 +110,12 @@ class StageRun:
         checkpoint.unpack_optimiser(saved, facts["groups"], self._adam)
         self._schedule.load_state_dict(facts["schedule"])
         if run.clock is not None:
-            run.clock.spent_before = facts["spent"] or 0.0
+            run.clock.spent_before = facts.get("spent") or 0.0
         scaler = self._optimiser.scaler
         if scaler is not None and facts["scaler"]:
             scaler.load_state_dict(facts["scaler"])
         run.position = Position(**facts["position"])
+        self._pace.resume(step=run.position.batch + run.position.epoch * self._batches)
         for name, total in run.position.totals.items():
             run.position.totals[name] = math.nan if total is None else total
         run.best = facts["best"]
@@ -148,9 +149,11 @@ class StageRun:
         while run.position.epoch < stage.epochs and not self._pace.is_over:
             if not self._train_epoch():
                 return False
+            began = time.monotonic()
             self._end_epoch()
             finished = final and (run.position.epoch == stage.epochs or self._pace.is_over)
             self._save(finished=finished)
+            self._pace.rest(began)
             if not finished and self._requested()[0]:
                 return False
         if self._average is not None:
@@ -317,7 +320,7 @@ class StageRun:
         score = metrics[run.monitor]
         before = run.best if run.best and run.best["stage"] == self._stage.name else None
         record["validation"] = dict(metrics)
-        record["validation_seconds"] = self._pace.rest(began)
+        record["validation_seconds"] = time.monotonic() - began
         record["score"] = score if math.isfinite(score) else None
         record["best"] = before is None or (
             record["score"] is not None and (before["score"] is None or score > before["score"])

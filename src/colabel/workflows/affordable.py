@@ -17,9 +17,9 @@ from colabel.config import Config
 from colabel.config.budget import Budget
 from colabel.data import Records
 from colabel.data.cache import PixelCache
-from colabel.data.dataset import TrainingImages
+from colabel.data.dataset import TrainingImages, without_corrupt
 from colabel.data.transforms import Augment
-from colabel.errors import ConfigError
+from colabel.errors import ConfigError, ImageError
 from colabel.training.clock import TO_FINISH
 from colabel.training.timing import StepTime, measure_step
 from colabel.workflows.candidates import (
@@ -203,10 +203,20 @@ class Planner:
 
 
 def measure_reading(train: Records, config: Config) -> Reading:
-    """Read some images, spread over the set."""
+    """Read some images, spread over the set.
+
+    Raises:
+        ImageError: if one cannot be decoded, unless such images are to be left out.
+    """
     positions = np.unique(np.linspace(0, len(train) - 1, _SAMPLE).round().astype(int)).tolist()
     some = train.subset(positions)
-    sides = [min(some.images.open(index).size) for index in range(len(some))]
+    sides, corrupt = [], []
+    for index in range(len(some)):
+        try:
+            sides.append(min(some.images.open(index).size))
+        except ImageError as error:
+            corrupt.append((index, str(error)))
+    some = without_corrupt(some, corrupt, on_corrupt=config.data.on_corrupt)
     size = config.data.image_size
     dataset = TrainingImages(
         some,

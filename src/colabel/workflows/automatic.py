@@ -14,6 +14,7 @@ from colabel.config.budget import Budget
 from colabel.config.paths import with_absolute_paths
 from colabel.errors import ConfigError
 from colabel.models.at_hand import weights_at_hand
+from colabel.models.encoders import check_encoder_name
 from colabel.settings.encoder import PRETRAINED
 from colabel.training import make_accelerator
 from colabel.workflows.affordable import Plan, Planner, measure_reading
@@ -54,6 +55,13 @@ def plan_training(
         raise ConfigError(
             f"--budget decides about {' and '.join(sorted(taken))}; leave one of the two out."
         )
+    stages = [stage.name for stage in config.stages()]
+    if budget.minutes is not None and len(stages) > 1:
+        raise ConfigError(
+            f"a budget of time is for runs of one stage, this one has {len(stages)} "
+            f"({', '.join(stages)}); give epochs, as in --budget 3epochs, or take a method of one "
+            "stage without training.warm_start."
+        )
     candidates = _candidates(config, fixed)
     config = with_absolute_paths(config, data)
     accelerator = make_accelerator(mixed_precision=config.training.precision, cpu=cpu)
@@ -65,7 +73,13 @@ def plan_training(
         torch.manual_seed(config.training.seed)
         records = open_training_data(config.data, seed=config.training.seed).records
         train, validation = records["train"], records["val"]
-        if len(train) < config.training.batch_size:
+        batch = config.training.batch_size
+        if len(train) < batch and "training.batch_size" in fixed:
+            raise ConfigError(
+                f"a batch of {batch} cannot be filled from {len(train)} training images; set "
+                f"training.batch_size to {len(train)} or less, or leave it out."
+            )
+        if len(train) < batch:
             config = with_values(config, {"training.batch_size": max(len(train), 1)})
         reading = measure_reading(train, config)
         sizes = _sizes(config, fixed, reading.side)
@@ -99,6 +113,8 @@ def _candidates(config: Config, fixed: set[str]) -> tuple[Candidate, ...]:
     encoder = config.encoder
     known = {candidate.name: candidate for candidate in ENCODERS}
     named = "encoder.name" in fixed
+    if named:
+        check_encoder_name(encoder.name)
     if "encoder.weights" in fixed:
         return (Candidate(encoder.name, ENCODERS[0].accuracy, str(encoder.weights)),)
     names = (encoder.name,) if named else tuple(known)

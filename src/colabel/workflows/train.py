@@ -240,9 +240,9 @@ def _train(
     )
     if not history.finished:
         return Trained(run.path, history, None)
-    if stages[-1].encoder is None:  # those of the weights that were kept
+    if stages[-1].encoder is None and not resume:  # those of the weights that were kept
         predictions = Predictions.load(run.predictions_file("val"))
-    else:  # they were made of features that were encoded once
+    else:  # made of features that were encoded once, or perhaps of weights before a kill
         load_weights(run.path, model)
         model.to(accelerator.device)
         predictions = predict(model)

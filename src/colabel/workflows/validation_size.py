@@ -35,7 +35,7 @@ def too_small_to_choose_by(targets: npt.NDArray[np.int8]) -> tuple[str, ...]:
     if not len(counted):
         return ()
     error = float(np.sqrt((0.25 / counted).sum()) / len(counted))
-    if error <= TOLERABLE:
+    if round(error, 2) <= TOLERABLE:  # as it would be told
         return ()
     needed = round(len(targets) * (error / TOLERABLE) ** 2)
     return (
