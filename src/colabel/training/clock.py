@@ -9,8 +9,9 @@ import torch
 from accelerate import Accelerator
 from torch.optim.lr_scheduler import OneCycleLR
 
-TO_FINISH = 2.0
-"""Seconds kept for what comes after the last validation: numbers, pictures, the state."""
+TO_FINISH = 4.0
+"""Seconds kept for what comes after the last validation: numbers, pictures (for which a library
+is loaded), the state, and the end of the process, which takes a second or more itself."""
 _EVERY = 10
 """Steps between two looks at the clock, after the first few."""
 _GENTLE = 0.1
