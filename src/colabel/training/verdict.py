@@ -25,9 +25,9 @@ def verdict(epochs: Sequence[Mapping[str, Any]]) -> str:
     Example:
         >>> line = {"stage": "bce", "monitor": "mAP"}
         >>> verdict([{**line, "score": score} for score in (0.5, 0.56, 0.6)])
-        'mAP was still rising in the last epoch (by 4.0 points): more epochs would help.'
+        'mAP was still rising in the last epoch (by 4.0 points): more time would help.'
         >>> verdict([{**line, "score": score} for score in (0.5, 0.6, 0.6, 0.58)])
-        'mAP was highest after epoch 2 of 4 and fell by 2.0 points since: fewer epochs, more
+        'mAP was highest after epoch 2 of 4 and fell by 2.0 points since: less time, more
         augmentation or more weight decay would do.'
         >>> verdict([{**line, "score": score} for score in (0.5, 0.6, 0.601)])
         ''
@@ -41,13 +41,13 @@ def verdict(epochs: Sequence[Mapping[str, Any]]) -> str:
     rise, fall = scores[-1] - max(scores[:-1]), scores[best] - scores[-1]
     if rise > NOTICEABLE:
         return (
-            f"{name} was still rising in the last epoch (by {100 * rise:.1f} points): more epochs "
+            f"{name} was still rising in the last epoch (by {100 * rise:.1f} points): more time "
             "would help."
         )
     if fall > NOTICEABLE:
         return (
             f"{name} was highest after epoch {best + 1} of {len(scores)} and fell by "
-            f"{100 * fall:.1f} points since: fewer epochs, more augmentation or more weight decay "
+            f"{100 * fall:.1f} points since: less time, more augmentation or more weight decay "
             "would do."
         )
     return ""
