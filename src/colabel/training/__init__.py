@@ -8,12 +8,12 @@ from colabel.training.collect import (
 )
 from colabel.training.display import Display, make_display
 from colabel.training.distributed import gather_output, gather_with_gradient, make_accelerator
+from colabel.training.length import verdict
 from colabel.training.log import read_log
 from colabel.training.loop import History, check_stages, fit
 from colabel.training.objective import Objective, Term
 from colabel.training.range_test import RangeTest, range_test
 from colabel.training.stage import Stage
-from colabel.training.verdict import verdict
 
 __all__ = [
     "Collected",
