@@ -116,6 +116,17 @@ def test_a_signal_ends_a_command_with_its_own_status(number, capsys):
     assert capsys.readouterr().err == "interrupted; no file is left half written\n"
 
 
+def test_an_interruption_that_an_import_wrapped_is_one(capsys):
+    @guarded
+    def importing():
+        raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as ended:
+        importing()
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert "interrupted" in capsys.readouterr().err
+
+
 def test_a_hang_up_that_is_ignored_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

@@ -67,9 +67,7 @@ def errors_as_text() -> Iterator[None]:
     except BrokenPipeError:  # whoever reads the results has read enough, as head does
         sys.exit(1)
     except KeyboardInterrupt as interruption:
-        say("interrupted; no file is left half written")
-        number = interruption.args[0] if interruption.args else signal.SIGINT
-        sys.exit(128 + int(number))
+        _end_interrupted(interruption)
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
             _end_unexpectedly(error)
@@ -80,7 +78,16 @@ def errors_as_text() -> Iterator[None]:
         )
         sys.exit(REFUSED)
     except Exception as error:  # the last line of defence: nobody should have to read a trace
+        # while a class is made, as in an import, Python 3.11 wraps an interruption in an error
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            _end_interrupted(error.__cause__)
         _end_unexpectedly(error)
+
+
+def _end_interrupted(interruption: KeyboardInterrupt) -> NoReturn:
+    say("interrupted; no file is left half written")
+    number = interruption.args[0] if interruption.args else signal.SIGINT
+    sys.exit(128 + int(number))
 
 
 def _end_unexpectedly(error: Exception) -> NoReturn:

@@ -37,7 +37,7 @@ class Budget:
             return f"{60 * self.minutes:.3g} seconds"
         if self.minutes < 120:
             return f"{self.minutes:.3g} minutes"
-        return f"{self.minutes / 60:.3g} hours"
+        return f"{self.minutes / 60:,.4g} hours"
 
 
 def parse_budget(text: str) -> Budget:

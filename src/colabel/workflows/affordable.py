@@ -148,7 +148,10 @@ class Planner:
             f"{chosen.validation:.1f} s of validation"
         )
         reasons = [told]
-        others = [each for each in options if each.epochs >= 1 and each.size != chosen.size]
+        taken = (chosen.candidate, chosen.size)
+        others = [
+            each for each in options if each.epochs >= 1 and (each.candidate, each.size) != taken
+        ]
         if others:
             second = others[0]
             reasons.append(
