@@ -60,7 +60,7 @@ def test_more_time_gives_larger_images_and_more_epochs(machine, table):
     only_the_first(machine)
     chosen = []
     for minutes in (0.3, 1, 4, 60):
-        config = plan(table, Budget(minutes=minutes)).config
+        config = plan(table, Budget(minutes=minutes), "training.freeze_encoder=false").config
         chosen.append((config.data.image_size, config.training.epochs))
         assert config.training.minutes == minutes
     sizes, epochs = zip(*chosen, strict=True)
@@ -76,6 +76,22 @@ def test_the_epochs_are_those_that_fit(machine, table):
     training = (600 * 0.7 // 32) * STEP_AT_96  # undivided data is divided 70 : 15 : 15
     assert config.training.epochs == pytest.approx(28 / training, rel=0.1)
     assert config.training.workers == 0
+
+
+def test_little_time_goes_into_larger_images_of_a_frozen_encoder(machine, tmp_path):
+    only_the_first(machine)
+    many = write_tiny_table(tmp_path, images=2000)
+    plans = {minutes: plan(many, Budget(minutes=minutes)) for minutes in (0.15, 30)}
+    short, long = plans[0.15].config, plans[30].config
+    assert short.training.freeze_encoder
+    assert (short.training.epochs, short.training.learning_rate) == (10, 3e-3)
+    assert (short.augmentation.operations, short.augmentation.horizontal_flip) == (0, False)
+    assert short.head.feature_length == 8
+    assert "left as it came" in plans[0.15].reasons[0]
+    assert short.description == plans[0.15].reasons[0]
+    assert not long.training.freeze_encoder
+    kept = plan(many, Budget(minutes=2), "training.freeze_encoder=false").config
+    assert not kept.training.freeze_encoder
 
 
 def test_what_the_user_sets_is_kept(machine, table):
@@ -98,7 +114,7 @@ def test_images_are_never_enlarged(machine, table):
 
 def test_a_budget_below_one_epoch_is_refused_with_what_is_needed(machine, table):
     with pytest.raises(
-        ConfigError, match=r"too small for one epoch.*at least --budget \d+s"
+        ConfigError, match=r"too small: the quickest choice.*at least --budget \d+s"
     ) as no:
         plan(table, Budget(minutes=0.04))
     needed = int(re.search(r"--budget (\d+)s", str(no.value))[1])

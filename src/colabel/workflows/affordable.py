@@ -23,13 +23,17 @@ from colabel.errors import ConfigError, ImageError
 from colabel.training.clock import TO_FINISH
 from colabel.training.timing import StepTime, measure_step
 from colabel.workflows.candidates import (
+    HEAD_EPOCHS,
     MOST_EPOCHS,
     Candidate,
     changes_for,
     expected_gain,
+    frozen_changes,
     with_values,
 )
 
+HEAD_SECONDS = 0.0002
+"""What an epoch of a classifier on features takes for each image, on one core."""
 _SAMPLE = 24
 """Images that are read to see how long it takes and how large they are."""
 
@@ -73,6 +77,7 @@ class Option:
         validation: seconds after each of them.
         epochs: that fit into the time, a fraction; at most :data:`MOST_EPOCHS`.
         gain: by :func:`expected_gain`.
+        frozen: whether the encoder stays as it came; ``training`` is then the whole of it.
     """
 
     candidate: Candidate
@@ -81,6 +86,7 @@ class Option:
     validation: float
     epochs: float
     gain: float
+    frozen: bool = False
 
     @property
     def epoch(self) -> float:
@@ -123,46 +129,48 @@ class Planner:
         for candidate in candidates:
             taken = self._measure(candidate, middle)
             options += [self._option(candidate, size, middle, taken) for size in sizes]
+            options += [self._frozen(candidate, size, middle, taken) for size in sizes]
         options.sort(key=lambda option: -option.gain)
         for option in options:
             if option.epochs < 1:
                 continue
             taken = self._measure(option.candidate, option.size)
-            exact = self._option(option.candidate, option.size, option.size, taken)
+            estimate = self._frozen if option.frozen else self._option
+            exact = estimate(option.candidate, option.size, option.size, taken)
             if exact.epochs >= 1:
                 return self._plan(exact, options)
         least = min(options, key=lambda option: option.epoch)
         seconds = time.monotonic() - self.began + self._around(least.size) + least.epoch
         raise ConfigError(
-            f"a budget of {self.budget} is too small for one epoch: with {least.candidate.name} "
-            f"at {least.size} pixels, the quickest choice, an epoch over {len(self.train)} images "
-            f"takes about {least.epoch:.0f} s on this machine; give at least "
+            f"a budget of {self.budget} is too small: the quickest choice, {least.candidate.name} "
+            f"at {least.size} pixels {'left as it came' if least.frozen else 'for one epoch'}, "
+            f"takes about {least.epoch:.0f} s for {len(self.train)} images on this machine, and "
+            f"{seconds - least.epoch:.0f} s around it; give at least "
             f"--budget {math.ceil(1.1 * seconds)}s."
         )
 
     def _plan(self, chosen: Option, options: Sequence[Option]) -> Plan:
         assert self.budget.minutes is not None
-        told = (
-            f"chosen for {self.budget}: {chosen.candidate.name} at {chosen.size} pixels, "
-            f"{chosen.epochs:.1f} epochs of about {chosen.training:.1f} s, each with "
-            f"{chosen.validation:.1f} s of validation"
-        )
+        told = f"chosen for {self.budget}: {_told(chosen)}"
         reasons = [told]
-        taken = (chosen.candidate, chosen.size)
+        taken = (chosen.candidate, chosen.size, chosen.frozen)
         others = [
-            each for each in options if each.epochs >= 1 and (each.candidate, each.size) != taken
+            each
+            for each in options
+            if each.epochs >= 1 and (each.candidate, each.size, each.frozen) != taken
         ]
         if others:
-            second = others[0]
+            less = max(chosen.gain - others[0].gain, 0)
             reasons.append(
-                f"next best: {second.candidate.name} at {second.size} pixels for "
-                f"{second.epochs:.1f} epochs, {max(chosen.gain - second.gain, 0):.1f} points of "
-                "mAP less by the rule in docs/tuning.md"
+                f"next best: {_told(others[0])}; {less:.1f} points of mAP less by the rule in "
+                "docs/tuning.md"
             )
+        # the time ends the last epoch where it is not a whole one
+        epochs = HEAD_EPOCHS if chosen.frozen else max(1, math.ceil(chosen.epochs - 0.02))
         values = {
             **changes_for(chosen.candidate, chosen.size, self.fixed),
-            # the time ends the last epoch where it is not a whole one
-            "training.epochs": max(1, math.ceil(chosen.epochs - 0.02)),
+            **(frozen_changes(self.config, self.fixed) if chosen.frozen else {}),
+            "training.epochs": epochs,
             "training.minutes": round(self.budget.minutes, 4),
             "description": told,
         }
@@ -193,6 +201,18 @@ class Planner:
         gain = expected_gain(size, images, candidate.accuracy) if images > 0 else -math.inf
         return Option(candidate, size, training, validation, epochs, gain)
 
+    def _frozen(self, candidate: Candidate, size: int, at: int, taken: StepTime) -> Option:
+        """Scale the time of encoding every image once, and of the classifier's epochs."""
+        assert self.budget.minutes is not None
+        images = len(self.train) + len(self.validation)
+        training = images * (taken.score * (size / at) ** 2 + HEAD_EPOCHS * HEAD_SECONDS)
+        left = 60 * self.budget.minutes - (time.monotonic() - self.began) - self._around(size)
+        if {"training.freeze_encoder", "training.learning_rate"} & set(self.fixed):
+            left = 0.0  # how the encoder is trained is the user's
+        fits = 1.0 if left >= training else 0.0
+        gain = expected_gain(size, None, candidate.accuracy)
+        return Option(candidate, size, training, 0.0, fits, gain, frozen=True)
+
     def _around(self, size: int) -> float:
         """Return the seconds before the first step and after the last."""
         images = len(self.train) + len(self.validation)
@@ -203,6 +223,20 @@ class Planner:
     def _in_memory(self, size: int) -> bool:
         images = len(self.train) + len(self.validation)
         return images * size * size * 3 <= self.config.data.cache_mb * 2**20
+
+
+def _told(option: Option) -> str:
+    """Return an option in words."""
+    what = f"{option.candidate.name} at {option.size} pixels"
+    if option.frozen:
+        return (
+            f"{what} left as it came, every image encoded once, and {HEAD_EPOCHS} epochs of the "
+            f"classifier alone, about {option.training:.0f} s in all"
+        )
+    return (
+        f"{what}, {option.epochs:.1f} epochs of about {option.training:.1f} s, each with "
+        f"{option.validation:.1f} s of validation"
+    )
 
 
 def measure_reading(train: Records, config: Config) -> Reading:
