@@ -214,3 +214,15 @@ def test_a_run_killed_between_its_model_and_its_predictions_tells_those_of_the_m
     resumed = colabel.train(recipe, data=str(table), out=out, cpu=True, resume=True)
     assert resumed.report.to_dict() == report.to_dict()
     assert np.array_equal(Predictions.load(file).logits, before.logits)
+
+
+def test_a_classifier_on_features_that_are_encoded_once_is_not_cut_short(tmp_path):
+    table = write_tiny_table(tmp_path)
+    changes = [
+        "training.freeze_encoder=true", "augmentation.operations=0", "augmentation.cutout=0",
+        "training.epochs=5", "training.minutes=0.001",
+    ]  # fmt: skip
+    trained = colabel.train(
+        write_recipe(tmp_path), data=str(table), changes=changes, out=tmp_path / "run", cpu=True
+    )
+    assert len(trained.history.epochs) == 5

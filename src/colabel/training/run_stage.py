@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from colabel.data.encoded import EncodedImages
 from colabel.data.loader import read_batches, set_epoch
 from colabel.errors import ConfigError, NonFiniteLossError, RunError, nearest
 from colabel.files import make_folder
@@ -85,7 +86,9 @@ class StageRun:
             steps=stage.epochs * self._batches,
             warm_up=settings.warm_up,
         )
-        self._pace = Pace(self._schedule, run.clock, accelerator, batches=self._batches)
+        encoded = isinstance(loader.dataset, EncodedImages)  # epochs of seconds, not cut short
+        clock = None if encoded else run.clock
+        self._pace = Pace(self._schedule, clock, accelerator, batches=self._batches)
         self._diagnostics: Mapping[str, float] = {}
         self._rates = self._learning_rates()
         self._saved_at = time.monotonic()

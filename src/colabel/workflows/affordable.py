@@ -34,6 +34,8 @@ from colabel.workflows.candidates import (
 
 HEAD_SECONDS = 0.0002
 """What an epoch of a classifier on features takes for each image, on one core."""
+SURE = 1.1
+"""Factor for the time of encoding every image once, which no clock can cut short."""
 _SAMPLE = 24
 """Images that are read to see how long it takes and how large they are."""
 
@@ -205,7 +207,8 @@ class Planner:
         """Scale the time of encoding every image once, and of the classifier's epochs."""
         assert self.budget.minutes is not None
         images = len(self.train) + len(self.validation)
-        training = images * (taken.score * (size / at) ** 2 + HEAD_EPOCHS * HEAD_SECONDS)
+        once = SURE * taken.score * (size / at) ** 2
+        training = images * (once + HEAD_EPOCHS * HEAD_SECONDS)
         left = 60 * self.budget.minutes - (time.monotonic() - self.began) - self._around(size)
         if {"training.freeze_encoder", "training.learning_rate"} & set(self.fixed):
             left = 0.0  # how the encoder is trained is the user's
