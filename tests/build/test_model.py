@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from colabel.build.model import HEADS, POOLINGS, build_classifier, build_head
+from colabel.config import check_config
 from colabel.errors import ConfigError, WeightsError
 from colabel.models import (
     ClassAttentionPooling,
@@ -16,6 +17,7 @@ from colabel.models import (
     KernelMixtureHead,
     LinearHead,
     MixtureDensityHead,
+    build_encoder,
 )
 from colabel.settings import (
     ClassAttention,
@@ -121,7 +123,6 @@ def test_a_classifier_takes_images(pooling):
     ("encoder", "error", "message"),
     [
         ({"name": "test_eficientnet"}, ConfigError, "did you mean 'test_efficientnet"),
-        ({"options": {"num_classes": 3}}, ConfigError, "the head gives the classes"),
         ({"weights": "~/nowhere.safetensors"}, WeightsError, r"nowhere\.safetensors"),
         ({"name": "vit_tiny_patch16_224"}, ConfigError, "cannot encode images of 32 x 32"),
     ],
@@ -131,6 +132,14 @@ def test_an_encoder_that_cannot_be_built_is_named(encoder, error, message):
     with pytest.raises(error, match=message) as caught:
         build_classifier(settings, LINEAR, 3, image_size=32)
     assert "~" not in str(caught.value)
+
+
+def test_an_option_that_the_head_decides_is_refused_by_recipes_and_by_encoders():
+    name, options = "test_efficientnet", {"num_classes": 3}
+    with pytest.raises(ConfigError, match="the head gives the classes"):
+        check_config({"encoder": {"name": name, "options": options}})
+    with pytest.raises(ConfigError, match="the head gives the classes"):
+        build_encoder(name, options=options)
 
 
 def test_attention_needs_more_than_one_position():
