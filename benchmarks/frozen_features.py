@@ -7,6 +7,8 @@ augmentation. A training takes a minute on one core, so that hundreds are possib
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from colabel.training.ema import build_average
 from colabel.training.optimiser import build_optimiser, build_schedule, parameter_groups
 from colabel.training.step import compute_gradients
 
+METHODS = ("bce", "asl", "kmcl", "probmcl")
 FROZEN_BLOCKS = 4
 """With the stem these are the five stages that the laptop recipes freeze."""
 SIZE = 128
@@ -159,6 +162,29 @@ def train(config: Config, maps: Tensor, targets: Tensor, *, weights: str, seed: 
         train_stage(plan, model, inputs, targets, config, seed)
     assert model is not None
     return model.eval()
+
+
+def study_options(description: str, *, seeds: int) -> argparse.ArgumentParser:
+    """Return the options that studies of many trainings share."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("data")
+    parser.add_argument("--weights", default="")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser.add_argument("--table", action="store_true", help="print what was measured so far")
+    return parser
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return what was measured so far, a training each."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def add_line(path: Path, line: dict[str, Any]) -> None:
+    """Note a training that has ended."""
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def prepare(spec: str, weights: str, cache: Path) -> dict[str, Any]:

@@ -10,23 +10,27 @@ The weights of the last step are scored, on the test split; nothing is chosen by
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from frozen_features import encode, prepare, train
+from frozen_features import (
+    METHODS,
+    add_line,
+    encode,
+    prepare,
+    read_lines,
+    study_options,
+    train,
+)
 from torch import Tensor, nn
 
 from colabel.config import Config, load_config
 from colabel.metrics import evaluate_scores
 from colabel.models import Features
 
-METHODS = ("bce", "asl", "kmcl", "probmcl")
 IMAGES_SEEN = {0.01: 3600, 0.05: 6000, 0.1: 7200, 0.3: 9000, 1.0: 12000}
 """By the share of the training images: few images are seen more often."""
 CONDITIONS: Mapping[str, Mapping[str, Any]] = {
@@ -179,18 +183,10 @@ def table(lines: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data")
-    parser.add_argument("--weights", default="")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    parser = study_options(__doc__.splitlines()[0], seeds=3)
     parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS))
-    parser.add_argument("--table", action="store_true", help="print what was measured so far")
     options = parser.parse_args()
-    lines = []
-    if options.out.exists():
-        lines = [json.loads(line) for line in options.out.read_text().splitlines()]
+    lines = read_lines(options.out)
     if options.table:
         table(lines)
         return
@@ -206,8 +202,7 @@ def main() -> None:
                 found = train_and_score(method, condition, seed, options.weights, data)
                 line = {"condition": name, "method": method, "seed": seed, **found}
                 line["seconds"] = time.monotonic() - began
-                with options.out.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
+                add_line(options.out, line)
                 print(f"{name}, {method}, seed {seed}: mAP {found['mAP']:.1f}", flush=True)
 
 

@@ -12,24 +12,27 @@ for every method. Restartable: a line of FILE is a training, and what is there i
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import random
 import time
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from frozen_features import encode, prepare, train
+from frozen_features import (
+    METHODS,
+    add_line,
+    encode,
+    prepare,
+    read_lines,
+    study_options,
+    train,
+)
 
 from colabel.config import load_config
 from colabel.metrics import evaluate_scores
 from colabel.models import Features
-
-METHODS = ("bce", "asl", "kmcl", "probmcl")
 
 
 def log_uniform(generator: random.Random, low: float, high: float) -> float:
@@ -111,19 +114,11 @@ def table(lines: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data")
-    parser.add_argument("--weights", default="")
-    parser.add_argument("--out", type=Path, required=True)
+    parser = study_options(__doc__.splitlines()[0], seeds=1)
     parser.add_argument("--trials", type=int, default=12)
-    parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--best", type=int, help="only the best trials so far of each method")
-    parser.add_argument("--methods", nargs="+", default=list(METHODS))
-    parser.add_argument("--table", action="store_true", help="print what was measured so far")
     options = parser.parse_args()
-    lines = []
-    if options.out.exists():
-        lines = [json.loads(line) for line in options.out.read_text().splitlines()]
+    lines = read_lines(options.out)
     if options.table:
         table(lines)
         return
@@ -136,8 +131,7 @@ def main() -> None:
                 if (method, trial, seed) in done:
                     continue
                 line = run(method, trial, seed, options.weights, data)
-                with options.out.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
+                add_line(options.out, line)
                 print(f"{method}, trial {trial}, seed {seed}: mAP {line['mAP']:.1f}", flush=True)
 
 

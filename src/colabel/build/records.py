@@ -72,19 +72,23 @@ def _verify_together(
     """
     processes: int = accelerator.num_processes
     own = range(accelerator.process_index, len(records), processes)
-    threads = max(1, min(8, (os.cpu_count() or 1) // processes))
 
     def keep(position: int, decoded: Decoded) -> None:
         if cache is None or own[position] >= cache.capacity or is_reduced(decoded, cache.size):
             return
         cache.put(own[position], squash_pixels(np.array(decoded.image), cache.size))
 
-    found = verify_images(records.subset(own), workers=threads, keep=keep)
+    found = verify_images(records.subset(own), workers=decoding_threads(processes), keep=keep)
     failures = [(own[position], message) for position, message in found.failures]
     changes = [(own[position], key) for position, key in found.changes]
     if processes > 1:
         failures, changes = sorted(gather_object(failures)), sorted(gather_object(changes))
     return Verified(tuple(failures), tuple(changes))
+
+
+def decoding_threads(processes: int) -> int:
+    """Return the threads in which each of some processes decodes its share of the images."""
+    return max(1, min(8, (os.cpu_count() or 1) // processes))
 
 
 def with_classes(

@@ -86,8 +86,7 @@ class StageRun:
             steps=stage.epochs * self._batches,
             warm_up=settings.warm_up,
         )
-        encoded = isinstance(loader.dataset, EncodedImages)  # epochs of seconds, not cut short
-        clock = None if encoded else run.clock
+        clock = None if isinstance(loader.dataset, EncodedImages) else run.clock  # seconds
         self._pace = Pace(self._schedule, clock, accelerator, batches=self._batches)
         self._diagnostics: Mapping[str, float] = {}
         self._rates = self._learning_rates()
@@ -383,11 +382,7 @@ class StageRun:
 
     def _place(self) -> dict[str, Any]:
         position = self._run.position
-        return {
-            "stage": self._stage.name,
-            "epoch": position.epoch + 1,
-            "step": position.step,
-        }
+        return {"stage": self._stage.name, "epoch": position.epoch + 1, "step": position.step}
 
     def _step_record(self, losses: Losses, rates: dict[str, float]) -> dict[str, Any]:
         return {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from statistics import median
 import numpy as np
 from accelerate import Accelerator
 
+from colabel.build.records import decoding_threads
 from colabel.build.stages import build_model, build_stages
 from colabel.config import Config
 from colabel.config.budget import Budget
@@ -219,9 +219,8 @@ class Planner:
     def _around(self, size: int) -> float:
         """Return the seconds before the first step and after the last."""
         images = len(self.train) + len(self.validation)
-        threads = max(1, min(8, os.cpu_count() or 1))
         once = self.config.data.verify or self._in_memory(size)
-        return TO_FINISH + (images * self.reading.decode / threads if once else 0.0)
+        return TO_FINISH + (images * self.reading.decode / decoding_threads(1) if once else 0.0)
 
     def _in_memory(self, size: int) -> bool:
         images = len(self.train) + len(self.validation)
