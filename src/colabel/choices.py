@@ -27,3 +27,6 @@ Reduction = Literal["sum", "mean"]
 
 APProtocol = Literal["noninterpolated", "voc11", "interpolated"]
 """How average precision is computed: see :func:`colabel.metrics.average_precision`."""
+
+CalibrationKind = Literal["temperature", "platt", "isotonic"]
+"""How probabilities are corrected: see :func:`colabel.calibration.fit_calibration`."""

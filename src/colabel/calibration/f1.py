@@ -1,0 +1,67 @@
+"""Thresholds for the highest F1 of each label."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from colabel.calibration.thresholds import Thresholds, descend
+from colabel.errors import DataError
+
+OWN_POSITIVES = 10
+"""Positives from which on a label's threshold is found by its targets alone."""
+
+
+def f1_thresholds(probabilities: npt.ArrayLike, targets: npt.ArrayLike) -> Thresholds:
+    r"""Choose the threshold of each label that gives it the highest F1.
+
+    .. math:: \max_t\ \frac{2\, TP_k(t)}{n_k(t) + P_k}
+
+    where ``n`` images reach ``t``, ``TP`` positives among them, and ``P`` is the number of
+    positives. Of equal values the highest threshold is taken, which gives out the fewest labels.
+
+    Source: the maximum over all thresholds of F1; for labels with fewer than 10 positives its
+    expectation by the probabilities (Lipton, Elkan and Naryanaswamy 2014, "Optimal thresholding
+    of classifiers to maximize F1 measure"), which needs no target: a few positives would put the
+    threshold wherever they happen to lie. The probabilities must be calibrated for that.
+
+    Args:
+        probabilities: in [0, 1], shape (images, classes).
+        targets: 1 present, 0 absent, -1 unknown, the same shape.
+
+    Returns:
+        A threshold per label; nothing is guaranteed. ``found`` counts positives, ``needed`` is
+        10, from which on the targets decide. Every threshold is a probability of a known image;
+        1 for a label that is known of no image.
+
+    Raises:
+        DataError: on what does not fit, or if no label has a positive.
+
+    Example:
+        >>> probabilities = np.arange(100)[:, None] / 100
+        >>> chosen = f1_thresholds(probabilities, probabilities >= 0.75)
+        >>> chosen.thresholds.tolist(), chosen.guaranteed.tolist()
+        ([0.75], [False])
+    """
+    ranked = descend(probabilities, targets)
+    positives = ranked.total_positives
+    if not positives.any():
+        raise DataError(
+            f"no label is present in any of the {len(ranked.probabilities)} images, so there is "
+            "no F1; take images with labels."
+        )
+    certain = ranked.probabilities.clip(0)
+    by_probability = np.cumsum(certain, axis=0)
+    own = positives >= OWN_POSITIVES
+    hits = np.where(own, ranked.positives, by_probability)
+    total = np.where(own, positives, by_probability[-1])
+    f1 = np.where(ranked.ends, 2 * hits / (ranked.predicted + total), -1)
+    thresholds = np.take_along_axis(ranked.probabilities, f1.argmax(axis=0)[None], axis=0)[0]
+    thresholds = np.where(ranked.known > 0, thresholds, 1)
+    return Thresholds(
+        thresholds=thresholds,
+        guaranteed=np.zeros(len(positives), dtype=np.bool_),
+        found=positives,
+        needed=np.full(len(positives), OWN_POSITIVES),
+        unit="positives",
+    )

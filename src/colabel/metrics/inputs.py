@@ -1,0 +1,93 @@
+"""What scores, targets and thresholds must look like, checked once where they come in."""
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float, Int8
+
+from colabel.errors import ConfigError, DataError
+from colabel.metrics.decisions import UNKNOWN
+
+
+def check_scores(scores: npt.ArrayLike) -> Float[np.ndarray, "images classes"]:
+    """Return probabilities as floats, float32 where they are no wider.
+
+    Raises:
+        DataError: on what is not a table of numbers in [0, 1].
+
+    Example:
+        >>> check_scores([[0, 1]]).dtype
+        dtype('float64')
+    """
+    values = np.asarray(scores)
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"scores must be numbers, got an array of {values.dtype}.")
+    if values.ndim != 2 or 0 in values.shape:
+        raise DataError(
+            "scores must have shape (images, classes) with at least one of each, "
+            f"got {values.shape}."
+        )
+    single = values.dtype.kind == "f" and values.itemsize <= 4
+    values = values.astype(np.float32 if single else np.float64, copy=False)
+    low, high = values.min(), values.max()
+    if low >= 0 and high <= 1:  # false where one of them is NaN
+        return values
+    if np.isnan(low):
+        row, column = np.argwhere(np.isnan(values))[0]
+        raise DataError(
+            f"the score of image {row}, class {column} is not a number (NaN); "
+            "look for a loss that diverged, or a division by zero, where the scores were made."
+        )
+    raise DataError(
+        f"scores must be probabilities in [0, 1], got values from {low} to {high}; "
+        "apply the sigmoid to logits, divide percentages by 100."
+    )
+
+
+def check_targets(
+    targets: npt.ArrayLike, shape: tuple[int, ...]
+) -> Int8[np.ndarray, "images classes"]:
+    """Return targets as int8.
+
+    Raises:
+        DataError: on another shape than the scores', or values other than 1, 0, -1.
+
+    Example:
+        >>> check_targets([[True, False]], (1, 2)).tolist()
+        [[1, 0]]
+    """
+    values = np.asarray(targets)
+    if values.shape != shape:
+        raise DataError(
+            f"targets must have the scores' shape (images, classes) = {shape}, got {values.shape}."
+        )
+    valid = (values == 1) | (values == 0) | (values == UNKNOWN)
+    if not valid.all():
+        row, column = np.argwhere(~valid)[0]
+        raise DataError(
+            "targets must be 1 (present), 0 (absent) or -1 (unknown), "
+            f"got {values[row, column]} for image {row}, class {column}."
+        )
+    return values.astype(np.int8, copy=False)
+
+
+def check_thresholds(
+    thresholds: float | npt.ArrayLike, classes: int
+) -> Float[np.ndarray, " classes"]:
+    """Return one threshold per class.
+
+    Raises:
+        ConfigError: on another number of thresholds, or any outside [0, 1].
+
+    Example:
+        >>> check_thresholds(0.5, 2).tolist()
+        [0.5, 0.5]
+    """
+    values = np.asarray(thresholds, dtype=np.float64)
+    if values.shape not in ((), (classes,)):
+        raise ConfigError(
+            f"thresholds must be one number or one per class ({classes}), "
+            f"got an array of shape {values.shape}."
+        )
+    if not ((values >= 0) & (values <= 1)).all():
+        raise ConfigError(f"thresholds must lie in [0, 1], got {values.tolist()}.")
+    return np.full(classes, values)
