@@ -173,5 +173,8 @@ MAX_IMAGE_SIZE = 4096
 """Largest ``data.image_size``: a batch of one such image fills 200 MB before the first layer, and
 what convolutions keep of it for the backward pass takes some ten gigabytes."""
 
+MAX_CORNERS = 4096
+"""Corners of the curve that makes probabilities of a label's logits; more are thinned out."""
+
 MAX_PREDICTIONS_BYTES = 16 * 2**30
 """Largest file of predictions, unpacked: a hundred million images of forty labels."""

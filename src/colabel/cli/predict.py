@@ -36,6 +36,14 @@ def predict(
     batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 32,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, ...")] = "cpu",
     max_pixels: MaxPixels = None,
+    abstain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WISH",
+            help="Mark images that the model should not decide: coverage=0.9 (the share that it "
+            "decides) or risk=0.05 (the share of wrong labels among those).",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with what was interrupted; needs --out.")
     ] = False,
@@ -55,6 +63,8 @@ def predict(
     if out is None and sys.stdout.closed:
         raise ConfigError("the standard output is closed: give the name of a file as --out.")
     description = load_description(run)
+    if abstain is not None:
+        description.operating_point.limit(abstain)  # refused at once if it means nothing
     found = find_pictures(images)
     batch = min(batch, len(found.pictures) or 1)
     _check_batch(batch, description.image_size)
@@ -64,7 +74,8 @@ def predict(
         check_room(file_out, found.pictures, description.classes, form=form)
         work = Work.of(
             run, found.pictures, description.classes,
-            form=form, batch=batch, device=device, max_pixels=max_pixels, resume=resume,
+            form=form, batch=batch, device=device, max_pixels=max_pixels,
+            resume=resume, abstain=abstain,
         )  # fmt: skip
         work.check(file_out)
     # only now what imports torch: what is wrong with the run or the files is told at once
@@ -88,7 +99,7 @@ def predict(
         for picture in kept.failed:
             fail(picture, f"{picture}: could not be read before the interruption")
         left = itertools.islice(found.pictures, kept.images, None)
-        for answer in predictor.stream(left, batch=batch):
+        for answer in predictor.stream(left, batch=batch, abstain=abstain):
             if isinstance(answer, Failure):
                 fail(answer.image, answer.reason)
             else:
@@ -99,7 +110,10 @@ def predict(
         if kept.images:
             say(f"note: going on after {kept.images} of {len(found.pictures)} images")
         if form == "csv":
-            write_csv(good(kept), predictor.classes, file, header=not kept.images)
+            write_csv(
+                good(kept), predictor.classes, file,
+                header=not kept.images, abstain=abstain is not None,
+            )  # fmt: skip
         else:
             write_jsonl(good(kept), predictor.description, file)
     say(_summary(predicted, failed))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from colabel.config.fitting import check_fit
 from colabel.errors import nearest
@@ -23,6 +23,7 @@ from colabel.settings import (
     TermSettings,
     Training,
 )
+from colabel.settings.target import parse_target
 
 Method = Annotated[KMCL | ProbMCL | ASL | BCE, Field(discriminator="name")]
 
@@ -54,6 +55,15 @@ class Config(Settings):
     encoder: EncoderSettings = EncoderSettings()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+    operating_point: str = "f1"
+    """What thresholds are chosen for on the validation split, on calibrated probabilities: f1,
+    recall=0.95, precision=0.9, cost=5:1 or missed=0.1; none: the sigmoid and
+    ``evaluation.threshold``."""
+
+    @field_validator("operating_point")
+    @classmethod
+    def _is_target(cls, text: str) -> str:
+        return str(parse_target(text))
 
     @model_validator(mode="before")
     @classmethod

@@ -91,3 +91,29 @@ def check_thresholds(
     if not ((values >= 0) & (values <= 1)).all():
         raise ConfigError(f"thresholds must lie in [0, 1], got {values.tolist()}.")
     return np.full(classes, values)
+
+
+def check_logits(logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return logits as a table in float64.
+
+    Raises:
+        DataError: on anything but finite numbers of shape (images, classes).
+
+    Example:
+        >>> check_logits([1, 2])
+        Traceback (most recent call last):
+        colabel.errors.DataError: logits must have shape (images, classes), got (2,).
+    """
+    values = np.asarray(logits)
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"logits must be numbers, got an array of {values.dtype}.")
+    if values.ndim != 2 or 0 in values.shape:
+        raise DataError(f"logits must have shape (images, classes), got {values.shape}.")
+    values = values.astype(np.float64, copy=False)
+    if not np.isfinite(values).all():
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        raise DataError(
+            f"the logit of image {row}, class {column} is {values[row, column]}; look for a loss "
+            "that diverged, or probabilities of exactly 0 or 1 that were turned into logits."
+        )
+    return values

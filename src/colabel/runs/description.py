@@ -11,15 +11,20 @@ from pydantic import Field, ValidationError, model_validator
 
 from colabel.data.pixels import PixelOptions
 from colabel.errors import RunError
-from colabel.files import read_json
+from colabel.files import read_json, replace_file
 from colabel.limits import MAX_CLASSES, MAX_IMAGE_SIZE
 from colabel.names import check_class_names
+from colabel.printing import json_text
 from colabel.runs.folder import DESCRIPTION
+from colabel.runs.operating_point import OperatingPoint
 from colabel.settings import HeadSettings, Settings, explain_problems
 from colabel.settings.encoder import EncoderOptions
 
-FORMAT = 2
-"""Version of ``model.json``; a reader refuses any other."""
+FORMAT = 3
+"""Version of ``model.json``."""
+
+READABLE = (2, 3)
+"""Versions that are read: 2 has thresholds, and no calibration."""
 
 
 class DescribedEncoder(Settings):
@@ -59,8 +64,7 @@ class Description(Settings):
         encoder: the backbone.
         image_size: side of the square that images are resized to.
         pixels: how image files are read.
-        thresholds: probability from which each label counts as predicted.
-        calibration: how probabilities were corrected; ``None``: they were not.
+        operating_point: how logits become probabilities and labels.
         data: where the training images came from, how many, and their fingerprint.
         selection: the epoch that validation chose.
     """
@@ -73,8 +77,7 @@ class Description(Settings):
     encoder: DescribedEncoder
     image_size: int = Field(ge=1, le=MAX_IMAGE_SIZE)
     pixels: PixelOptions = PixelOptions()
-    thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...]
-    calibration: None = None
+    operating_point: OperatingPoint
     data: dict[str, Any]
     selection: Selection
 
@@ -83,8 +86,9 @@ class Description(Settings):
         if not self.classes or len(set(self.classes)) != len(self.classes):
             raise ValueError("classes must be at least one, each with a name of its own")
         check_class_names(self.classes)
-        if len(self.thresholds) != len(self.classes):
-            raise ValueError(f"{len(self.thresholds)} thresholds for {len(self.classes)} classes")
+        thresholds = self.operating_point.thresholds
+        if len(thresholds) != len(self.classes):
+            raise ValueError(f"{len(thresholds)} thresholds for {len(self.classes)} classes")
         return self
 
 
@@ -92,6 +96,16 @@ def is_surely_run(model: str) -> bool:
     """Tell whether a name can only be that of a run's folder, and of no backbone."""
     folder = Path(model)
     return len(folder.parts) > 1 or (folder / DESCRIPTION).is_file()
+
+
+def save_description(folder: Path, description: Description) -> None:
+    """Replace what a run says of its model, in one step.
+
+    Raises:
+        RunError: if the disk refuses; what was there is kept.
+    """
+    text = json_text(description.model_dump(mode="json"), indent=2) + "\n"
+    replace_file(folder / DESCRIPTION, lambda file: file.write(text.encode()))
 
 
 def load_description(folder: Path) -> Description:
@@ -110,11 +124,15 @@ def load_description(folder: Path) -> Description:
         )
     content = read_json(path)
     found = content.get("format") if isinstance(content, Mapping) else None
-    if found != FORMAT:
+    if found not in READABLE:
         raise RunError(
             f"{path} has format {found!r}, this version of colabel reads {FORMAT}; use the "
             "version that wrote it, or train again."
         )
+    if found == 2:
+        content = {key: value for key, value in content.items() if key != "calibration"}
+        content["format"] = FORMAT
+        content["operating_point"] = {"thresholds": content.pop("thresholds", ())}
     try:
         return Description.model_validate(content)
     except ValidationError as error:

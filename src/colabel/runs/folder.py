@@ -18,7 +18,7 @@ from colabel.errors import ConfigError, RunError
 from colabel.files import read_file, read_json, replace_file
 
 if TYPE_CHECKING:
-    from colabel.metrics import Report
+    from colabel.runs.measured import Measured
     from colabel.runs.predictions import Predictions
 
 CONFIG, LOG, WEIGHTS, DESCRIPTION = "config.yaml", "log.jsonl", "model.safetensors", "model.json"
@@ -117,7 +117,7 @@ class RunFolder:
     def write_measured(
         self,
         predictions: Predictions,
-        report: Report,
+        measured: Measured,
         data: Mapping[str, Any],
         *,
         suffix: str = "",
@@ -134,19 +134,21 @@ class RunFolder:
         split = predictions.split
         predictions.save(self.predictions_file(split, suffix))
         path = self.metrics_file(split, suffix)
-        write_metrics(report, path, {"split": split, "data": data})
+        write_metrics(measured.to_dict(), path, {"split": split, "data": data})
         return path
 
-    def write_result(self, report: Report, facts: Mapping[str, Any]) -> None:
+    def write_result(self, measured: Measured, facts: Mapping[str, Any]) -> None:
         """Write what came of training: the metrics on validation, and other facts.
 
         Args:
-            report: of the weights that were kept.
+            measured: the weights that were kept.
             facts: plain values.
         """
         from colabel.runs.predictions import write_metrics
 
-        write_metrics(report, self.path / RESULT, {"finished": True, "split": "val", **facts})
+        write_metrics(
+            measured.to_dict(), self.path / RESULT, {"finished": True, "split": "val", **facts}
+        )
 
     def result(self) -> dict[str, Any]:
         """Return what came of training.

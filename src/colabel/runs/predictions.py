@@ -13,15 +13,17 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from colabel.calibration.curves import sigmoid
 from colabel.errors import DataError, RunError
 from colabel.files import replace_file
 from colabel.foreign import open_plain
 from colabel.limits import MAX_PREDICTIONS_BYTES
 from colabel.metrics import APProtocol, Report, evaluate_scores
 from colabel.printing import json_text
+from colabel.runs.operating_point import OperatingPoint
 
 _REQUIRED = ("ids", "classes", "logits", "split")
-_RESERVED = (*_REQUIRED, "targets")
+_RESERVED = (*_REQUIRED, "targets", "model")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Predictions:
             nothing is known about the images.
         split: which part of the data these images are ("val", "test").
         extra: further arrays with one row per image, by name ("variance").
+        model: what tells the model from every other, see
+            :func:`colabel.runs.identity.weights_fingerprint`; empty where it is not known.
 
     Raises:
         DataError: if shapes or types disagree, or an extra array takes the name of a field.
@@ -53,6 +57,7 @@ class Predictions:
     targets: npt.NDArray[np.int8] | None
     split: str
     extra: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    model: str = ""
 
     def __post_init__(self) -> None:
         """Check that the parts belong together."""
@@ -72,9 +77,7 @@ class Predictions:
     @property
     def probabilities(self) -> npt.NDArray[np.float64]:
         """Sigmoid of the logits, in float64, so that confident predictions do not become ties."""
-        logits = self.logits.astype(np.float64)
-        decay = np.exp(-np.abs(logits))
-        return np.where(logits >= 0, 1 / (1 + decay), decay / (1 + decay))
+        return sigmoid(self.logits.astype(np.float64))
 
     def save(self, path: Path) -> None:
         """Write a compressed ``.npz`` without pickled objects; an older file survives a failure.
@@ -87,6 +90,7 @@ class Predictions:
             "classes": np.array(self.classes, dtype=np.str_),
             "logits": self.logits,
             "split": np.array(self.split),
+            "model": np.array(self.model),
             **self.extra,
         }
         if self.targets is not None:
@@ -113,6 +117,7 @@ class Predictions:
                 logits=arrays["logits"],
                 targets=arrays.get("targets"),
                 split=str(arrays["split"]),
+                model=str(arrays.get("model", "")),
                 extra={name: array for name, array in arrays.items() if name not in _RESERVED},
             )
         except (DataError, TypeError) as error:
@@ -205,15 +210,15 @@ def _check_claims(file: IO[bytes]) -> None:
 
 def score_predictions(
     predictions: Predictions,
+    point: OperatingPoint | None = None,
     *,
-    thresholds: float | npt.ArrayLike = 0.5,
     protocol: APProtocol = "noninterpolated",
 ) -> Report:
     """Measure predictions against the targets they carry.
 
     Args:
         predictions: with targets.
-        thresholds: one probability in [0, 1], or one per class, from which a label is given out.
+        point: what makes probabilities and labels of the logits; ``None``: the sigmoid, and 0.5.
         protocol: how average precision is computed, see :func:`colabel.metrics.average_precision`.
 
     Returns:
@@ -221,7 +226,7 @@ def score_predictions(
 
     Raises:
         DataError: if the predictions have no targets, or logits that are not numbers.
-        ConfigError: on an unknown protocol or thresholds that do not fit.
+        ConfigError: on an unknown protocol.
 
     Example:
         >>> logits = np.array([[2.0], [-1.0]], dtype=np.float32)
@@ -235,25 +240,28 @@ def score_predictions(
             f"the predictions of split {predictions.split!r} carry no targets; metrics need a "
             "split with labels."
         )
+    point = point or OperatingPoint.plain(len(predictions.classes))
     return evaluate_scores(
-        predictions.probabilities,
+        point.probabilities(predictions.logits),
         predictions.targets,
-        thresholds=thresholds,
+        thresholds=list(point.thresholds),
         class_names=predictions.classes,
         protocol=protocol,
     )
 
 
-def write_metrics(report: Report, path: Path, facts: Mapping[str, Any] | None = None) -> None:
-    """Write a report as JSON, undefined values as ``null``; an older file survives a failure.
+def write_metrics(
+    metrics: Mapping[str, Any], path: Path, facts: Mapping[str, Any] | None = None
+) -> None:
+    """Write metrics as JSON, undefined values as ``null``; an older file survives a failure.
 
     Args:
-        report: what to write.
+        metrics: plain values.
         path: file to make or replace; its folder must exist.
         facts: written beside the metrics, such as what they were measured on.
 
     Raises:
         RunError: if the file cannot be written.
     """
-    text = json_text({**(facts or {}), **report.to_dict()}, indent=2) + "\n"
+    text = json_text({**(facts or {}), **metrics}, indent=2) + "\n"
     replace_file(path, lambda file: file.write(text.encode()))

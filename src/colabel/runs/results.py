@@ -17,8 +17,10 @@ from colabel.runs.predictions import Predictions
 from colabel.training import Collected
 
 
-def name_predictions(collected: Collected, records: Records, split: str) -> Predictions:
-    """Name the rows that came back from the model."""
+def name_predictions(
+    collected: Collected, records: Records, split: str, model: str = ""
+) -> Predictions:
+    """Name the rows that came back from the model, and the model."""
     extra = {} if collected.variance is None else {"variance": collected.variance}
     return Predictions(
         ids=tuple(records.ids[index] for index in collected.indices),
@@ -27,6 +29,7 @@ def name_predictions(collected: Collected, records: Records, split: str) -> Pred
         targets=collected.targets,
         split=split,
         extra=extra,
+        model=model,
     )
 
 

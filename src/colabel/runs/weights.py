@@ -16,8 +16,7 @@ from colabel.errors import RunError, remedy
 from colabel.files import replace_file
 from colabel.foreign import check_is_text, open_plain
 from colabel.limits import MAX_HEADER_BYTES, MAX_MODEL_BYTES, SPARE_MODEL_BYTES
-from colabel.printing import json_text
-from colabel.runs.description import Description
+from colabel.runs.description import Description, save_description
 from colabel.runs.folder import DESCRIPTION, WEIGHTS
 from colabel.state_dicts import Form, differences
 
@@ -48,10 +47,9 @@ def save_model(folder: Path, model: nn.Module, description: Description) -> None
     tensors = {
         name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
     }
-    text = json_text(description.model_dump(mode="json"), indent=2) + "\n"
     weights = save(tensors)
     replace_file(folder / WEIGHTS, lambda file: file.write(weights))
-    replace_file(folder / DESCRIPTION, lambda file: file.write(text.encode()))
+    save_description(folder, description)
 
 
 def largest_model(folder: Path) -> int:

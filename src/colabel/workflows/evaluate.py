@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from colabel.build.batches import reading_processes
-from colabel.build.division import open_training_data
-from colabel.build.options import options_of_another
-from colabel.build.records import decodable, with_classes
-from colabel.build.source import open_source, options_of_source
-from colabel.config import Config
-from colabel.config.paths import absolute_source, with_absolute_paths
-from colabel.data import Records
-from colabel.data.dataset import EvaluationImages
-from colabel.data.images import read_with
-from colabel.data.loader import evaluation_loader
-from colabel.errors import DataError, UnusedOptionError, nearest
 from colabel.figures import per_class_chart
 from colabel.metrics import Report
 from colabel.runs.folder import RunFolder
-from colabel.runs.predictions import score_predictions
-from colabel.runs.results import describe_data, name_predictions, suffix_of_source
-from colabel.training import collect_logits, make_accelerator, prepare_evaluation
-from colabel.workflows.predict import load_predictor
+from colabel.runs.measured import Measured, measure
+from colabel.runs.results import describe_data
+from colabel.workflows.predicted_split import predict_split
 
 
 @dataclass(frozen=True)
@@ -33,18 +20,23 @@ class Evaluated:
     """A model measured on a split.
 
     Args:
-        report: every metric.
+        measured: every metric, by the papers' protocol and at the operating point.
         path: of the metrics in the run; the predictions lie beside them.
         chart: picture of the metrics per class, in the run too.
         notes: what happened to the data on the way, such as images left out.
         reading: how a table was read that the model was not trained on, a line each.
     """
 
-    report: Report
+    measured: Measured
     path: Path
     chart: Path
     notes: tuple[str, ...]
     reading: tuple[str, ...] = ()
+
+    @property
+    def report(self) -> Report:
+        """Every metric by the papers' protocol: the sigmoid of the logits, one threshold."""
+        return self.measured.report
 
 
 def evaluate(
@@ -85,105 +77,28 @@ def evaluate(
         ConfigError: if an option is unknown or of another type.
         DataError: if the split does not exist or has labels that the model does not know.
     """
-    run = RunFolder(Path(folder))
-    predictor = load_predictor(run.path, max_pixels=max_pixels)
-    description = predictor.description
-    trained = run.config()
-    config, notes = _with_source(trained, data, options or {})
-    try:
-        records, config, unused = _records_without_unused(config, run, split, options or {})
-        notes = tuple(note for note in notes if not _is_about(note, unused))
-    except DataError as error:
-        if data is None:
-            raise DataError(f"{error} If the data has moved, say where to with --data.") from error
-        raise
-    if split == "test" and config.data.test != "test":
-        notes = (*notes, f"the split test is {config.data.test} in this source (data.test)")
-    left_out = [f"option {name} of training has no effect here and is left out" for name in unused]
-    records = replace(records, notes=(*notes, *left_out, *records.notes))
-    records = read_with(records, description.pixels)
-    records = with_classes(
-        records, description.classes, config.data.source, missing_labels=missing_labels
+    predicted = predict_split(
+        folder,
+        data=data,
+        options=options,
+        missing_labels=missing_labels,
+        split=split,
+        cpu=cpu,
+        workers=workers,
+        on_corrupt=on_corrupt,
+        max_pixels=max_pixels,
     )
-    accelerator = make_accelerator(mixed_precision=config.training.precision, cpu=cpu)
-    records = decodable(records, split, config, accelerator, None, on_corrupt=on_corrupt)
-    loader = prepare_evaluation(
-        evaluation_loader(
-            EvaluationImages(records, size=description.image_size),
-            batch_size=config.evaluation.batch_size,
-            workers=reading_processes(config, accelerator) if workers is None else workers,
-        ),
-        accelerator,
+    run, config, records = RunFolder(Path(folder)), predicted.config, predicted.records
+    measured = measure(
+        predicted.predictions,
+        predicted.description.operating_point,
+        threshold=config.evaluation.threshold,
+        protocol=config.evaluation.protocol,
     )
-    model = predictor.model.to(accelerator.device)
-    predictions = name_predictions(collect_logits(model, loader, accelerator), records, split)
-    report = score_predictions(
-        predictions, thresholds=list(description.thresholds), protocol=config.evaluation.protocol
-    )
-    own = with_absolute_paths(trained, None).data
-    is_own = (config.data.source, config.data.options) == (own.source, own.options)
-    suffix = "" if is_own else suffix_of_source(run, split, config.data.source)
-    path, chart = run.metrics_file(split, suffix), run.chart_file(split, suffix)
-    if accelerator.is_main_process:
+    path = run.metrics_file(split, predicted.suffix)
+    chart = run.chart_file(split, predicted.suffix)
+    if predicted.is_main:
         facts = describe_data(config, records)
-        path = run.write_measured(predictions, report, facts, suffix=suffix)
-        per_class_chart(report, chart)
-    reading = () if is_own or records.reading is None else tuple(records.reading.lines())
-    return Evaluated(report, path, chart, records.notes, reading)
-
-
-def _with_source(
-    trained: Config, source: str | None, given: Mapping[str, Any]
-) -> tuple[Config, tuple[str, ...]]:
-    """Return the configuration for a source with the options that belong to it, and notes."""
-    data = trained.data
-    own = with_absolute_paths(trained, None).data
-    if source is None or absolute_source(source) == own.source:
-        options: dict[str, Any] = {**data.options, **given}
-        notes: tuple[str, ...] = ()
-    else:
-        known = options_of_source(absolute_source(source))
-        options, notes = options_of_another(data.options, known, given)
-        data = data.model_copy(update={"train_options": {}})
-    data = data.model_copy(update={"options": options})
-    return with_absolute_paths(trained.model_copy(update={"data": data}), source), notes
-
-
-def _records_without_unused(
-    config: Config, run: RunFolder, split: str, given: Mapping[str, Any]
-) -> tuple[Records, Config, tuple[str, ...]]:
-    """Return a split, the configuration that reads it, and the options that were left out.
-
-    An option of training that has no effect here is left out: only one that was given for this
-    source is an error.
-    """
-    unused: list[str] = []
-    while True:
-        try:
-            return _records_of(config, run, split), config, tuple(unused)
-        except UnusedOptionError as error:
-            options = dict(config.data.options)
-            if error.option in given or options.pop(error.option, None) is None:
-                raise
-            unused.append(error.option)
-            data = config.data.model_copy(update={"options": options})
-            config = config.model_copy(update={"data": data})
-
-
-def _is_about(note: str, options: Iterable[str]) -> bool:
-    return any(note.startswith(f"option {name}=") for name in options)
-
-
-def _records_of(config: Config, run: RunFolder, split: str) -> Records:
-    """Return a split of the source; what training saw and what chose are as training had them."""
-    division = run.division
-    name = config.data.test if split == "test" else split
-    as_trained = split in ("train", "val")
-    opened = {} if as_trained else open_source(config.data, (name,))
-    if as_trained or ("all" in opened and name != "all" and division.is_file()):
-        opened = open_training_data(
-            config.data, seed=config.training.seed, split_file=division
-        ).records
-    if name not in opened:
-        raise DataError(f"{config.data.source} has no split {name!r}; {nearest(name, opened)}")
-    return opened[name]
+        run.write_measured(predicted.predictions, measured, facts, suffix=predicted.suffix)
+        per_class_chart(measured.at_point, chart)
+    return Evaluated(measured, path, chart, records.notes, predicted.reading)

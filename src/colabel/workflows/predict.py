@@ -30,9 +30,20 @@ from colabel.runs.predictions import check_finite
 from colabel.runs.weights import largest_model, load_weights
 from colabel.settings import EncoderSettings
 from colabel.training.memory import TO_PREDICT, explained_memory
+from colabel.uncertainty import Outputs, compute_score, why_unavailable
 
 Picture = str | PathLike[str] | Image.Image | npt.NDArray[np.uint8]
 """A path, a Pillow image, or uint8 pixels of shape (height, width, 3)."""
+
+
+IMAGE_SCORES = (
+    "expected_errors",
+    "entropy_sum",
+    "largest_probability",
+    "joint_energy",
+    "mean_variance",
+)
+"""Scores of uncertainty that come with a prediction, where the model has what they need."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +53,22 @@ class Prediction:
     Args:
         image: its path, or its position where it has none.
         labels: classes whose probability reaches their threshold, most probable first.
-        probabilities: of every class.
+        logits: log-odds of every class, as the model gives them.
+        probabilities: of every class, calibrated by the run's operating point.
+        uncertainty: scores of the image, higher where the model is less sure; see
+            :data:`colabel.uncertainty.SCORES`.
+        abstains: whether the model should not decide on this image; ``None`` if nobody asked.
         variance: of every class's kernel, where the method has kernels: above 1, and larger where
             the model has spread what it knows of this label over more kinds of images.
     """
 
     image: str
     labels: tuple[str, ...]
+    logits: dict[str, float]
     probabilities: dict[str, float]
+    uncertainty: dict[str, float]
     variance: dict[str, float] | None
+    abstains: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +84,7 @@ class Predictor:
 
     Args:
         model: the trained classifier.
-        description: its classes, image size and thresholds.
+        description: its classes, image size and operating point.
         device: where it runs.
     """
 
@@ -85,12 +103,20 @@ class Predictor:
         """Names of the labels, in the order of the logits."""
         return self.description.classes
 
-    def predict(self, images: Sequence[Picture] | Picture, *, batch: int = 32) -> list[Prediction]:
+    def predict(
+        self,
+        images: Sequence[Picture] | Picture,
+        *,
+        batch: int = 32,
+        abstain: str | None = None,
+    ) -> list[Prediction]:
         """Label images that all can be read.
 
         Args:
             images: paths, Pillow images or pixel arrays; or one of them.
             batch: images that pass the model at once.
+            abstain: ``coverage=0.9`` or ``risk=0.05``: mark images that the model should not
+                decide; see :meth:`colabel.runs.operating_point.Selectivity.limit`.
 
         Returns:
             One prediction per image, in order.
@@ -101,14 +127,19 @@ class Predictor:
         if isinstance(images, (str, PathLike, Image.Image, np.ndarray)):
             images = [images]
         answers = []
-        for answer in self.stream(images, batch=batch):
+        for answer in self.stream(images, batch=batch, abstain=abstain):
             if isinstance(answer, Failure):
                 raise ImageError(answer.reason)
             answers.append(answer)
         return answers
 
     def stream(
-        self, images: Iterable[Picture], *, batch: int = 32, threads: int = 2
+        self,
+        images: Iterable[Picture],
+        *,
+        batch: int = 32,
+        threads: int = 2,
+        abstain: str | None = None,
     ) -> Iterator[Prediction | Failure]:
         """Label images one after the other, holding at most two batches of them in memory.
 
@@ -116,10 +147,12 @@ class Predictor:
             images: paths, Pillow images or pixel arrays; may be endless.
             batch: images that pass the model at once.
             threads: threads that decode the next batch meanwhile.
+            abstain: as in :meth:`predict`.
 
         Yields:
             A prediction, or a failure for an image that cannot be read, in order.
         """
+        limit = None if abstain is None else self.description.operating_point.limit(abstain)
         numbered = iter(enumerate(images))
         waiting: deque[list[tuple[str, Future[npt.NDArray[np.uint8]]]]] = deque()
         with reading_threads(threads) as pool:
@@ -131,9 +164,9 @@ class Predictor:
                     ]
                 )
                 if len(waiting) > 1:
-                    yield from self._answer(waiting.popleft())
+                    yield from self._answer(waiting.popleft(), limit)
             while waiting:
-                yield from self._answer(waiting.popleft())
+                yield from self._answer(waiting.popleft(), limit)
 
     def _read(self, picture: Picture) -> npt.NDArray[np.uint8]:
         """Decode and squash one picture."""
@@ -154,7 +187,7 @@ class Predictor:
         return squash_pixels(np.require(picture, requirements=["C", "W"]), size)
 
     def _answer(
-        self, block: list[tuple[str, Future[npt.NDArray[np.uint8]]]]
+        self, block: list[tuple[str, Future[npt.NDArray[np.uint8]]]], limit: float | None
     ) -> Iterator[Prediction | Failure]:
         """Wait for the pixels of a batch and run the model on those that came."""
         read: list[tuple[str, npt.NDArray[np.uint8] | str]] = []
@@ -164,48 +197,61 @@ class Predictor:
             except ImageError as error:
                 read.append((name, str(error)))
         pixels = [answer for _, answer in read if not isinstance(answer, str)]
-        rows = self._run(np.stack(pixels)) if pixels else iter(())
+        names = [name for name, answer in read if not isinstance(answer, str)]
+        predictions = iter(self._predictions(names, np.stack(pixels), limit) if pixels else ())
         for name, answer in read:
             if isinstance(answer, str):
                 yield Failure(name, answer)
             else:
-                yield self._prediction(name, *next(rows))
+                yield next(predictions)
 
     @torch.inference_mode()
     def _run(
         self, pixels: npt.NDArray[np.uint8]
-    ) -> Iterator[tuple[list[float], list[float] | None]]:
-        """Return probabilities, and variances where there are any, of each image."""
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+        """Return logits, and variances where there are any, of a batch of images."""
         with explained_memory(TO_PREDICT):
             images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self._device)
             output = self._model(images)
-        check_finite(output.logits.cpu().numpy())
-        probabilities = output.logits.double().sigmoid().tolist()
+        logits = output.logits.float().cpu().numpy()
+        check_finite(logits)
         if output.mixture is None:
-            return zip(probabilities, itertools.repeat(None), strict=False)
-        variance = output.mixture.variance
-        if variance.ndim == 3:
-            variance = variance.mean(dim=2)
-        check_finite(variance.cpu().numpy())
-        return zip(probabilities, variance.tolist(), strict=True)
+            return logits, None
+        variance = output.mixture.variance.float()
+        variance = (variance if variance.ndim == 2 else variance.mean(dim=2)).cpu().numpy()
+        check_finite(variance)
+        return logits, variance
 
-    def _prediction(
-        self, name: str, probabilities: list[float], variance: list[float] | None
-    ) -> Prediction:
-        classes, thresholds = self.classes, self.description.thresholds
-        present = sorted(
-            (-probability, label)
-            for label, probability, threshold in zip(
-                classes, probabilities, thresholds, strict=True
+    def _predictions(
+        self, names: Sequence[str], pixels: npt.NDArray[np.uint8], limit: float | None
+    ) -> Iterator[Prediction]:
+        """Run the model on a batch of images and yield what it says of each."""
+        logits, variance = self._run(pixels)
+        point, classes = self.description.operating_point, np.array(self.classes, dtype=object)
+        probabilities = point.probabilities(logits)
+        given = point.decide(probabilities)
+        outputs = Outputs(
+            logits, probabilities, np.array(point.thresholds), kernel_variance=variance
+        )
+        scores = {
+            name: compute_score(name, outputs)
+            for name in IMAGE_SCORES
+            if why_unavailable(name, outputs) is None
+        }
+        order = np.argsort(-probabilities, axis=1, kind="stable")
+        for row, name in enumerate(names):
+            present = order[row][given[row, order[row]]]
+            yield Prediction(
+                image=name,
+                labels=tuple(classes[present]),
+                logits=dict(zip(classes, logits[row].tolist(), strict=True)),
+                probabilities=dict(zip(classes, probabilities[row].tolist(), strict=True)),
+                uncertainty={score: float(values[row]) for score, values in scores.items()},
+                variance=None
+                if variance is None
+                else dict(zip(classes, variance[row].tolist(), strict=True)),
+                abstains=None if limit is None else bool(scores["expected_errors"][row] > limit),
             )
-            if probability >= threshold
-        )
-        return Prediction(
-            image=name,
-            labels=tuple(label for _, label in present),
-            probabilities=dict(zip(classes, probabilities, strict=True)),
-            variance=None if variance is None else dict(zip(classes, variance, strict=True)),
-        )
 
 
 def build_described(folder: Path, description: Description) -> Classifier:

@@ -1,7 +1,8 @@
 r"""Predictions as CSV or lines of JSON, written so that they read back without doubt.
 
-In CSV the first two columns are ``image`` and ``labels``; then comes one column of probabilities
-for each class, whose name heads it. Text is escaped with backslashes, which :func:`unescape` and
+In CSV the first two columns are ``image`` and ``labels``; where it was asked for, ``abstains``
+comes next, which says yes or no; then one column of probabilities for each class, whose name
+heads it. Text is escaped with backslashes, which :func:`unescape` and
 :func:`split_labels` undo:
 
 - ``\\`` is a backslash; ``\n``, ``\r`` and ``\t`` are a line feed, a carriage return and a tab;
@@ -10,8 +11,8 @@ for each class, whose name heads it. Text is escaped with backslashes, which :fu
   surrogate pair or a control of the writing direction;
 - ``\;`` is a semicolon of a label, since plain ones separate labels;
 - one before ``=``, ``+``, ``-`` or ``@`` at the beginning of a cell keeps a spreadsheet from
-  taking it for a formula; one before a class called ``image`` or ``labels`` keeps the header
-  unique.
+  taking it for a formula; one before a class called ``image``, ``labels`` or ``abstains`` keeps
+  the header unique.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from colabel.workflows.predict import Prediction
 
 _COLUMNS = ("image", "labels")
+_ABSTAINS = "abstains"
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _PLAIN = {"n": "\n", "r": "\r", "t": "\t"}
 _FORMULA = ("=", "+", "-", "@")
@@ -101,7 +103,16 @@ def _guarded(cell: str) -> str:
     return f"\\{cell}" if cell.startswith(_FORMULA) else cell
 
 
-def csv_header(classes: Iterable[str]) -> str:
+def columns_before(*, abstain: bool) -> tuple[str, ...]:
+    """Return the columns in front of the probabilities.
+
+    Args:
+        abstain: whether it is said which images the model should not decide.
+    """
+    return (*_COLUMNS, _ABSTAINS) if abstain else _COLUMNS
+
+
+def csv_header(classes: Iterable[str], *, abstain: bool = False) -> str:
     r"""Return the first line of a table.
 
     Example:
@@ -109,8 +120,9 @@ def csv_header(classes: Iterable[str]) -> str:
         'image,labels,cat,\\image\n'
     """
     line = io.StringIO()
-    heads = [f"\\{name}" if name in _COLUMNS else escape(name) for name in classes]
-    csv.writer(line, lineterminator="\n").writerow([*_COLUMNS, *heads])
+    own = columns_before(abstain=True)
+    heads = [f"\\{name}" if name in own else escape(name) for name in classes]
+    csv.writer(line, lineterminator="\n").writerow([*columns_before(abstain=abstain), *heads])
     return line.getvalue()
 
 
@@ -120,6 +132,7 @@ def write_csv(
     file: TextIO,
     *,
     header: bool = True,
+    abstain: bool = False,
 ) -> None:
     """Write predictions as they come, a line for each, as this module describes.
 
@@ -128,13 +141,17 @@ def write_csv(
         classes: in the order of their probabilities.
         file: to write to.
         header: whether the file begins here.
+        abstain: whether there is a column that says which images the model should not decide.
     """
     if header:
-        file.write(csv_header(classes))
+        file.write(csv_header(classes, abstain=abstain))
     writer = csv.writer(file, lineterminator="\n")
     for prediction in predictions:
         numbers = (f"{value:.6f}" for value in prediction.probabilities.values())
-        writer.writerow([escape(prediction.image), join_labels(prediction.labels), *numbers])
+        abstains = ["yes" if prediction.abstains else "no"] if abstain else []
+        writer.writerow(
+            [escape(prediction.image), join_labels(prediction.labels), *abstains, *numbers]
+        )
 
 
 def write_jsonl(predictions: Iterable[Prediction], description: Description, file: TextIO) -> None:
@@ -143,14 +160,19 @@ def write_jsonl(predictions: Iterable[Prediction], description: Description, fil
     A byte of a file name that is no text becomes ``\udcNN``, from which ``os.fsencode`` makes the
     name again.
     """
-    thresholds = dict(zip(description.classes, description.thresholds, strict=True))
+    point = description.operating_point
+    thresholds = dict(zip(description.classes, point.thresholds, strict=True))
     for prediction in predictions:
         line = {
             "image": prediction.image,
             "labels": prediction.labels,
+            "decisions": {label: label in prediction.labels for label in prediction.probabilities},
+            "logits": prediction.logits,
             "probabilities": prediction.probabilities,
             "thresholds": thresholds,
+            "uncertainty": prediction.uncertainty,
             "variance": prediction.variance,
+            "abstains": prediction.abstains,
         }
         file.write(json_text(line) + "\n")
 
@@ -184,7 +206,10 @@ def read_csv(file: Iterable[str]) -> Iterator[tuple[str, list[str], dict[str, fl
         file: lines of the file, opened with ``newline=""`` and ``encoding="utf-8"``.
     """
     rows = csv.reader(file)
-    classes = [unescape(head) for head in next(rows)[len(_COLUMNS) :]]
-    for image, labels, *numbers in rows:
+    header = next(rows)
+    before = len(columns_before(abstain=header[len(_COLUMNS) : len(_COLUMNS) + 1] == [_ABSTAINS]))
+    classes = [unescape(head) for head in header[before:]]
+    for image, labels, *rest in rows:
+        numbers = rest[before - len(_COLUMNS) :]
         probabilities = dict(zip(classes, map(float, numbers), strict=True))
         yield unescape(image), split_labels(labels), probabilities

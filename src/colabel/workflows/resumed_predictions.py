@@ -21,9 +21,9 @@ from colabel.files import partial_of, replace_file
 from colabel.foreign import open_plain, parse_json, read_plain
 from colabel.limits import MAX_DESCRIPTION_BYTES
 from colabel.printing import json_text
-from colabel.runs.folder import DESCRIPTION, WEIGHTS
+from colabel.runs.identity import model_fingerprint
 from colabel.version import VERSION
-from colabel.workflows.predictions_file import csv_header, unescape
+from colabel.workflows.predictions_file import columns_before, csv_header, unescape
 
 Form = Literal["csv", "jsonl"]
 
@@ -60,6 +60,7 @@ class Work:
         form: of the output.
         batch: images at once.
         resume: whether to go on with what an interrupted prediction left.
+        abstain: whether a table says which images the model should not decide.
     """
 
     def __init__(
@@ -71,7 +72,9 @@ class Work:
         form: Form,
         batch: int,
         resume: bool,
+        abstain: bool = False,
     ) -> None:
+        self._abstain = abstain
         self._facts = facts
         self._pictures, self._classes, self._form, self._batch = pictures, classes, form, batch
         self._resume = resume
@@ -89,6 +92,7 @@ class Work:
         device: str,
         max_pixels: int | None,
         resume: bool,
+        abstain: str | None = None,
     ) -> Work:
         """Return the work that a command asks for.
 
@@ -101,6 +105,7 @@ class Work:
             device: where the model runs.
             max_pixels: as given.
             resume: whether to go on with what an interrupted prediction left.
+            abstain: as given.
 
         Raises:
             RunError: if the run cannot be read.
@@ -109,15 +114,19 @@ class Work:
         for picture in pictures:
             names.update(os.fsencode(picture) + b"\0")
         facts = {
-            "run": _fingerprint(run),
+            "run": model_fingerprint(run),
             "images": names.hexdigest(),
             "--format": form,
             "--batch": batch,
             "--device": device,
             "--max-pixels": max_pixels,
+            "--abstain": abstain,
             "colabel": VERSION,
         }
-        return cls(facts, pictures, classes, form=form, batch=batch, resume=resume)
+        return cls(
+            facts, pictures, classes,
+            form=form, batch=batch, resume=resume, abstain=abstain is not None,
+        )  # fmt: skip
 
     def check(self, path: Path) -> None:
         """Refuse to go on with what is not there, or was begun with something else.
@@ -141,8 +150,9 @@ class Work:
         if self._resume:
             check_resumable(partial, self._facts)
             self.kept = find_kept(
-                partial, self._pictures, self._classes, form=self._form, batch=self._batch
-            )
+                partial, self._pictures, self._classes,
+                form=self._form, batch=self._batch, abstain=self._abstain,
+            )  # fmt: skip
         else:
             os.truncate(partial, 0)  # first: predictions never lie beside facts of others
             text = json_text(self._facts, indent=2) + "\n"
@@ -158,19 +168,6 @@ class Work:
         file.flush()
         os.fsync(file.fileno())
         facts_file(partial_of(path.resolve())).unlink(missing_ok=True)
-
-
-def _fingerprint(run: Path) -> str:
-    """Return what tells the model of a run from every other."""
-    content = hashlib.blake2b(digest_size=16)
-    for name in (DESCRIPTION, WEIGHTS):
-        try:
-            with open_plain(run / name) as file:
-                while block := file.read(2**20):
-                    content.update(block)
-        except OSError as error:
-            raise RunError(f"{run / name} cannot be read: {error.strerror or error}.") from error
-    return content.hexdigest()
 
 
 def check_resumable(partial: Path, facts: Mapping[str, Any]) -> None:
@@ -211,7 +208,13 @@ def check_resumable(partial: Path, facts: Mapping[str, Any]) -> None:
 
 
 def find_kept(
-    partial: Path, pictures: Iterable[str], classes: Sequence[str], *, form: Form, batch: int
+    partial: Path,
+    pictures: Iterable[str],
+    classes: Sequence[str],
+    *,
+    form: Form,
+    batch: int,
+    abstain: bool = False,
 ) -> Kept:
     """Return how far an interrupted prediction came, up to its last complete batch.
 
@@ -224,8 +227,10 @@ def find_kept(
         classes: of the model.
         form: of the output.
         batch: images at once.
+        abstain: whether a table says which images the model should not decide.
     """
-    header = csv_header(classes).encode() if form == "csv" else b""
+    header = csv_header(classes, abstain=abstain).encode() if form == "csv" else b""
+    columns = len(columns_before(abstain=abstain)) + len(classes)
     upcoming = iter(enumerate(pictures))
     failed: list[tuple[int, str]] = []
     images = kept = 0
@@ -234,7 +239,7 @@ def find_kept(
             return Kept()
         position = len(header)
         for line in file:
-            number = _place(_image_of(line, form, columns=2 + len(classes)), upcoming, failed)
+            number = _place(_image_of(line, form, columns=columns), upcoming, failed)
             if number is None:
                 break
             first_of_batch = number // batch * batch

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,18 @@ from colabel.data.split import write_split_table
 from colabel.errors import ConfigError, DataError
 from colabel.figures import training_curves
 from colabel.metrics import Report
+from colabel.runs.choosing import choose_operating_point
 from colabel.runs.claim import claimed_run
-from colabel.runs.description import DescribedEncoder, Description, Selection
+from colabel.runs.description import (
+    DescribedEncoder,
+    Description,
+    Selection,
+    load_description,
+)
 from colabel.runs.folder import RunFolder
+from colabel.runs.identity import weights_fingerprint
+from colabel.runs.measured import Measured, measure
+from colabel.runs.operating_point import OperatingPoint
 from colabel.runs.predictions import Predictions, score_predictions
 from colabel.runs.results import describe_data, name_predictions
 from colabel.runs.resuming import (
@@ -42,6 +51,7 @@ from colabel.runs.resuming import (
     write_data,
 )
 from colabel.runs.weights import load_weights, save_model
+from colabel.settings.target import parse_target
 from colabel.training import (
     Display,
     History,
@@ -64,15 +74,20 @@ class Trained:
     Args:
         folder: of the run.
         history: what happened.
-        report: metrics on the validation split of the weights that were kept; ``None`` if the run
-            was interrupted.
+        measured: the weights that were kept on the validation split, by the papers' protocol and
+            at the operating point; ``None`` if the run was interrupted.
         verdict: whether the run had too little time or too much, in a sentence; may be empty.
     """
 
     folder: Path
     history: History
-    report: Report | None
+    measured: Measured | None
     verdict: str = ""
+
+    @property
+    def report(self) -> Report | None:
+        """Metrics on the validation split by the papers' protocol."""
+        return None if self.measured is None else self.measured.report
 
 
 def train(
@@ -205,16 +220,14 @@ def _train(
 
     last: list[Predictions] = []
 
-    def score(predictions: Predictions) -> Report:
-        return score_predictions(
-            predictions,
-            thresholds=config.evaluation.threshold,
-            protocol=config.evaluation.protocol,
-        )
-
     def validate(stage: Stage, network: nn.Module) -> Mapping[str, float]:
         last[:] = [predict(network, stage)]
-        report = score(last[0])
+        classes = len(last[0].classes)
+        report = score_predictions(
+            last[0],
+            OperatingPoint.plain(classes, config.evaluation.threshold),
+            protocol=config.evaluation.protocol,
+        )
         return {
             name: value
             for name, value in report.to_dict().items()
@@ -222,8 +235,8 @@ def _train(
         }
 
     def keep(network: nn.Module, record: Mapping[str, Any]) -> None:
-        save_model(run.path, network, _describe(config, train_records, record))
-        last[0].save(run.predictions_file("val"))
+        save_model(run.path, network, _describe(config, train_records, record, last[0]))
+        replace(last[0], model=weights_fingerprint(run.path)).save(run.predictions_file("val"))
 
     history = fit(
         stages,
@@ -245,18 +258,23 @@ def _train(
     else:  # made of features that were encoded once, or perhaps of weights before a kill
         load_weights(run.path, model)
         model.to(accelerator.device)
-        predictions = predict(model)
-    report = score(predictions)
+        predictions = replace(predict(model), model=weights_fingerprint(run.path))
+    measured = measure(
+        predictions,
+        load_description(run.path).operating_point,
+        threshold=config.evaluation.threshold,
+        protocol=config.evaluation.protocol,
+    )
     told = verdict(history.epochs)
     if main:
-        run.write_measured(predictions, report, describe_data(config, validation_records))
+        run.write_measured(predictions, measured, describe_data(config, validation_records))
         training_curves(run.log, run.curves)
         run.write_result(
-            report,
+            measured,
             {"best": history.best, "warnings": list(history.warnings), "verdict": told},
         )
     accelerator.wait_for_everyone()
-    return Trained(run.path, history, report, told)
+    return Trained(run.path, history, measured, told)
 
 
 def _check_labels(train_records: Records, validation: Records) -> None:
@@ -299,9 +317,18 @@ def _check_batch(config: Config, accelerator: Accelerator, model: nn.Module, ima
         )
 
 
-def _describe(config: Config, records: Records, record: Mapping[str, Any]) -> Description:
+def _describe(
+    config: Config, records: Records, record: Mapping[str, Any], validation: Predictions
+) -> Description:
     """Return what ``model.json`` says."""
     encoder = config.encoder
+    target = parse_target(config.operating_point)
+    if target.kind == "none":
+        point = OperatingPoint.plain(len(records.classes), config.evaluation.threshold)
+    else:
+        point = choose_operating_point(
+            validation, target, source=config.data.source, epochs=config.stages()[-1].epochs
+        )
     return Description(
         colabel=VERSION,
         classes=records.classes,
@@ -314,7 +341,7 @@ def _describe(config: Config, records: Records, record: Mapping[str, Any]) -> De
         ),
         image_size=config.data.image_size,
         pixels=pixel_options(config.data),
-        thresholds=(config.evaluation.threshold,) * len(records.classes),
+        operating_point=point,
         data={
             "source": config.data.source,
             "images": len(records),

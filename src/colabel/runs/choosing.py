@@ -1,0 +1,245 @@
+"""Finding an operating point on images whose labels are known."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+
+import numpy as np
+import numpy.typing as npt
+
+from colabel.calibration import (
+    Thresholds,
+    f1_thresholds,
+    fit_calibration,
+    missed_label_threshold,
+    precision_thresholds,
+    recall_thresholds,
+)
+from colabel.choices import CalibrationKind
+from colabel.errors import ConfigError, DataError, nearest
+from colabel.metrics.decisions import UNKNOWN
+from colabel.runs.operating_point import CORNERS, FittedOn, OperatingPoint, Rule, Selectivity
+from colabel.runs.predictions import Predictions
+from colabel.settings.target import Target
+
+F1 = Target("f1")
+
+
+def choose_operating_point(
+    predictions: Predictions,
+    target: Target,
+    *,
+    source: str,
+    epochs: int,
+    confidence: float | None = 0.9,
+    kind: CalibrationKind = "platt",
+    labels: Collection[str] | None = None,
+    former: OperatingPoint | None = None,
+) -> OperatingPoint:
+    """Return the operating point that a target asks for.
+
+    Recall and precision go by the order of a label's images, which no calibration changes, so
+    calibration and thresholds come from the same images. ``missed`` compares labels with each
+    other: half of the images calibrate, the other half give the threshold.
+
+    A label for which a guarantee cannot be given gets its threshold for F1 and says so.
+
+    Args:
+        predictions: with targets.
+        target: of the thresholds.
+        source: where the images are from.
+        epochs: how many epochs were compared on these images.
+        confidence: of the guarantees of recall and precision; ``None``: recall on average.
+        kind: of the calibration.
+        labels: whose thresholds are set; the others, and the calibration, stay as they are in
+            ``former``. ``None`` for all.
+        former: the operating point of the model so far.
+
+    Raises:
+        DataError: if the predictions carry no targets, or no image has a label.
+        ConfigError: if a label is none of the model's, or the target does not go with others.
+    """
+    classes = predictions.classes
+    if predictions.targets is None:
+        raise DataError("an operating point needs images whose labels are known.")
+    if target.kind == "none":
+        return OperatingPoint.plain(len(classes))
+    logits, targets = predictions.logits, predictions.targets
+    chosen = _chosen(labels, classes)
+    if target.kind == "missed" and not chosen.all():
+        raise ConfigError(
+            f"the target {target} sets one threshold for all labels; leave out --labels."
+        )
+    calibrating = np.ones(len(targets), dtype=np.bool_)
+    if target.kind == "missed":
+        calibrating = _half_of(predictions.ids)
+    if former is not None and not chosen.all():
+        calibration = former.calibration
+    else:
+        calibration = fit_calibration(logits[calibrating], targets[calibrating], kind)
+    point = OperatingPoint(calibration=calibration, thresholds=(0.5,) * len(classes))
+    probabilities = point.probabilities(logits)
+    by_f1 = f1_thresholds(probabilities, targets)
+    asked, confident = _asked(
+        target, probabilities, targets, by_f1, confidence=confidence, reserved=~calibrating
+    )
+    rules, thresholds = _rules(target, asked, by_f1, confident, own=chosen, former=former)
+    point = point.model_copy(update={"thresholds": thresholds, "rules": rules})
+    return point.model_copy(
+        update={
+            "fitted_on": FittedOn(
+                source=source,
+                split=predictions.split,
+                images=len(targets),
+                fingerprint=fingerprint_of(predictions.ids),
+                epochs=epochs,
+            ),
+            "selectivity": _selectivity(point, probabilities, targets),
+        }
+    )
+
+
+def fingerprint_of(ids: Collection[str]) -> str:
+    """Return what tells a set of images from every other, whatever their order.
+
+    Example:
+        >>> fingerprint_of(["a", "b"]) == fingerprint_of(["b", "a"])
+        True
+    """
+    return hashlib.blake2b("\0".join(sorted(ids)).encode(errors="surrogateescape")).hexdigest()[
+        :32
+    ]
+
+
+def _chosen(labels: Collection[str] | None, classes: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """Return which labels are set."""
+    for label in labels or ():
+        if label not in classes:
+            raise ConfigError(f"the model has no label {label!r}; {nearest(label, classes)}")
+    return np.array([labels is None or name in labels for name in classes])
+
+
+def _half_of(ids: Collection[str]) -> npt.NDArray[np.bool_]:
+    """Return which images are of the first half in an order that depends on their ids alone."""
+    digests = [hashlib.blake2b(name.encode(errors="surrogateescape")).digest() for name in ids]
+    ranks = np.empty(len(digests), dtype=np.int64)
+    ranks[sorted(range(len(digests)), key=digests.__getitem__)] = np.arange(len(digests))
+    return np.asarray(ranks < len(digests) / 2)
+
+
+def _asked(
+    target: Target,
+    probabilities: npt.NDArray[np.float64],
+    targets: npt.NDArray[np.int8],
+    by_f1: Thresholds,
+    *,
+    confidence: float | None,
+    reserved: npt.NDArray[np.bool_],
+) -> tuple[Thresholds, float | None]:
+    """Return the thresholds that the target gives, and the confidence they hold with."""
+    if target.kind == "recall":
+        recall = target.value
+        return (
+            recall_thresholds(probabilities, targets, recall=recall, confidence=confidence),
+            confidence,
+        )
+    if target.kind == "precision":
+        if confidence is None:
+            raise ConfigError("a precision is only guaranteed with a confidence, as in 0.9.")
+        precision = target.value
+        return (
+            precision_thresholds(
+                probabilities, targets, precision=precision, confidence=confidence
+            ),
+            confidence,
+        )
+    if target.kind == "missed":
+        return (
+            missed_label_threshold(probabilities[reserved], targets[reserved], risk=target.value),
+            None,
+        )
+    if target.kind == "cost":
+        return (
+            Thresholds(
+                thresholds=np.full(len(by_f1.found), target.threshold),
+                guaranteed=np.zeros(len(by_f1.found), dtype=np.bool_),
+                found=by_f1.found,
+                needed=np.zeros_like(by_f1.found),
+                unit="positives",
+            ),
+            None,
+        )
+    return by_f1, None
+
+
+def _rules(
+    target: Target,
+    asked: Thresholds,
+    by_f1: Thresholds,
+    confidence: float | None,
+    *,
+    own: npt.NDArray[np.bool_],
+    former: OperatingPoint | None,
+) -> tuple[tuple[Rule, ...], tuple[float, ...]]:
+    """Return how each threshold came about, and the thresholds."""
+    rules, thresholds = [], []
+    for k, mine in enumerate(own.tolist()):
+        if not mine and former is not None:
+            plain = Rule(target="none", by="none")
+            rules.append(former.rules[k] if former.rules else plain)
+            thresholds.append(former.thresholds[k])
+            continue
+        kept = bool(asked.guaranteed[k]) or not target.is_guarantee
+        used = asked if kept else by_f1
+        rules.append(
+            Rule(
+                target=str(target),
+                by=str(target if kept else F1),
+                guaranteed=bool(asked.guaranteed[k]),
+                confidence=confidence,
+                found=int(asked.found[k]),
+                needed=int(asked.needed[k]),
+                unit=asked.unit,
+            )
+        )
+        thresholds.append(float(used.thresholds[k]))
+    return tuple(rules), tuple(thresholds)
+
+
+def _selectivity(
+    point: OperatingPoint,
+    probabilities: npt.NDArray[np.float64],
+    targets: npt.NDArray[np.int8],
+) -> Selectivity:
+    """Return what is left of errors at each share of images that is decided."""
+    given = point.decide(probabilities)
+    known = targets != UNKNOWN
+    some = known.any(axis=1)
+    wrong = ((given != (targets == 1)) & known)[some].sum(axis=1) / known[some].sum(axis=1)
+    scores = expected_wrong(probabilities[some], given[some])
+    order = np.argsort(scores, kind="stable")
+    risks = np.cumsum(wrong[order]) / np.arange(1, len(order) + 1)
+    last = np.ceil(np.linspace(0, 1, CORNERS) * len(order)).astype(int).clip(1) - 1
+    return Selectivity(
+        scores=tuple(scores[order][last].tolist()), risks=tuple(risks[last].tolist())
+    )
+
+
+def expected_wrong(
+    probabilities: npt.NDArray[np.float64], given: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """Return the share of an image's labels that is expected to be wrong.
+
+    Args:
+        probabilities: calibrated, shape (images, classes).
+        given: which labels are given out.
+
+    Returns:
+        In [0, 1], shape (images,).
+
+    Example:
+        >>> expected_wrong(np.array([[0.9, 0.2]]), np.array([[True, False]])).round(2).tolist()
+        [0.15]
+    """
+    return np.asarray(np.where(given, 1 - probabilities, probabilities).mean(axis=1))
