@@ -10,6 +10,7 @@ from jaxtyping import Float, Int8
 
 from colabel.choices import APProtocol
 from colabel.errors import ConfigError, DataError, nearest
+from colabel.metrics.checks import check_scores, check_targets
 from colabel.metrics.decisions import (
     UNKNOWN,
     Decisions,
@@ -193,8 +194,8 @@ def evaluate_scores(
         raise ConfigError(
             f"there is no average-precision protocol {protocol!r}: {nearest(protocol, PROTOCOLS)}"
         )
-    checked_scores = _check_scores(scores)
-    checked_targets = _check_targets(targets, checked_scores.shape)
+    checked_scores = check_scores(scores)
+    checked_targets = check_targets(targets, checked_scores.shape)
     classes = checked_scores.shape[1]
     names = [f"class {index}" for index in range(classes)] if class_names is None else class_names
     if len(names) != classes:
@@ -241,50 +242,6 @@ def _report(
         classes_without_negatives=int(np.count_nonzero(support == ranking.total_known)),
         unknown_targets=int(np.count_nonzero(targets == UNKNOWN)),
     )
-
-
-def _check_scores(scores: npt.ArrayLike) -> Float[np.ndarray, "images classes"]:
-    values = np.asarray(scores)
-    if values.dtype.kind not in "fiub":
-        raise DataError(f"scores must be numbers, got an array of {values.dtype}.")
-    if values.ndim != 2 or 0 in values.shape:
-        raise DataError(
-            "scores must have shape (images, classes) with at least one of each, "
-            f"got {values.shape}."
-        )
-    single = values.dtype.kind == "f" and values.itemsize <= 4
-    values = values.astype(np.float32 if single else np.float64, copy=False)
-    low, high = values.min(), values.max()
-    if low >= 0 and high <= 1:  # false where one of them is NaN
-        return values
-    if np.isnan(low):
-        row, column = np.argwhere(np.isnan(values))[0]
-        raise DataError(
-            f"the score of image {row}, class {column} is not a number (NaN); "
-            "look for a loss that diverged, or a division by zero, where the scores were made."
-        )
-    raise DataError(
-        f"scores must be probabilities in [0, 1], got values from {low} to {high}; "
-        "apply the sigmoid to logits, divide percentages by 100."
-    )
-
-
-def _check_targets(
-    targets: npt.ArrayLike, shape: tuple[int, ...]
-) -> Int8[np.ndarray, "images classes"]:
-    values = np.asarray(targets)
-    if values.shape != shape:
-        raise DataError(
-            f"targets must have the scores' shape (images, classes) = {shape}, got {values.shape}."
-        )
-    valid = (values == 1) | (values == 0) | (values == UNKNOWN)
-    if not valid.all():
-        row, column = np.argwhere(~valid)[0]
-        raise DataError(
-            "targets must be 1 (present), 0 (absent) or -1 (unknown), "
-            f"got {values[row, column]} for image {row}, class {column}."
-        )
-    return values.astype(np.int8, copy=False)
 
 
 def _check_thresholds(
