@@ -11,7 +11,13 @@ from jaxtyping import config, install_import_hook
 
 # Must come before anything imports the checked packages.
 install_import_hook(
-    ["colabel.mixtures", "colabel.losses", "colabel.metrics", "colabel.models.heads"],
+    [
+        "colabel.mixtures",
+        "colabel.losses",
+        "colabel.metrics",
+        "colabel.models.heads",
+        "colabel.uncertainty",
+    ],
     "shape_checker.check",
 )
 

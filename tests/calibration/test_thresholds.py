@@ -107,7 +107,7 @@ class TestEveryRule:
         probabilities, targets = draw(0)
         with pytest.raises(DataError, match=r"probabilities in .0, 1."):
             RULES[rule](probabilities + 1, targets)
-        with pytest.raises(DataError, match="targets must have the scores' shape"):
+        with pytest.raises(DataError, match="targets must have the probabilities' shape"):
             RULES[rule](probabilities, targets[:, :2])
         with pytest.raises(DataError, match=r"1 .present., 0 .absent. or -1 .unknown."):
             RULES[rule](probabilities, targets + 2)

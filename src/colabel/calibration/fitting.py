@@ -51,7 +51,7 @@ def fit_calibration(
         [[0.5], [1.0]]
     """
     values = check_logits(logits)
-    truth = check_targets(targets, values.shape)
+    truth = check_targets(targets, values.shape, "logits")
     if not (truth == 1).any():
         raise DataError(
             f"no label is present in any of the {len(truth)} images, so nothing can be calibrated "

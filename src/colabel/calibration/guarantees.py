@@ -62,8 +62,8 @@ def recall_thresholds(
         ([0.5], [True], [19])
     """
     check_share("recall", recall)
-    scores = check_scores(probabilities).astype(np.float64)
-    present = check_targets(targets, scores.shape) == 1
+    scores = check_scores(probabilities, "probabilities").astype(np.float64)
+    present = check_targets(targets, scores.shape, "probabilities") == 1
     found = present.sum(axis=0)
     missed = 1 - recall
     if confidence is None:
@@ -196,8 +196,8 @@ def missed_label_threshold(
         [0.5625]
     """
     check_share("risk", risk)
-    scores = check_scores(probabilities).astype(np.float64)
-    present = check_targets(targets, scores.shape) == 1
+    scores = check_scores(probabilities, "probabilities").astype(np.float64)
+    present = check_targets(targets, scores.shape, "probabilities") == 1
     labels = present.sum(axis=1)
     images = int((labels > 0).sum())
     needed = math.ceil(1 / risk - 1 - _ROUNDING)

@@ -73,8 +73,8 @@ def descend(probabilities: npt.ArrayLike, targets: npt.ArrayLike) -> Descending:
         >>> ranked.probabilities.ravel().tolist(), ranked.ends.ravel().tolist()
         ([0.9, 0.9, 0.2, -1.0], [False, True, True, False])
     """
-    scores = check_scores(probabilities).astype(np.float64)
-    truth = check_targets(targets, scores.shape)
+    scores = check_scores(probabilities, "probabilities").astype(np.float64)
+    truth = check_targets(targets, scores.shape, "probabilities")
     scores = np.where(truth == UNKNOWN, -1, scores)
     order = np.argsort(-scores, axis=0, kind="stable")
     scores = np.take_along_axis(scores, order, axis=0)

@@ -8,22 +8,31 @@ from colabel.errors import ConfigError, DataError
 from colabel.metrics.decisions import UNKNOWN
 
 
-def check_scores(scores: npt.ArrayLike) -> Float[np.ndarray, "images classes"]:
-    """Return probabilities as floats, float32 where they are no wider.
+def check_scores(
+    scores: npt.ArrayLike, name: str = "scores"
+) -> Float[np.ndarray, "images classes"]:
+    """Return scores as an array, once it is sure that they are probabilities.
+
+    Args:
+        scores: anything that numpy makes a matrix (images, classes) of.
+        name: what they are called in messages.
+
+    Returns:
+        The same numbers in [0, 1]; float32 where they were that or less, else float64.
 
     Raises:
-        DataError: on what is not a table of numbers in [0, 1].
+        DataError: unless they are a matrix of numbers in [0, 1] with at least one row and column.
 
     Example:
-        >>> check_scores([[0, 1]]).dtype
-        dtype('float64')
+        >>> check_scores([[0, 1]])
+        array([[0., 1.]])
     """
     values = np.asarray(scores)
     if values.dtype.kind not in "fiub":
-        raise DataError(f"scores must be numbers, got an array of {values.dtype}.")
+        raise DataError(f"{name} must be numbers, got an array of {values.dtype}.")
     if values.ndim != 2 or 0 in values.shape:
         raise DataError(
-            "scores must have shape (images, classes) with at least one of each, "
+            f"{name} must have shape (images, classes) with at least one of each, "
             f"got {values.shape}."
         )
     single = values.dtype.kind == "f" and values.itemsize <= 4
@@ -34,31 +43,39 @@ def check_scores(scores: npt.ArrayLike) -> Float[np.ndarray, "images classes"]:
     if np.isnan(low):
         row, column = np.argwhere(np.isnan(values))[0]
         raise DataError(
-            f"the score of image {row}, class {column} is not a number (NaN); "
+            f"{name}: the value of image {row}, class {column} is not a number (NaN); "
             "look for a loss that diverged, or a division by zero, where the scores were made."
         )
     raise DataError(
-        f"scores must be probabilities in [0, 1], got values from {low} to {high}; "
+        f"{name} must be probabilities in [0, 1], got values from {low} to {high}; "
         "apply the sigmoid to logits, divide percentages by 100."
     )
 
 
 def check_targets(
-    targets: npt.ArrayLike, shape: tuple[int, ...]
+    targets: npt.ArrayLike, shape: tuple[int, ...], of: str = "scores"
 ) -> Int8[np.ndarray, "images classes"]:
-    """Return targets as int8.
+    """Return targets as an array, once it is sure that they are 1, 0 or -1.
+
+    Args:
+        targets: anything that numpy makes a matrix (images, classes) of.
+        shape: the shape that they must have.
+        of: what has this shape, in messages; a word in the plural.
+
+    Returns:
+        1 present, 0 absent, -1 unknown.
 
     Raises:
-        DataError: on another shape than the scores', or values other than 1, 0, -1.
+        DataError: on another shape or another value.
 
     Example:
-        >>> check_targets([[True, False]], (1, 2)).tolist()
-        [[1, 0]]
+        >>> check_targets([[1.0, -1.0]], (1, 2))
+        array([[ 1, -1]], dtype=int8)
     """
     values = np.asarray(targets)
     if values.shape != shape:
         raise DataError(
-            f"targets must have the scores' shape (images, classes) = {shape}, got {values.shape}."
+            f"targets must have the {of}' shape (images, classes) = {shape}, got {values.shape}."
         )
     valid = (values == 1) | (values == 0) | (values == UNKNOWN)
     if not valid.all():

@@ -22,6 +22,7 @@ from colabel.metrics.decisions import UNKNOWN
 from colabel.runs.operating_point import CORNERS, FittedOn, OperatingPoint, Rule, Selectivity
 from colabel.runs.predictions import Predictions
 from colabel.settings.target import Target
+from colabel.uncertainty.pair_scores import error_probability
 
 F1 = Target("f1")
 
@@ -217,29 +218,10 @@ def _selectivity(
     known = targets != UNKNOWN
     some = known.any(axis=1)
     wrong = ((given != (targets == 1)) & known)[some].sum(axis=1) / known[some].sum(axis=1)
-    scores = expected_wrong(probabilities[some], given[some])
+    scores = error_probability(probabilities[some], given[some]).mean(axis=1)
     order = np.argsort(scores, kind="stable")
     risks = np.cumsum(wrong[order]) / np.arange(1, len(order) + 1)
     last = np.ceil(np.linspace(0, 1, CORNERS) * len(order)).astype(int).clip(1) - 1
     return Selectivity(
         scores=tuple(scores[order][last].tolist()), risks=tuple(risks[last].tolist())
     )
-
-
-def expected_wrong(
-    probabilities: npt.NDArray[np.float64], given: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.float64]:
-    """Return the share of an image's labels that is expected to be wrong.
-
-    Args:
-        probabilities: calibrated, shape (images, classes).
-        given: which labels are given out.
-
-    Returns:
-        In [0, 1], shape (images,).
-
-    Example:
-        >>> expected_wrong(np.array([[0.9, 0.2]]), np.array([[True, False]])).round(2).tolist()
-        [0.15]
-    """
-    return np.asarray(np.where(given, 1 - probabilities, probabilities).mean(axis=1))
