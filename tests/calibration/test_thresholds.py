@@ -63,7 +63,7 @@ class TestAgainstLoops:
             assert chosen.guaranteed[k] == (chosen.found[k] >= chosen.needed[k])
             assert chosen.found[k] == (targets[:, k] == 1).sum()
 
-    @pytest.mark.parametrize("images", [60, 300])
+    @pytest.mark.parametrize("images", [60, 300, 900])
     def test_precision(self, seed, ties, images):
         probabilities, targets = draw(seed, images, ties=ties)
         chosen = precision_thresholds(probabilities, targets, precision=0.6, confidence=0.8)

@@ -48,7 +48,7 @@ def precision_threshold(probabilities, targets, precision, confidence):
         return next(j for j in range(1, 10**6) if precision**j <= error / tests * (1 + 1e-12))
 
     tests = 1
-    while errorless(tests + 1) * 2 ** (tests + 2) <= images:
+    while 10 * errorless(tests + 1) * 2**tests <= images:
         tests += 1
     chosen = None
     for power in range(tests):

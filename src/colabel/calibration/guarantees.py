@@ -14,6 +14,10 @@ from colabel.metrics.inputs import check_scores, check_targets
 
 _ROUNDING = 1e-9
 
+_IMAGES_EACH = 10
+"""Images for each that the last start of a test begins with: more starts find precision where
+labels are frequent, fewer where they are rare."""
+
 
 def recall_thresholds(
     probabilities: npt.ArrayLike,
@@ -262,7 +266,7 @@ def _starts(images: int, error: float, precision: float) -> tuple[float, list[in
     number = 1
     while True:
         first = math.ceil(math.log(error / (number + 1)) / math.log(precision) - _ROUNDING)
-        if first * 2 ** (number + 2) > images:
+        if _IMAGES_EACH * first * 2**number > images:
             break
         number += 1
     first = math.ceil(math.log(error / number) / math.log(precision) - _ROUNDING)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from colabel.cli.ablate import ablate
+from colabel.cli.calibrate import calibrate
 from colabel.cli.check import check
 from colabel.cli.cost import cost
 from colabel.cli.evaluate import evaluate
@@ -27,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (train, evaluate, predict, check, cost, ablate, version, recipes):
+for command in (train, evaluate, calibrate, predict, check, cost, ablate, version, recipes):
     app.command()(guarded(command))
 
 

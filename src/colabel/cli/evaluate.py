@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from colabel.cli.options import Cpu, MaxPixels, ReaderOption, Run, Source, read_options
+from colabel.cli.options import (
+    Cpu,
+    MaxPixels,
+    MissingLabels,
+    ReaderOption,
+    Run,
+    Source,
+    read_options,
+)
 from colabel.cli.output import prints_results, say, show
 from colabel.cli.tables import class_table, metrics_table
 
@@ -15,13 +23,7 @@ def evaluate(
     run: Run,
     data: Source = None,
     option: ReaderOption = None,
-    missing_labels: Annotated[
-        Literal["unknown", "absent"] | None,
-        typer.Option(
-            help="What a label of the model is that the data does not have (default: absent where "
-            "the data lists labels, unknown where labels have columns)."
-        ),
-    ] = None,
+    missing_labels: MissingLabels = None,
     split: Annotated[str, typer.Option(help="Split to measure on.")] = "test",
     cpu: Cpu = False,
     classes: Annotated[bool, typer.Option("--classes", help="Also a line per class.")] = False,
@@ -57,8 +59,8 @@ def evaluate(
         say(f"data: {line}")
     for note in evaluated.notes:
         say(f"note: {note}")
-    show(metrics_table(evaluated.report, split))
+    show(metrics_table(evaluated.measured, split))
     if classes:
-        show(class_table(evaluated.report))
+        show(class_table(evaluated.measured))
     show(f"written: {evaluated.path}")
     show(f"picture: {evaluated.chart}")

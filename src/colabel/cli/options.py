@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -35,6 +35,13 @@ ReaderOption = Annotated[
         "--option",
         metavar="NAME=VALUE",
         help="An option of the reader of the data: --set data.options.NAME=VALUE.",
+    ),
+]
+MissingLabels = Annotated[
+    Literal["unknown", "absent"] | None,
+    typer.Option(
+        help="What a label of the model is that the data does not have (default: absent where "
+        "the data lists labels, unknown where labels have columns)."
     ),
 ]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Do not use an accelerator.")]

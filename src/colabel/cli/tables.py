@@ -16,29 +16,37 @@ if TYPE_CHECKING:
     from colabel.config import Config
     from colabel.metrics import Report
     from colabel.models import Cost
+    from colabel.runs.measured import Measured
     from colabel.workflows.ablation import Ablation
     from colabel.workflows.ablation.run import Ablated
 
 
-def metrics_table(report: Report, split: str) -> Group:
-    """Return the metrics of a report, in per cent, and what their means leave out."""
-    values = report.to_dict()
+def metrics_table(measured: Measured, split: str) -> Group:
+    """Return the metrics by the papers' protocol and at the operating point, in per cent."""
+    report, at_point, point = measured.report, measured.at_point, measured.point
+    plainly, there = report.to_dict(), at_point.to_dict()
     table = Table(
-        "metric", "%", "metric", "%", "metric", "%",
-        title=plain(f"{split}: {values['images']} images, {len(values['per_class'])} classes"),
-        caption=plain(f"average precision: {values['protocol']}"),
-    )  # fmt: skip
-    for column in (1, 3, 5):
-        table.columns[column].justify = "right"
-    rows = (
-        ("mAP", "CP", "OP"),
-        ("mAUC", "CR", "OR"),
-        ("top3_CF1", "CF1", "OF1"),
+        title=plain(f"{split}: {plainly['images']} images, {len(plainly['per_class'])} classes"),
+        caption=plain(f"average precision: {plainly['protocol']}"),
     )
-    for row in rows:
-        cells = [cell for name in row for cell in (name, percent(values[name]))]
-        table.add_row(*cells)
-    return Group(table, *map(plain, _averaged(report)))
+    for column in ("metric", "%", "metric"):
+        table.add_column(column, justify="right" if column == "%" else "left")
+    for text in (_plain_threshold(report), f"operating point: {point.target}"):
+        table.add_column(plain(text), justify="right")
+    ranking = [("mAP", percent(plainly["mAP"])), ("mAUC", percent(plainly["mAUC"]))]
+    for row, name in enumerate(("CF1", "CP", "CR", "OF1", "OP", "OR", "top3_CF1")):
+        left = ranking[row] if row < len(ranking) else ("", "")
+        table.add_row(*left, name, percent(plainly[name]), percent(there[name]))
+    lines = _averaged(report)
+    if measured.same_images:
+        lines.append(
+            "the operating point was found on these very images: others will not quite reach it"
+        )
+    return Group(table, *map(plain, lines))
+
+
+def _plain_threshold(report: Report) -> str:
+    return f"at {report.thresholds[0]:g}, uncalibrated"
 
 
 def _averaged(report: Report) -> list[str]:
@@ -56,15 +64,22 @@ def _averaged(report: Report) -> list[str]:
     return lines
 
 
-def class_table(report: Report) -> Table:
+def class_table(measured: Measured) -> Table:
     """Return a line per class, in per cent; names are text, not markup."""
-    table = Table("class", "images", "AP", "AUC", "precision", "recall", "F1")
+    table = Table(
+        "class", "images", "AP", "AUC", "precision", "recall", "F1", "threshold",
+        caption="precision, recall and F1 at the operating point",
+    )  # fmt: skip
     for column in table.columns[1:]:
         column.justify = "right"
-    for row in report.to_dict()["per_class"]:
+    thresholds = measured.point.thresholds
+    for row, threshold in zip(measured.at_point.to_dict()["per_class"], thresholds, strict=True):
         measures = (row[key] for key in ("AP", "AUC", "precision", "recall", "f1"))
         table.add_row(
-            plain(row["name"]), str(row["support"]), *(percent(measure) for measure in measures)
+            plain(row["name"]),
+            str(row["support"]),
+            *(percent(measure) for measure in measures),
+            f"{threshold:.3f}",
         )
     return table
 

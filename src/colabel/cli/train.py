@@ -104,10 +104,10 @@ def train(
     )
     if not prints_results():
         return
-    if trained.report is None:
+    if trained.measured is None:
         say(f"to go on: the same command with --resume --out {trained.folder}")
         sys.exit(interrupted_status(trained.history.signal))
-    show(metrics_table(trained.report, "validation"))
+    show(metrics_table(trained.measured, "validation"))
     if trained.history.warnings:
         say(f"warning: {trained.history.warnings[-1]}")
     if trained.verdict:

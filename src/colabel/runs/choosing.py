@@ -26,6 +26,9 @@ from colabel.uncertainty.pair_scores import error_probability
 
 F1 = Target("f1")
 
+CONFIDENCE = 0.9
+"""Of a guaranteed precision, unless another is asked for: there is none on average."""
+
 
 def choose_operating_point(
     predictions: Predictions,
@@ -33,7 +36,7 @@ def choose_operating_point(
     *,
     source: str,
     epochs: int,
-    confidence: float | None = 0.9,
+    confidence: float | None = None,
     kind: CalibrationKind = "platt",
     labels: Collection[str] | None = None,
     former: OperatingPoint | None = None,
@@ -51,7 +54,8 @@ def choose_operating_point(
         target: of the thresholds.
         source: where the images are from.
         epochs: how many epochs were compared on these images.
-        confidence: of the guarantees of recall and precision; ``None``: recall on average.
+        confidence: of the guarantees of recall and precision; ``None``: recall on average,
+            precision with 0.9.
         kind: of the calibration.
         labels: whose thresholds are set; the others, and the calibration, stay as they are in
             ``former``. ``None`` for all.
@@ -146,9 +150,7 @@ def _asked(
             confidence,
         )
     if target.kind == "precision":
-        if confidence is None:
-            raise ConfigError("a precision is only guaranteed with a confidence, as in 0.9.")
-        precision = target.value
+        confidence, precision = confidence or CONFIDENCE, target.value
         return (
             precision_thresholds(
                 probabilities, targets, precision=precision, confidence=confidence
