@@ -16,9 +16,16 @@ from colabel.cli.tables import (
 from colabel.figures import AblationPoint
 from colabel.metrics import evaluate_scores
 from colabel.printing import PlainConsole
+from colabel.runs.measured import Measured
+from colabel.runs.operating_point import OperatingPoint, Rule
 from colabel.workflows.ablation import Ablation, ablation_names, load_ablation
 from colabel.workflows.ablation.results import Outcome, Tried
 from colabel.workflows.ablation.run import Ablated
+
+
+def measured(report, at_point=None, point=None, *, same_images=False):
+    point = point or OperatingPoint.plain(len(report.per_class))
+    return Measured("test", report, at_point or report, point, same_images)
 
 
 def lines(table, *, width=120):
@@ -31,14 +38,14 @@ def test_a_mean_says_which_classes_it_leaves_out():
     names = ["cat", "none", "always", "[unjudged]"]
     scores = [[0.9, 0.9, 0.9, 0.9], [0.1, 0.8, 0.1, 0.8]]
     report = evaluate_scores(scores, [[1, 0, 1, -1], [0, 0, 1, -1]], class_names=names)
-    text = "\n".join(lines(metrics_table(report, "test")))
+    text = "\n".join(lines(metrics_table(measured(report), "test")))
     assert "mAP: mean over 2 of 4 classes; not judged: [unjudged]; no positives: none\n" in text
     assert (
         "mAUC: mean over 1 of 4 classes; not judged: [unjudged]; no positives: none; "
         "no negatives: always\n" in text
     )
     assert "mAP counts 100 for what every image carries: always" in text
-    rows = "\n".join(lines(class_table(report)))
+    rows = "\n".join(lines(class_table(measured(report))))
     assert "[unjudged]" in rows
     assert "nan" not in (text + rows).lower()
 
@@ -49,8 +56,8 @@ def test_no_name_of_a_class_reaches_the_terminal():
     report = evaluate_scores(scores, [[1, 0, 1, -1], [0, 0, 1, -1]], class_names=names)
     stream = io.StringIO()
     console = PlainConsole(file=stream, width=200, force_terminal=True, color_system=None)
-    console.print(metrics_table(report, "test\x1b[2J"))
-    console.print(class_table(report))
+    console.print(metrics_table(measured(report), "test\x1b[2J"))
+    console.print(class_table(measured(report)))
     shown = stream.getvalue()
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown)
     assert (
@@ -60,20 +67,38 @@ def test_no_name_of_a_class_reaches_the_terminal():
 
 def test_a_mean_over_all_classes_needs_no_words():
     report = evaluate_scores([[0.9], [0.1]], [[1], [0]])
-    assert "mean over" not in "".join(lines(metrics_table(report, "test")))
+    assert "mean over" not in "".join(lines(metrics_table(measured(report), "test")))
 
 
 def test_nothing_that_can_be_measured_is_a_dash():
     report = evaluate_scores([[0.9, 0.1]], [[0, -1]], class_names=["cat", "dog"])
-    text = "\n".join(lines(metrics_table(report, "test")))
+    text = "\n".join(lines(metrics_table(measured(report), "test")))
     assert "mAP: mean over 0 of 2 classes; not judged: dog; no positives: cat" in text
     assert "nan" not in text.lower()
+
+
+def test_both_protocols_stand_side_by_side():
+    scores, targets = [[0.9, 0.4], [0.2, 0.3]], [[1, 1], [0, 0]]
+    point = OperatingPoint(thresholds=(0.5, 0.35), rules=(Rule(target="f1", by="f1"),) * 2)
+    report = evaluate_scores(scores, targets)
+    at_point = evaluate_scores(scores, targets, thresholds=list(point.thresholds))
+    shown = measured(report, at_point, point, same_images=True)
+    text = lines(metrics_table(shown, "validation"))
+    heads = next(line for line in text if "metric" in line)
+    assert "at 0.5, uncalibrated" in heads
+    assert "operating point: f1" in heads
+    overall = next(line for line in text if "OF1" in line)
+    assert overall.split()[-6:-1:2] == ["OF1", "66.7", "100.0"]
+    assert "found on these very images" in " ".join(text)
+    (_, dog) = (line for line in lines(class_table(shown)) if "class " in line and "│" in line)
+    assert dog.split()[-2] == "0.350"
+    assert "at the operating point" in " ".join(lines(class_table(shown)))
 
 
 def test_many_names_are_counted():
     names = [f"c{number}" for number in range(15)]
     report = evaluate_scores([[0.5] * len(names)], [[0] * len(names)], class_names=names)
-    text = " ".join(" ".join(lines(metrics_table(report, "test"), width=200)).split())
+    text = " ".join(" ".join(lines(metrics_table(measured(report), "test"), width=200)).split())
     assert "c9 and 5 more" in text
     assert "c10," not in text
 

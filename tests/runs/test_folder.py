@@ -7,11 +7,21 @@ import pytest
 
 from colabel.config import check_config
 from colabel.errors import RunError
-from colabel.metrics import evaluate_scores
 from colabel.runs.folder import RunFolder
+from colabel.runs.measured import measure
+from colabel.runs.operating_point import OperatingPoint
 from colabel.runs.predictions import Predictions
 
-REPORT = evaluate_scores([[0.9], [0.2]], [[1], [0]], class_names=["cat"])
+PREDICTIONS = Predictions(
+    ("a", "b"),
+    ("cat",),
+    np.array([[2.0], [-1.0]], dtype=np.float32),
+    np.array([[1], [0]], dtype=np.int8),
+    "test",
+)
+MEASURED = measure(
+    PREDICTIONS, OperatingPoint.plain(1, 0.9), threshold=0.5, protocol="noninterpolated"
+)
 
 
 def test_a_run_has_begun_with_its_settings_and_is_finished_with_its_result(tmp_path):
@@ -21,7 +31,7 @@ def test_a_run_has_begun_with_its_settings_and_is_finished_with_its_result(tmp_p
     run.write_config(config)
     assert (run.has_begun, run.is_finished) == (True, False)
     assert run.config() == config
-    run.write_result(REPORT, {"best": {"epoch": 3}})
+    run.write_result(MEASURED, {"best": {"epoch": 3}})
     assert run.is_finished
     assert run.result()["mAP"] == 1
     assert run.result()["best"] == {"epoch": 3}
@@ -37,13 +47,14 @@ def test_a_picture_more_or_less_makes_no_run_complete(tiny_run):
 
 def test_what_was_measured_lies_where_the_folder_says(tmp_path):
     run = RunFolder(tmp_path)
-    logits = np.array([[2.0], [-1.0]], dtype=np.float32)
-    targets = np.array([[1], [0]], dtype=np.int8)
-    predictions = Predictions(("a", "b"), ("cat",), logits, targets, "test")
-    path = run.write_measured(predictions, REPORT, {"source": "x.csv"}, suffix="-x")
+    path = run.write_measured(PREDICTIONS, MEASURED, {"source": "x.csv"}, suffix="-x")
     assert path == run.metrics_file("test", "-x") == tmp_path / "metrics-test-x.json"
     written = json.loads(path.read_text("utf-8"))
     assert (written["split"], written["data"]) == ("test", {"source": "x.csv"})
+    assert (written["thresholds"], written["OF1"]) == ([0.5], 1)
+    there = written["operating_point"]
+    assert (there["thresholds"], there["OF1"], there["target"]) == ([0.9], 0, "none")
+    assert (there["mAP"], there["same_images"], there["calibration"]) == (1, False, None)
     assert Predictions.load(run.predictions_file("test", "-x")).ids == ("a", "b")
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from colabel.errors import DataError, RunError
 from colabel.metrics import evaluate_scores
+from colabel.runs.operating_point import OperatingPoint
 from colabel.runs.predictions import Predictions, score_predictions, write_metrics
 
 
@@ -86,14 +87,16 @@ def test_confident_predictions_do_not_become_ties():
 
 def test_score_predictions_is_evaluate_scores_of_the_probabilities():
     predictions = make(images=40)
-    options = {"thresholds": [0.2, 0.5, 0.7], "protocol": "voc11"}
+    thresholds = [0.2, 0.5, 0.7]
     expected = evaluate_scores(
         1 / (1 + np.exp(-predictions.logits.astype(float))),
         predictions.targets,
         class_names=predictions.classes,
-        **options,
+        thresholds=thresholds,
+        protocol="voc11",
     )
-    found = score_predictions(predictions, **options).to_dict()
+    point = OperatingPoint(thresholds=thresholds)
+    found = score_predictions(predictions, point, protocol="voc11").to_dict()
     for key, value in expected.to_dict().items():
         assert found[key] == (value if key in ("per_class", "averaged") else pytest.approx(value))
 
@@ -186,7 +189,7 @@ def test_shapes_in_a_file_are_checked(tmp_path):
 def test_metrics_are_json_with_null_for_undefined(tmp_path):
     report = evaluate_scores([[0.9, 0.2], [0.1, 0.3]], [[1, 0], [0, 0]], class_names=["ä", "b"])
     path = tmp_path / "metrics-test.json"
-    write_metrics(report, path)
+    write_metrics(report.to_dict(), path)
 
     def refuse(constant):
         raise AssertionError(constant)
@@ -210,7 +213,7 @@ def test_a_full_disk_leaves_the_older_file(tmp_path, monkeypatch, what, call):
 
     monkeypatch.setattr(os, call, full)
     write = {
-        "metrics": lambda: write_metrics(evaluate_scores([[0.9]], [[1]]), path),
+        "metrics": lambda: write_metrics(evaluate_scores([[0.9]], [[1]]).to_dict(), path),
         "predictions": lambda: make().save(path),
     }[what]
     with pytest.raises(RunError, match=r"file cannot be written: No space left"):

@@ -14,6 +14,7 @@ from torch import nn
 from colabel.errors import RunError
 from colabel.runs import weights
 from colabel.runs.description import DescribedEncoder, Description, Selection, load_description
+from colabel.runs.operating_point import OperatingPoint
 from colabel.runs.weights import load_weights, save_model
 from colabel.settings import LinearSettings
 
@@ -24,10 +25,15 @@ DESCRIPTION = Description(
     head=LinearSettings(feature_length=8),
     encoder=DescribedEncoder(name="resnet18"),
     image_size=64,
-    thresholds=(0.5, 0.25),
+    operating_point=OperatingPoint(thresholds=(0.5, 0.25)),
     data={"source": "shapes", "images": 3, "fingerprint": "00"},
     selection=Selection(stage="asl", epoch=2, metric="mAP", value=None),
 )
+
+
+def at(**parts):
+    """Return an operating point of two labels with some parts replaced, as a change."""
+    return {"operating_point": {"thresholds": [0.5, 0.25], **parts}}
 
 
 def model(seed=0):
@@ -87,22 +93,38 @@ def test_a_folder_without_a_model_is_named(tmp_path):
     ("change", "message"),
     [
         ("{", "is damaged"),
-        ("[1, 2]", "has format None, this version of colabel reads 2"),
+        ("[1, 2]", "has format None, this version of colabel reads 3"),
         ({"format": 1}, "has format 1"),
-        ({"format": 3}, "has format 3"),
+        ({"format": 4}, "has format 4"),
         ({"head": {"name": "later"}}, "model.json: head.name must be one of"),
         ({"classes": None}, "model.json: classes: "),
         ({"flavour": "sweet"}, "model.json: unknown key 'flavour'"),
         ({"image_size": "large"}, "model.json: image_size: "),
         ({"image_size": 0}, "model.json: image_size: .*greater than or equal to 1"),
         ({"image_size": 10**6}, "model.json: image_size: .*less than or equal to 4096"),
-        ({"thresholds": [0.5]}, "model.json: .*1 thresholds for 2 classes"),
-        ({"thresholds": [0.5, 1.5]}, "model.json: thresholds.1: .*less than or equal to 1"),
-        ({"thresholds": [-0.1, 0.5]}, "model.json: thresholds.0: .*greater than or equal to 0"),
-        ({"thresholds": [0.5, math.nan]}, "model.json is damaged .NaN is no JSON"),
+        (at(thresholds=[0.5]), "model.json: .*1 thresholds for 2 classes"),
+        (
+            at(thresholds=[0.5, 1.5]),
+            "model.json: operating_point.thresholds.1: .*less than or equal to 1",
+        ),
+        (
+            at(thresholds=[-0.1, 0.5]),
+            "model.json: operating_point.thresholds.0: .*greater than or equal to 0",
+        ),
+        (at(thresholds=[0.5, math.nan]), "model.json is damaged .NaN is no JSON"),
+        (at(rules=[{"target": "f1", "by": "f1"}]), "model.json: .*1 rules for 2 thresholds"),
+        (at(rules=[{"target": "best", "by": "f1"}] * 2), "target best: expected one of none, f1"),
+        (
+            at(calibration={"kind": "platt", "slopes": [1], "intercepts": [0]}),
+            "model.json: .*a calibration of 1 classes for 2 thresholds",
+        ),
+        (
+            at(calibration={"kind": "platt", "slopes": [1, -1], "intercepts": [0, 0]}),
+            "operating_point.calibration.slopes.1: .*greater than 0",
+        ),
         ({"classes": ["cat", "cat"]}, "model.json: .*each with a name of its own"),
-        ({"classes": [], "thresholds": []}, "model.json: .*at least one"),
-        ({"calibration": {"temperature": 2}}, "model.json: calibration: "),
+        ({"classes": [], **at(thresholds=[])}, "model.json: .*at least one"),
+        (at(calibration={"temperature": 2}), "operating_point.calibration"),
         ("[" * 100_000, "is damaged"),
         ({"encoder": {}}, r"model.json: encoder.name: is missing"),
         (

@@ -15,6 +15,7 @@ from colabel.errors import ConfigError, ImageError, RunError
 from colabel.mixtures import GaussianMixture
 from colabel.models import Classifier, Head
 from colabel.runs.description import Description, Selection
+from colabel.runs.operating_point import OperatingPoint
 from colabel.settings import LinearSettings
 from colabel.workflows.predict import Failure, Predictor, load_predictor
 
@@ -69,7 +70,7 @@ def predictor_with(readout, **options):
         encoder={"name": "test_efficientnet"},
         image_size=SIZE,
         pixels=PixelOptions(**options),
-        thresholds=THRESHOLDS,
+        operating_point=OperatingPoint(thresholds=THRESHOLDS),
         data={},
         selection=Selection(stage="kmcl", epoch=1, metric="mAP", value=0.5),
     )
@@ -254,7 +255,9 @@ def test_a_run_is_loaded_in_evaluation_mode(tiny_run):
 
 
 def test_weights_of_another_number_of_classes_are_refused(copied_run):
-    change_description(copied_run, {"classes": ["cat", "dog"], "thresholds": [0.5, 0.5]})
+    change_description(
+        copied_run, {"classes": ["cat", "dog"], "operating_point": {"thresholds": [0.5, 0.5]}}
+    )
     with pytest.raises(
         RunError, match=r"head.readout.weight_layer.bias \(expected \(2,\), got \(3,\)\)"
     ):

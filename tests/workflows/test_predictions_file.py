@@ -9,6 +9,7 @@ from fuzzing import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from colabel.runs.operating_point import OperatingPoint
 from colabel.workflows.predict import Prediction
 from colabel.workflows.predictions_file import (
     escape,
@@ -21,22 +22,31 @@ from colabel.workflows.predictions_file import (
 )
 
 AWKWARD = (
-    "image", "labels", "\\image", "red; ripe", "red", " ripe", "a\\;b", "=SUM(A1)", "+1", "-x",
-    "@home", 'quo"te', "comma,", "two\nlines", "tab\t", "x41", "\\x41", "ünïcode", "\\", ";",
+    "image", "labels", "abstains", "\\image", "red; ripe", "red", " ripe", "a\\;b", "=SUM(A1)",
+    "+1", "-x", "@home", 'quo"te',
+    "comma,", "two\nlines", "tab\t", "x41", "\\x41", "ünïcode", "\\", ";",
 )  # fmt: skip
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 anything = st.text(st.characters(exclude_categories=()), max_size=12)
 texts = st.text(st.sampled_from('\\;=+-@nrtx41a,"\n\r\té\udcff\udc80'), min_size=1, max_size=8)
 
 
-def prediction(image, classes, labels=None):
+def prediction(image, classes, labels=None, *, abstains=None):
     probabilities = {name: index / 64 for index, name in enumerate(classes)}
-    return Prediction(image, tuple(classes if labels is None else labels), probabilities, None)
+    return Prediction(
+        image,
+        tuple(classes if labels is None else labels),
+        logits={name: index - 2.0 for index, name in enumerate(classes)},
+        probabilities=probabilities,
+        uncertainty={"entropy_sum": 0.5},
+        variance=None,
+        abstains=abstains,
+    )
 
 
-def written(predictions, classes):
+def written(predictions, classes, **options):
     file = io.StringIO(newline="")
-    write_csv(predictions, classes, file)
+    write_csv(predictions, classes, file, **options)
     file.seek(0)
     return file
 
@@ -82,6 +92,23 @@ def test_escaping_can_be_undone(text):
     assert not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in cell)
 
 
+def test_a_column_says_where_the_model_should_not_decide():
+    predictions = [
+        prediction("a.png", AWKWARD, abstains=True),
+        prediction("b.png", AWKWARD, AWKWARD[:1], abstains=False),
+    ]
+    file = written(predictions, AWKWARD, abstain=True)
+    rows = list(csv.reader(file))
+    assert rows[0][:3] == ["image", "labels", "abstains"]
+    assert "\\abstains" in rows[0][3:]
+    assert [row[2] for row in rows[1:]] == ["yes", "no"]
+    file.seek(0)
+    first, second = read_csv(file)
+    assert (first[0], list(first[2])) == ("a.png", list(AWKWARD))
+    assert second[:2] == ("b.png", [AWKWARD[0]])
+    assert list(second[2].values()) == list(predictions[1].probabilities.values())
+
+
 def test_what_acts_on_a_terminal_is_written_out():
     assert escape("\x1b[2J\x9b\u202e\ud800\u2028") == r"\u001b[2J\u009b\u202e\ud800\u2028"
     assert escape("a\u200bb\u200d") == "a\u200bb\u200d"  # merely unseen: the name stays
@@ -95,14 +122,20 @@ def test_labels_are_divided_where_they_were_joined(labels):
 
 
 def test_json_reads_back_whatever_names_it_holds():
-    description = SimpleNamespace(classes=AWKWARD, thresholds=(0.5,) * len(AWKWARD))
+    description = SimpleNamespace(
+        classes=AWKWARD, operating_point=OperatingPoint.plain(len(AWKWARD))
+    )
     images = (*AWKWARD, os.fsdecode(b"byte\xff.png"))
     file = io.StringIO()
     write_jsonl([prediction(image, AWKWARD) for image in images], description, file)
     lines = file.getvalue().encode().split(b"\n")[:-1]
     assert [json.loads(line)["image"] for line in lines] == list(images)
     assert json.loads(lines[0])["labels"] == list(AWKWARD)
-    assert list(json.loads(lines[0])["thresholds"]) == list(AWKWARD)
+    first = json.loads(lines[0])
+    assert list(first["thresholds"]) == list(first["logits"]) == list(AWKWARD)
+    assert first["decisions"] == dict.fromkeys(AWKWARD, True)
+    assert first["uncertainty"] == {"entropy_sum": 0.5}
+    assert first["abstains"] is None
 
 
 @pytest.mark.fuzz
@@ -117,7 +150,9 @@ def test_any_names_read_back_from_both_forms(classes, images):
     table.getvalue().encode()
     assert [row[0] for row in read_csv(table)] == images
     file = io.StringIO()
-    description = SimpleNamespace(classes=classes, thresholds=(0.5,) * len(classes))
+    description = SimpleNamespace(
+        classes=classes, operating_point=OperatingPoint.plain(len(classes))
+    )
     write_jsonl(predictions, description, file)
     lines = file.getvalue().encode().splitlines()
     assert len(lines) == len(images)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from colabel.errors import RunError
 from colabel.files import growing_file, partial_of
+from colabel.runs.operating_point import OperatingPoint
 from colabel.workflows.predictions_file import write_csv, write_jsonl
 from colabel.workflows.resumed_predictions import Kept, Work, facts_file, find_kept
 
@@ -34,7 +35,13 @@ def answers(pictures):
         if "broken" not in picture:
             values = {name: (len(picture) + n) / 64 for n, name in enumerate(CLASSES)}
             yield SimpleNamespace(
-                image=picture, labels=CLASSES[:2], probabilities=values, variance=None
+                image=picture,
+                labels=CLASSES[:2],
+                logits=values,
+                probabilities=values,
+                uncertainty={},
+                variance=None,
+                abstains=None,
             )
 
 
@@ -42,7 +49,9 @@ def write(form, pictures, file, *, header=True):
     if form == "csv":
         write_csv(answers(pictures), CLASSES, file, header=header)
     else:
-        described = SimpleNamespace(classes=CLASSES, thresholds=(0.5,) * len(CLASSES))
+        described = SimpleNamespace(
+            classes=CLASSES, operating_point=OperatingPoint.plain(len(CLASSES))
+        )
         write_jsonl(answers(pictures), described, file)
 
 

@@ -18,7 +18,7 @@ from colabel.runs.folder import RunFolder
 from colabel.runs.predictions import Predictions
 from colabel.workflows.check import open_for_check
 from colabel.workflows.cost import cost as count_cost
-from colabel.workflows.evaluate import _records_of
+from colabel.workflows.predicted_split import _records_of
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def test_options_of_training_are_never_applied_to_another_source(run, sites):
     assert written["data"]["options"] == {"images": scans["siteB"], "blank": "unknown"}
     expected = colabel.load(run).predict([f"{scans['siteB']}/{n}.png" for n in range(6)])
     np.testing.assert_allclose(
-        second.probabilities, [list(p.probabilities.values()) for p in expected], atol=1e-5
+        second.logits, [list(p.logits.values()) for p in expected], atol=1e-4
     )
     assert not np.allclose(first.logits, second.logits)
     shutil.copytree(sites / "siteB" / "scans", sites / "siteB", dirs_exist_ok=True)
@@ -303,10 +303,12 @@ def test_thresholds_are_those_of_the_model(run):
     _, before, predictions = all_of(run)
     description = json.loads((run / "model.json").read_text("utf-8"))
     thresholds = [0.0, 1.0, float(np.median(predictions.probabilities[:, 2]))]
-    (run / "model.json").write_text(json.dumps(description | {"thresholds": thresholds}))
+    (run / "model.json").write_text(
+        json.dumps(description | {"operating_point": {"thresholds": thresholds}})
+    )
     _, written, again = all_of(run)
     np.testing.assert_array_equal(again.logits, predictions.logits)
-    rows = by_class(written)
+    rows = by_class(written["operating_point"])
     assert [rows[name]["recall"] for name in ("cat", "dog")] == [1, 0]
     present = predictions.targets[:, 2] == 1
     given = predictions.probabilities[:, 2] >= thresholds[2]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def view(done: Calibrated) -> Group:
     """Return a line per label and sentences about what is guaranteed."""
     point = done.point
-    table = Table("label", "positives", "threshold", "precision", "recall", "F1", "threshold of")
+    table = Table("label", "positives", "threshold", "precision", "recall", "F1", "guaranteed")
     for column in table.columns[1:6]:
         column.justify = "right"
     after = done.after
@@ -30,11 +30,17 @@ def view(done: Calibrated) -> Group:
             str(done.positives[k]),
             f"{point.thresholds[k]:.3f}",
             *(percent(float(part[k])) for part in (after.precision, after.recall, after.f1)),
-            plain("" if rule is None else rule.by + ", guaranteed" * rule.guaranteed),
+            _guaranteed(rule),
         )
     parts: list[RenderableType] = [table]
     parts.extend(plain(line) for line in sentences(done))
     return Group(*parts)
+
+
+def _guaranteed(rule: Rule | None) -> str:
+    if rule is None or not parse_target(rule.target).is_guarantee:
+        return "-"
+    return "yes" if rule.guaranteed else "no"
 
 
 def sentences(done: Calibrated) -> list[str]:
@@ -46,8 +52,7 @@ def sentences(done: Calibrated) -> list[str]:
         lines.append(
             f"found on {fitted.images:,} images ({fitted.split}); on these very images CF1 "
             f"{percent(before.class_f1)} -> {percent(after.class_f1)}, OF1 "
-            f"{percent(before.overall_f1)} -> {percent(after.overall_f1)}, which others will not "
-            "quite reach"
+            f"{percent(before.overall_f1)} -> {percent(after.overall_f1)}; on others a little less"
         )
     lines.extend(_promises(done))
     lines.extend(told_of_epochs(done.point))
@@ -87,11 +92,13 @@ def _promises(done: Calibrated) -> list[str]:
             "precision": f"a precision of at least {what.value:.1%}",
             "missed": f"at most {what.value:.1%} of an image's labels missed",
         }[what.kind]
-        each = "" if what.kind == "missed" else ", each label on its own"
-        lines.append(
-            f"guaranteed for {kept} of {len(those)} labels: {promise} {how}{each}, for images "
-            "like these"
-        )
+        if what.kind == "missed":
+            lines.append(f"guaranteed: {promise} {how}, for images like these")
+        else:
+            lines.append(
+                f"guaranteed for {kept} of {len(those)} labels: {promise} {how}, each label on "
+                "its own, for images like these"
+            )
         failed: dict[str, list[str]] = {}
         for name, rule in those:
             if rule.failure:

@@ -97,7 +97,7 @@ def choose_operating_point(
                 source=source,
                 split=predictions.split,
                 images=len(targets),
-                fingerprint=fingerprint_of(predictions.ids),
+                fingerprint=fingerprint_of(predictions),
                 epochs=epochs,
             ),
             "selectivity": _selectivity(point, probabilities, targets),
@@ -105,16 +105,22 @@ def choose_operating_point(
     )
 
 
-def fingerprint_of(ids: Collection[str]) -> str:
-    """Return what tells a set of images from every other, whatever their order.
+def fingerprint_of(predictions: Predictions) -> str:
+    """Return what tells a set of images with their targets from every other, in any order.
 
     Example:
-        >>> fingerprint_of(["a", "b"]) == fingerprint_of(["b", "a"])
+        >>> logits, targets = np.zeros((2, 1), np.float32), np.array([[1], [0]], np.int8)
+        >>> one = Predictions(("a", "b"), ("cat",), logits, targets, "val")
+        >>> other = Predictions(("b", "a"), ("cat",), logits, targets[::-1], "test")
+        >>> fingerprint_of(one) == fingerprint_of(other)
         True
     """
-    return hashlib.blake2b("\0".join(sorted(ids)).encode(errors="surrogateescape")).hexdigest()[
-        :32
-    ]
+    assert predictions.targets is not None
+    rows = (
+        name.encode(errors="surrogateescape") + b"\0" + row.tobytes()
+        for name, row in zip(predictions.ids, predictions.targets, strict=True)
+    )
+    return hashlib.blake2b(b"\0".join(sorted(rows)), digest_size=16).hexdigest()
 
 
 def _chosen(labels: Collection[str] | None, classes: tuple[str, ...]) -> npt.NDArray[np.bool_]:

@@ -64,11 +64,11 @@ def measure(
     """
     plain = OperatingPoint.plain(len(predictions.classes), threshold)
     fitted_on = point.fitted_on
+    report = score_predictions(predictions, plain, protocol=protocol)
     return Measured(
         split=predictions.split,
-        report=score_predictions(predictions, plain, protocol=protocol),
+        report=report,
         at_point=score_predictions(predictions, point, protocol=protocol),
         point=point,
-        same_images=fitted_on is not None
-        and fitted_on.fingerprint == fingerprint_of(predictions.ids),
+        same_images=fitted_on is not None and fitted_on.fingerprint == fingerprint_of(predictions),
     )

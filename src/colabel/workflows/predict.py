@@ -238,7 +238,8 @@ class Predictor:
             for name in IMAGE_SCORES
             if why_unavailable(name, outputs) is None
         }
-        order = np.argsort(-probabilities, axis=1, kind="stable")
+        by_name = np.argsort(classes)  # the order of equally probable labels
+        order = by_name[np.argsort(-probabilities[:, by_name], axis=1, kind="stable")]
         for row, name in enumerate(names):
             present = order[row][given[row, order[row]]]
             yield Prediction(
