@@ -149,6 +149,20 @@ class TestFewPositives:
         best = max(2 * p[p >= t].sum() / ((p >= t).sum() + p.sum()) for t in p)
         assert expected == p[p >= best / 2].min()
 
+    def test_expectation_and_count_are_weighted_by_positives(self):
+        probabilities, targets = draw(1, 500, unknown=0)
+        chosen = f1_thresholds(probabilities, targets, expectation=60)
+        for k in range(4):
+            p, y = probabilities[:, k], targets[:, k]
+            own = y.sum() / (y.sum() + 60)
+            best = (-1.0, 0.0)
+            for t in sorted(p):
+                hits = own * y[p >= t].sum() + (1 - own) * p[p >= t].sum()
+                total = own * y.sum() + (1 - own) * p.sum()
+                best = max(best, (2 * hits / ((p >= t).sum() + total), t))
+            assert chosen.thresholds[k] == best[1]
+        assert (chosen.thresholds != f1_thresholds(probabilities, targets).thresholds).any()
+
     def test_a_label_that_is_known_of_no_image_is_never_given_out(self):
         probabilities, targets = draw(1)
         targets[:, 3] = -1

@@ -48,7 +48,7 @@ class TestChoosing:
         assert point.calibration == calibration
         probabilities = calibration.probabilities(given.logits)
         assert (point.probabilities(given.logits) == probabilities).all()
-        expected = f1_thresholds(probabilities, given.targets)
+        expected = f1_thresholds(probabilities, given.targets, expectation=100)
         assert point.thresholds == tuple(expected.thresholds)
         assert point.target == "f1"
         assert [rule.by for rule in point.rules] == ["f1"] * 4

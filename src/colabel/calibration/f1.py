@@ -12,7 +12,9 @@ OWN_POSITIVES = 10
 """Positives from which on a label's threshold is found by its targets alone."""
 
 
-def f1_thresholds(probabilities: npt.ArrayLike, targets: npt.ArrayLike) -> Thresholds:
+def f1_thresholds(
+    probabilities: npt.ArrayLike, targets: npt.ArrayLike, *, expectation: float = 0
+) -> Thresholds:
     r"""Choose the threshold of each label that gives it the highest F1.
 
     .. math:: \max_t\ \frac{2\, TP_k(t)}{n_k(t) + P_k}
@@ -25,9 +27,14 @@ def f1_thresholds(probabilities: npt.ArrayLike, targets: npt.ArrayLike) -> Thres
     of classifiers to maximize F1 measure"), which needs no target: a few positives would put the
     threshold wherever they happen to lie. The probabilities must be calibrated for that.
 
+    The expectation steadies the thresholds of the other labels, too, where the probabilities are
+    calibrated: ``TP`` and ``P`` are then means of what was counted and of what the probabilities
+    let expect, weighted by the label's positives and by ``expectation``.
+
     Args:
         probabilities: in [0, 1], shape (images, classes).
         targets: 1 present, 0 absent, -1 unknown, the same shape.
+        expectation: how many positives what the probabilities let expect is worth, at least 0.
 
     Returns:
         A threshold per label; nothing is guaranteed. ``found`` counts positives, ``needed`` is
@@ -52,9 +59,10 @@ def f1_thresholds(probabilities: npt.ArrayLike, targets: npt.ArrayLike) -> Thres
         )
     certain = ranked.probabilities.clip(0)
     by_probability = np.cumsum(certain, axis=0)
-    own = positives >= OWN_POSITIVES
-    hits = np.where(own, ranked.positives, by_probability)
-    total = np.where(own, positives, by_probability[-1])
+    counted = np.where(positives >= OWN_POSITIVES, positives, 0)
+    own = counted / np.where(counted, counted + expectation, 1)
+    hits = own * ranked.positives + (1 - own) * by_probability
+    total = own * positives + (1 - own) * by_probability[-1]
     f1 = np.where(ranked.ends, 2 * hits / (ranked.predicted + total), -1)
     thresholds = np.take_along_axis(ranked.probabilities, f1.argmax(axis=0)[None], axis=0)[0]
     thresholds = np.where(ranked.known > 0, thresholds, 1)

@@ -16,6 +16,7 @@ from colabel.cli.predict import predict
 from colabel.cli.recipes import recipes
 from colabel.cli.streams import close_streams, open_streams
 from colabel.cli.train import train
+from colabel.cli.uncertainty import uncertainty
 from colabel.cli.version import version
 
 app = typer.Typer(
@@ -28,7 +29,18 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (train, evaluate, calibrate, predict, check, cost, ablate, version, recipes):
+for command in (
+    train,
+    evaluate,
+    calibrate,
+    uncertainty,
+    predict,
+    check,
+    cost,
+    ablate,
+    version,
+    recipes,
+):
     app.command()(guarded(command))
 
 

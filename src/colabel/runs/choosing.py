@@ -26,6 +26,10 @@ from colabel.uncertainty.pair_scores import error_probability
 
 F1 = Target("f1")
 
+EXPECTATION = 100
+"""Positives that what calibrated probabilities let expect is worth, when F1 is to be highest: one
+to two points of CF1 on other images (docs/decisions.md)."""
+
 CONFIDENCE = 0.9
 """Of a guaranteed precision, unless another is asked for: there is none on average."""
 
@@ -85,7 +89,8 @@ def choose_operating_point(
         calibration = fit_calibration(logits[calibrating], targets[calibrating], kind)
     point = OperatingPoint(calibration=calibration, thresholds=(0.5,) * len(classes))
     probabilities = point.probabilities(logits)
-    by_f1 = f1_thresholds(probabilities, targets)
+    sure = calibration is not None and calibration.kind != "temperature"
+    by_f1 = f1_thresholds(probabilities, targets, expectation=EXPECTATION if sure else 0)
     asked, confident = _asked(
         target, probabilities, targets, by_f1, confidence=confidence, reserved=~calibrating
     )

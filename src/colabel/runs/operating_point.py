@@ -66,7 +66,7 @@ class FittedOn(Settings):
         source: of the images.
         split: of the source.
         images: how many.
-        fingerprint: of their ids and targets, so that a later report can tell whether they are the same.
+        fingerprint: of their ids and targets, by which they are known again.
         epochs: how many epochs of training were compared on these very images; 0 if none.
     """
 

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from colabel.data.loader import read_batches
 from colabel.errors import ConfigError
+from colabel.models import Output
 from colabel.training.distributed import share_buffers
 from colabel.training.memory import TO_EVALUATE, explained_memory
 
@@ -30,12 +31,19 @@ class Collected:
         indices: int64, shape (images,): increasing positions in the records.
         variance: float32, shape (images, classes): variance of each label's kernel, the mean over
             the dimensions where they differ; ``None`` for a head without kernels.
+        features: what the head read, shape (images, width), if it was asked for and each image
+            has one vector.
+        kernel_mean: mean of each label's kernel, if it was asked for and kernels are isotropic.
+        log_weights: log of each kernel's coefficient, if it was asked for.
     """
 
     logits: npt.NDArray[np.float32]
     targets: npt.NDArray[np.int8]
     indices: npt.NDArray[np.int64]
     variance: npt.NDArray[np.float32] | None
+    features: npt.NDArray[np.float32] | None = None
+    kernel_mean: npt.NDArray[np.float32] | None = None
+    log_weights: npt.NDArray[np.float32] | None = None
 
 
 def prepare_evaluation(loader: DataLoader[Any], accelerator: Accelerator) -> DataLoader[Any]:
@@ -62,7 +70,11 @@ def prepare_evaluation(loader: DataLoader[Any], accelerator: Accelerator) -> Dat
 
 
 def collect_logits(
-    model: nn.Module, loader: DataLoader[Any], accelerator: Accelerator
+    model: nn.Module,
+    loader: DataLoader[Any],
+    accelerator: Accelerator,
+    *,
+    everything: bool = False,
 ) -> Collected:
     """Run the model over all images and return its answers on every process.
 
@@ -74,13 +86,14 @@ def collect_logits(
             was found. Not wrapped for several processes.
         loader: yields (pixels, targets, indices), prepared by :func:`prepare_evaluation` or not.
         accelerator: device, precision and processes.
+        everything: whether features and kernels are collected, too.
 
     Raises:
         ConfigError: if the model has no classifier, there is no image, or the batch size cannot
             be shared by the processes.
         NotEnoughMemoryError: if a batch does not fit.
     """
-    parts: list[tuple[Tensor, ...]] = []
+    parts: list[dict[str, Tensor]] = []
     share_buffers(model)
     training = model.training
     model.eval()
@@ -89,25 +102,45 @@ def collect_logits(
             for images, targets, indices in _batches(prepare_evaluation(loader, accelerator)):
                 with accelerator.autocast():
                     output = model(images)
-                if output.logits is None:
-                    raise ConfigError("the model has no classifier, so there are no logits.")
-                answer = [output.logits.float(), targets, indices]
-                if output.mixture is not None:
-                    variance = output.mixture.variance.float()
-                    answer.append(variance if variance.ndim == 2 else variance.mean(dim=2))
-                parts.append(tuple(part.cpu() for part in accelerator.gather(tuple(answer))))
+                answer = {"targets": targets, "indices": indices}
+                answer |= _answer(output, everything=everything)
+                parts.append(
+                    {name: part.cpu() for name, part in accelerator.gather(answer).items()}
+                )
     finally:
         model.train(training)
     if not parts:
         raise ConfigError("there is no image to evaluate.")
-    columns = [torch.cat(column).numpy() for column in zip(*parts, strict=True)]
-    kept, first = np.unique(columns[2], return_index=True)
+    columns = {name: torch.cat([part[name] for part in parts]).numpy() for name in parts[0]}
+    kept, first = np.unique(columns.pop("indices"), return_index=True)
+    rows = {name: column[first] for name, column in columns.items()}
     return Collected(
-        logits=columns[0][first],
-        targets=columns[1][first].astype(np.int8),
+        logits=rows["logits"],
+        targets=rows["targets"].astype(np.int8),
         indices=kept.astype(np.int64),
-        variance=columns[3][first] if len(columns) > 3 else None,
+        variance=rows.get("variance"),
+        features=rows.get("features"),
+        kernel_mean=rows.get("kernel_mean"),
+        log_weights=rows.get("log_weights"),
     )
+
+
+def _answer(output: Output, *, everything: bool) -> dict[str, Tensor]:
+    """Return what is kept of a model's output, by name, in float32."""
+    if output.logits is None:
+        raise ConfigError("the model has no classifier, so there are no logits.")
+    answer = {"logits": output.logits}
+    mixture = output.mixture
+    if mixture is not None:
+        isotropic = mixture.isotropic
+        answer["variance"] = mixture.variance if isotropic else mixture.variance.mean(dim=2)
+    if everything and output.features.ndim == 2:
+        answer["features"] = output.features
+    if everything and mixture is not None:
+        answer["log_weights"] = mixture.log_weights
+        if mixture.isotropic:
+            answer["kernel_mean"] = mixture.mean
+    return {name: part.float() for name, part in answer.items()}
 
 
 def collect_features(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from accelerate import Accelerator
+
 from colabel.build.batches import reading_processes
 from colabel.build.division import open_training_data
 from colabel.build.options import options_of_another
@@ -19,12 +21,18 @@ from colabel.data.dataset import EvaluationImages
 from colabel.data.images import read_with
 from colabel.data.loader import evaluation_loader
 from colabel.errors import DataError, UnusedOptionError, nearest
+from colabel.models import Classifier
 from colabel.runs.description import Description
 from colabel.runs.folder import RunFolder
 from colabel.runs.identity import weights_fingerprint
 from colabel.runs.predictions import Predictions
 from colabel.runs.results import name_predictions, suffix_of_source
-from colabel.training import collect_logits, make_accelerator, prepare_evaluation
+from colabel.training import (
+    Collected,
+    collect_logits,
+    make_accelerator,
+    prepare_evaluation,
+)
 from colabel.workflows.predict import load_predictor
 
 
@@ -34,20 +42,29 @@ class PredictedSplit:
 
     Args:
         predictions: with targets.
+        collected: the same, with features and kernels if everything was asked for.
         records: the images.
         config: of the run, with the source of these images.
         description: of the model.
         suffix: what the run's files of these images have after the split; empty for the source
             of training.
-        is_main: whether this process writes for all.
+        model: what made them, on the accelerator.
+        accelerator: that runs it.
     """
 
     predictions: Predictions
+    collected: Collected
     records: Records
     config: Config
     description: Description
     suffix: str
-    is_main: bool
+    model: Classifier
+    accelerator: Accelerator
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes for all."""
+        return bool(self.accelerator.is_main_process)
 
     @property
     def reading(self) -> tuple[str, ...]:
@@ -67,6 +84,7 @@ def predict_split(
     workers: int | None = None,
     on_corrupt: Literal["stop", "skip"] | None = None,
     max_pixels: int | None = None,
+    everything: bool = False,
 ) -> PredictedSplit:
     """Run a run's model on a split of labelled images.
 
@@ -80,6 +98,7 @@ def predict_split(
         workers: processes that read images; default: the run's setting.
         on_corrupt: what an image that cannot be decoded does; default: the run's setting.
         max_pixels: width times height above which no image is decoded; default: the run's setting.
+        everything: whether features and kernels are kept, too.
 
     Raises:
         RunError: if the folder holds no usable model.
@@ -108,24 +127,84 @@ def predict_split(
     )
     accelerator = make_accelerator(mixed_precision=config.training.precision, cpu=cpu)
     records = decodable(records, split, config, accelerator, None, on_corrupt=on_corrupt)
+    model = predictor.model.to(accelerator.device)
+    if workers is not None:
+        training = config.training.model_copy(update={"workers": workers})
+        config = config.model_copy(update={"training": training})
+    size = description.image_size
+    collected = _collect(model, records, config, accelerator, size=size, everything=everything)
+    own = with_absolute_paths(trained, None).data
+    is_own = (config.data.source, config.data.options) == (own.source, own.options)
+    return PredictedSplit(
+        name_predictions(collected, records, split, weights_fingerprint(run.path)),
+        collected,
+        records,
+        config,
+        description,
+        "" if is_own else suffix_of_source(run, split, config.data.source),
+        model,
+        accelerator,
+    )
+
+
+def run_on(predicted: PredictedSplit, records: Records) -> Collected:
+    """Run the same model on other images, keeping features and kernels.
+
+    Args:
+        predicted: what it says of a split.
+        records: the other images, with the labels of the model.
+    """
+    return _collect(
+        predicted.model,
+        records,
+        predicted.config,
+        predicted.accelerator,
+        size=predicted.description.image_size,
+        everything=True,
+    )
+
+
+def readable(
+    predicted: PredictedSplit,
+    records: Records,
+    name: str,
+    *,
+    on_corrupt: Literal["stop", "skip"] | None,
+) -> Records:
+    """Decode other images once, as those of the split were.
+
+    Args:
+        predicted: what a model says of a split.
+        records: the other images.
+        name: of them, for messages.
+        on_corrupt: what an image that cannot be decoded does; default: the run's setting.
+
+    Raises:
+        ImageError: naming those that cannot be decoded, if they are not to be left out.
+    """
+    return decodable(
+        records, name, predicted.config, predicted.accelerator, None, on_corrupt=on_corrupt
+    )
+
+
+def _collect(
+    model: Classifier,
+    records: Records,
+    config: Config,
+    accelerator: Accelerator,
+    *,
+    size: int,
+    everything: bool,
+) -> Collected:
     loader = prepare_evaluation(
         evaluation_loader(
-            EvaluationImages(records, size=description.image_size),
+            EvaluationImages(records, size=size),
             batch_size=config.evaluation.batch_size,
-            workers=reading_processes(config, accelerator) if workers is None else workers,
+            workers=reading_processes(config, accelerator),
         ),
         accelerator,
     )
-    model = predictor.model.to(accelerator.device)
-    predictions = name_predictions(
-        collect_logits(model, loader, accelerator), records, split, weights_fingerprint(run.path)
-    )
-    own = with_absolute_paths(trained, None).data
-    is_own = (config.data.source, config.data.options) == (own.source, own.options)
-    suffix = "" if is_own else suffix_of_source(run, split, config.data.source)
-    return PredictedSplit(
-        predictions, records, config, description, suffix, accelerator.is_main_process
-    )
+    return collect_logits(model, loader, accelerator, everything=everything)
 
 
 def _with_source(

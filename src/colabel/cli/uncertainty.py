@@ -1,0 +1,140 @@
+"""``colabel uncertainty``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from colabel.cli.options import (
+    Cpu,
+    MaxPixels,
+    MissingLabels,
+    ReaderOption,
+    Run,
+    Source,
+    read_options,
+)
+from colabel.cli.output import prints_results, say, show, show_text
+from colabel.cli.tables import percent
+from colabel.printing import json_text, plain
+
+if TYPE_CHECKING:
+    from colabel.workflows.uncertainty import UncertaintyReport
+
+
+def uncertainty(
+    run: Run,
+    split: Annotated[str, typer.Option(help="Split with the images to measure on.")] = "test",
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="IMAGES",
+            help="Images of another kind: a folder, a pattern, a source of data; or blur, noise, "
+            "jpeg, occlusion: the same images, damaged. May be given several times.",
+        ),
+    ] = None,
+    members: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with", metavar="RUN", help="Another run, for an ensemble; may be given often."
+        ),
+    ] = None,
+    data: Source = None,
+    option: ReaderOption = None,
+    missing_labels: MissingLabels = None,
+    cpu: Cpu = False,
+    on_corrupt: Annotated[
+        Literal["stop", "skip"] | None,
+        typer.Option(help="What an unreadable image does (default: as in training)."),
+    ] = None,
+    max_pixels: MaxPixels = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Measure whether a run knows when it does not know; writes a table and a picture into it."""
+    from colabel.runs.description import load_description
+    from colabel.runs.folder import RunFolder
+
+    options = read_options(option)
+    for folder in (run, *(members or ())):
+        load_description(folder)
+        RunFolder(folder).config()
+    # only now what imports torch: what is wrong with the run is told at once
+    from colabel.workflows.uncertainty import measure_uncertainty
+
+    report = measure_uncertainty(
+        run,
+        split=split,
+        data=data,
+        options=options,
+        missing_labels=missing_labels,
+        against=against or (),
+        members=members or (),
+        cpu=cpu,
+        on_corrupt=on_corrupt,
+        max_pixels=max_pixels,
+    )
+    if not prints_results():
+        return
+    if as_json:
+        show_text(json_text(report.to_dict(), indent=2))
+        return
+    for note in report.notes:
+        say(f"note: {note}")
+    show(view(report))
+    show(f"written: {report.path}")
+    show(f"picture: {report.chart}")
+
+
+def view(report: UncertaintyReport) -> Group:
+    """Return what each score is worth, chance beside it, and what follows."""
+    table = Table(
+        title=plain(f"{report.split}: {report.images:,} images"),
+        caption="AURC: mean % of wrong labels among those decided, surest first; AUGRC: % of all "
+        "that are decided and wrong; AUROC, FPR95: telling other images from these",
+    )
+    table.add_column("score")
+    table.add_column("of")
+    for name in ("AURC", "AUGRC"):
+        table.add_column(name, justify="right")
+    for name, images in report.outside.items():
+        table.add_column(plain(f"{name} ({images:,}): AUROC / FPR95"), justify="right")
+    for per, named in (("pair", "labels"), ("image", "images")):
+        chance = [f"{100 * report.risk:.2f}", f"{50 * report.risk:.2f}"]
+        table.add_row("chance", named, *chance, *["50.0 / 95.0"] * len(report.outside))
+        for score in sorted(report.scores, key=lambda score: score.aurc):
+            if score.per == per:
+                told = [
+                    " / ".join(map(percent, score.outside[name])) if name in score.outside else "-"
+                    for name in report.outside
+                ]
+                numbers = (f"{100 * score.aurc:.2f}", f"{100 * score.augrc:.2f}")
+                table.add_row(plain(score.name.replace("_", " ")), named, *numbers, *told)
+        table.add_section()
+    parts: list[RenderableType] = [table]
+    parts.extend(plain(line) for line in sentences(report))
+    return Group(*parts)
+
+
+def sentences(report: UncertaintyReport) -> list[str]:
+    """Return what follows from the numbers, a sentence each."""
+    before, after = report.calibration["before"], report.calibration["after"]
+    lines = [
+        "calibration error (mean over labels, 15 bins of equal mass): "
+        f"{percent(before['calibration_error'])} before, {percent(after['calibration_error'])} "
+        f"after; Brier score {before['brier']:.4f} before, {after['brier']:.4f} after"
+    ]
+    by_name = {score.name: score for score in report.scores}
+    for own, free in (("kernel_variance", "entropy"), ("mean_variance", "entropy_sum")):
+        if own in by_name and free in by_name:
+            beats = by_name[own].aurc < by_name[free].aurc
+            lines.append(
+                f"{own.replace('_', ' ')} {'beats' if beats else 'does not beat'} "
+                f"{free.replace('_', ' ')}: AURC {100 * by_name[own].aurc:.2f} and "
+                f"{100 * by_name[free].aurc:.2f}"
+            )
+    lines.extend(f"not computed: {reason}" for reason in report.unavailable)
+    return lines
