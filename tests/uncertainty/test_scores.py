@@ -178,8 +178,11 @@ def test_the_nearest_prototype_is_that_of_a_label_given_or_the_most_probable():
         else row[np.argmax(p)]
         for row, given_out, p in zip(distances, outputs.given, outputs.probabilities, strict=True)
     ]
-    assert outputs.given.any(axis=1).any()
     np.testing.assert_array_equal(compute_score("nearest_prototype", outputs), expected)
+    of_one_class = replace(outputs, thresholds=np.array([np.inf, np.inf, 0.0, np.inf]))
+    np.testing.assert_array_equal(
+        compute_score("nearest_prototype", of_one_class), distances[:, 2]
+    )
     never = replace(outputs, thresholds=np.full(CLASSES, np.inf))
     expected = distances[np.arange(IMAGES), outputs.probabilities.argmax(axis=1)]
     np.testing.assert_array_equal(compute_score("nearest_prototype", never), expected)
@@ -226,10 +229,14 @@ def test_blocks_change_nothing(monkeypatch):
 
 
 def test_distances_far_from_the_origin_are_exact():
-    features = np.array([[0.0], [1.0], [2.0]]) + 1e6
-    centres = feature_centres(features, np.ones((3, 1)))
-    assert centres.variance == pytest.approx(2 / 3)
-    np.testing.assert_allclose(distance_to_centres(features, centres), [1.5, 0, 1.5])
+    features = np.array([[0.0], [0.3], [1.1]]) + 1e7
+    moved = features - 1e7  # exact
+    targets = np.ones((3, 1))
+    centres, expected = feature_centres(features, targets), feature_centres(moved, targets)
+    np.testing.assert_allclose(centres.variance, expected.variance, rtol=1e-7)
+    np.testing.assert_allclose(
+        distance_to_centres(features, centres), distance_to_centres(moved, expected), rtol=1e-7
+    )
 
 
 def test_a_feature_that_never_varies_is_left_out_of_the_distance():
