@@ -1,0 +1,257 @@
+"""colabel calibrate: another operating point for a trained run, and what keeps the former one."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from tiny_runs import CLASSES, command
+
+import colabel
+from colabel.errors import DataError, RunError
+from colabel.files import replace_file
+from colabel.runs import description as descriptions
+from colabel.runs.claim import claimed_run
+from colabel.runs.description import load_description
+from colabel.runs.operating_point import OperatingPoint
+from colabel.runs.predictions import Predictions
+from colabel.settings.target import parse_target
+from colabel.workflows import predicted_split
+from colabel.workflows.calibrate import calibrate
+
+IMAGES = 300
+
+
+@pytest.fixture
+def copied(tiny_run, tmp_path):
+    """A finished run of its own, with predictions of many images that the model separates."""
+    folder = tmp_path / "run"
+    shutil.copytree(tiny_run, folder)
+    random = np.random.default_rng(0)
+    targets = (random.random((IMAGES, 3)) < [0.5, 0.3, 0]).astype(np.int8)
+    targets[:5] = 1
+    logits = 2 * random.normal(size=targets.shape) + 5 * targets
+    kept = Predictions.load(folder / "predictions-val.npz")
+    Predictions(
+        tuple(map(str, range(IMAGES))), CLASSES, logits.astype(np.float32), targets, "val",
+        model=kept.model,
+    ).save(folder / "predictions-val.npz")  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def without_images(monkeypatch):
+    """Fail where images are read although predictions are there."""
+
+    def refuse(*_, **__):
+        raise AssertionError("predictions are there")
+
+    monkeypatch.setattr(predicted_split, "predict_split", refuse)
+
+
+def test_training_fits_an_operating_point_and_says_on_what(tiny_run):
+    point = load_description(tiny_run).operating_point
+    assert point.target == "f1"
+    assert point.calibration.kind == "platt"
+    predictions = Predictions.load(tiny_run / "predictions-val.npz")
+    assert point.fitted_on.images == len(predictions.ids)
+    assert (point.fitted_on.split, point.fitted_on.epochs) == ("val", 2)
+    written = json.loads((tiny_run / "metrics-val.json").read_text())
+    assert written["decisions"] == "uncalibrated"
+    assert written["thresholds"] == [0.5] * 3
+    there = written["operating_point"]
+    assert there["decisions"] == "operating point"
+    assert there["thresholds"] == list(point.thresholds)
+    assert there["same_images"] is True
+    assert there["calibration"] == "platt"
+    assert there["CF1"] >= written["CF1"]
+    result = json.loads((tiny_run / "result.json").read_text())
+    assert result["operating_point"]["OF1"] == there["OF1"]
+
+
+def test_evaluation_on_other_images_is_not_marked(tiny_run, tmp_path):
+    folder = shutil.copytree(tiny_run, tmp_path / "run")
+    measured = colabel.evaluate(folder, cpu=True).measured
+    assert not measured.same_images
+    assert measured.report.thresholds == (0.5,) * 3
+    assert measured.at_point.thresholds == measured.point.thresholds
+    assert colabel.evaluate(folder, split="val", cpu=True).measured.same_images
+
+
+@pytest.mark.usefixtures("without_images")
+class TestCommand:
+    def test_a_guarantee_and_what_it_needs(self, copied, capsys):
+        before = load_description(copied)
+        assert command("calibrate", copied, "--target", "recall=0.9") == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert "guaranteed for 2 of 3 labels: a recall of at least 90.0% on average" in shown
+        assert "not guaranteed, needs 9 positives, has 5: owl" in shown
+        assert "also chose the best of 2 epochs" in shown
+        after = load_description(copied)
+        assert after.model_copy(update={"operating_point": before.operating_point}) == before
+        assert [rule.guaranteed for rule in after.operating_point.rules] == [True, True, False]
+
+    def test_what_chose_the_epoch_costs_confidence(self, copied, capsys):
+        arguments = ("--target", "precision=0.7", "--confidence", "0.95")
+        assert command("calibrate", copied, *arguments) == 0
+        assert "at worst its confidence is 90%" in " ".join(capsys.readouterr().out.split())
+
+    def test_other_programs_get_json(self, copied, capsys):
+        assert command("calibrate", copied, "--target", "recall=0.9", "--json") == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["target"] == "recall=0.9"
+        owl = told["labels"][2]
+        assert (owl["label"], owl["guaranteed"], owl["needed"]) == ("owl", False, 9)
+        assert owl["reason"].startswith("needs 9 positives, has ")
+        point = load_description(copied).operating_point
+        assert [label["threshold"] for label in told["labels"]] == list(point.thresholds)
+        assert told["after"]["CF1"] > 0
+
+    def test_some_labels_alone(self, copied):
+        calibrate(copied, parse_target("f1"))
+        before = load_description(copied).operating_point
+        assert command("calibrate", copied, "--target", "cost=9:1", "--labels", "dog") == 0
+        after = load_description(copied).operating_point
+        assert after.thresholds == (before.thresholds[0], 0.1, before.thresholds[2])
+
+    def test_none_is_what_there_was_before_operating_points(self, copied):
+        assert command("calibrate", copied, "--target", "none") == 0
+        assert load_description(copied).operating_point == OperatingPoint.plain(3)
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--target", "recall=95"], "--target: target recall=95: a share between 0 and 1"),
+            (["--target", "best"], "expected one of none, f1"),
+            (["--labels", "bat"], "the model has no label 'bat'; did you mean 'cat'"),
+            (["--labels", "cat", "--target", "missed=0.1"], "leave out --labels"),
+            (["--confidence", "90"], "--confidence: expected a share such as 0.9"),
+            (["--confidence", "0.9"], "--confidence is for --target recall"),
+            (["--target", "recall=0.999"], "can be guaranteed for no label (cat: needs 999"),
+            (["--target", "precision=0.99"], "can be guaranteed for no label"),
+        ],
+    )
+    def test_what_cannot_be_leaves_the_former_point(self, copied, capsys, arguments, message):
+        before = (copied / "model.json").read_bytes()
+        assert command("calibrate", copied, *arguments) == 2
+        assert message in " ".join(capsys.readouterr().err.split())
+        assert (copied / "model.json").read_bytes() == before
+
+    def test_images_without_labels_leave_the_former_point(self, copied):
+        before = (copied / "model.json").read_bytes()
+        kept = Predictions.load(copied / "predictions-val.npz")
+        Predictions(
+            kept.ids, CLASSES, kept.logits, kept.targets * 0, "val", model=kept.model
+        ).save(copied / "predictions-val.npz")
+        with pytest.raises(DataError, match="no label is present in any of the 300 images"):
+            calibrate(copied, parse_target("f1"))
+        assert (copied / "model.json").read_bytes() == before
+
+    def test_predictions_with_other_labels_are_refused(self, copied):
+        kept = Predictions.load(copied / "predictions-val.npz")
+        Predictions(
+            kept.ids, ("a", "b", "c"), kept.logits, kept.targets, "val", model=kept.model
+        ).save(copied / "predictions-val.npz")
+        with pytest.raises(RunError, match="has other labels than the model"):
+            calibrate(copied, parse_target("f1"))
+
+    def test_a_run_that_is_trained_in_is_left_alone(self, copied):
+        with (
+            claimed_run(copied, name="", resume=True),
+            pytest.raises(RunError, match="another process is training in"),
+        ):
+            calibrate(copied, parse_target("f1"))
+
+    def test_a_full_disk_leaves_the_former_point(self, copied, monkeypatch):
+        before = (copied / "model.json").read_bytes()
+
+        def full(path, write):
+            monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
+            replace_file(path, write)
+
+        monkeypatch.setattr(descriptions, "replace_file", full)
+        with pytest.raises(RunError, match=r"model\.json"):
+            calibrate(copied, parse_target("f1"))
+        assert (copied / "model.json").read_bytes() == before
+
+
+def test_predictions_of_other_weights_are_made_again(copied):
+    stale = Predictions.load(copied / "predictions-val.npz")
+    Predictions(stale.ids, CLASSES, stale.logits, stale.targets, "val", model="another").save(
+        copied / "predictions-val.npz"
+    )
+    done = calibrate(copied, parse_target("f1"), cpu=True)
+    assert done.point.fitted_on.images < IMAGES
+    fresh = Predictions.load(copied / "predictions-val.npz")
+    assert len(fresh.ids) == done.point.fitted_on.images
+    assert fresh.model not in ("", "another")
+
+
+def test_another_split_has_chosen_nothing(copied):
+    point = calibrate(copied, parse_target("f1"), split="test", cpu=True).point
+    assert (point.fitted_on.split, point.fitted_on.epochs) == ("test", 0)
+
+
+def test_a_run_from_before_operating_points_is_sigmoid_and_a_half(copied):
+    content = json.loads((copied / "model.json").read_text())
+    del content["operating_point"]
+    old = {**content, "format": 2, "thresholds": [0.5, 0.25, 0.5], "calibration": None}
+    (copied / "model.json").write_text(json.dumps(old))
+    point = load_description(copied).operating_point
+    assert point == OperatingPoint(thresholds=(0.5, 0.25, 0.5))
+    (answer,) = colabel.load(copied).predict(np.zeros((8, 8, 3), np.uint8))
+    for name, logit in answer.logits.items():
+        assert answer.probabilities[name] == pytest.approx(1 / (1 + np.exp(-logit)))
+    calibrate(copied, parse_target("f1"))
+    assert load_description(copied).operating_point.target == "f1"
+
+
+class TestPredict:
+    def test_decisions_are_those_of_the_operating_point(self, copied):
+        calibrate(copied, parse_target("f1"))
+        predictor = colabel.load(copied)
+        point = predictor.description.operating_point
+        pictures = [np.full((9, 9, 3), grey, np.uint8) for grey in (0, 90, 255)]
+        for answer in predictor.predict(pictures):
+            logits = np.array([list(answer.logits.values())])
+            probabilities = point.probabilities(logits)
+            np.testing.assert_allclose(list(answer.probabilities.values()), probabilities[0])
+            given = point.decide(probabilities)[0]
+            assert set(answer.labels) == {
+                name for name, g in zip(CLASSES, given, strict=True) if g
+            }
+            wrong = np.where(given, 1 - probabilities[0], probabilities[0]).mean()
+            assert answer.uncertainty["expected_errors"] == pytest.approx(wrong)
+            assert set(answer.uncertainty) == {
+                "expected_errors", "entropy_sum", "largest_probability", "joint_energy",
+                "mean_variance",
+            }  # fmt: skip
+            assert answer.abstains is None
+
+    def test_where_the_model_should_not_decide(self, copied):
+        calibrate(copied, parse_target("f1"))
+        description = load_description(copied)
+        pictures = [np.full((9, 9, 3), grey, np.uint8) for grey in range(0, 256, 15)]
+        answers = colabel.load(copied).predict(pictures)
+        doubts = sorted(answer.uncertainty["expected_errors"] for answer in answers)
+        middle = doubts[len(doubts) // 2]
+        point = description.operating_point
+        selectivity = point.selectivity.model_copy(
+            update={"scores": (*(middle,) * 51, *(1.0,) * 50)}
+        )
+        descriptions.save_description(
+            copied,
+            description.model_copy(
+                update={"operating_point": point.model_copy(update={"selectivity": selectivity})}
+            ),
+        )
+        again = colabel.load(copied).predict(pictures, abstain="coverage=0.5")
+        for answer in again:
+            assert answer.abstains == (answer.uncertainty["expected_errors"] > middle)
+        assert {answer.abstains for answer in again} == {True, False}
+
+    def test_a_wish_that_means_nothing_is_refused_before_the_model_is_loaded(self, copied, capsys):
+        calibrate(copied, parse_target("none"))
+        assert command("predict", copied, "nowhere.png", "--abstain", "coverage=0.9") == 2
+        assert "find one with: colabel calibrate RUN" in " ".join(capsys.readouterr().err.split())
