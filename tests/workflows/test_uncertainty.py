@@ -8,6 +8,7 @@ import pytest
 from fakes import write_image
 from PIL import Image
 from tiny_runs import command
+from torch import nn
 
 from colabel.data.corrupted import CORRUPTIONS, CorruptedImages
 from colabel.data.images import FileImages
@@ -16,6 +17,7 @@ from colabel.runs.description import load_description
 from colabel.runs.predictions import Predictions
 from colabel.uncertainty import aurc, image_errors, pair_errors
 from colabel.uncertainty.pair_scores import entropy
+from colabel.workflows import predicted_split
 from colabel.workflows.uncertainty import measure_uncertainty
 
 
@@ -94,6 +96,23 @@ def test_an_ensemble_of_runs(measured, tmp_path):
         measure_uncertainty(folder, members=[other], cpu=True)
 
 
+def test_passes_with_dropout_make_samples(measured, monkeypatch):
+    folder, _ = measured
+    load = predicted_split.load_predictor
+
+    def with_dropout(*given, **options):
+        predictor = load(*given, **options)
+        predictor.model.head.pooling = nn.Sequential(predictor.model.head.pooling, nn.Dropout(0.5))
+        predictor.model.head.pooling.reads = "vector"
+        return predictor.model.eval() and predictor
+
+    monkeypatch.setattr(predicted_split, "load_predictor", with_dropout)
+    report = measure_uncertainty(folder, passes=3, cpu=True)
+    by_name = {score.name: score for score in report.scores}
+    assert by_name["mutual_information"].aurc != by_name["entropy"].aurc
+    assert not any("dropout" in reason for reason in report.unavailable)
+
+
 def test_the_command_says_whether_the_papers_variance_beats_entropy(measured, capsys):
     folder, _ = measured
     assert command("uncertainty", folder, "--cpu") == 0
@@ -112,6 +131,8 @@ def test_the_command_says_whether_the_papers_variance_beats_entropy(measured, ca
         (["--against", "blur", "--against", "blur"], "two sets called blur"),
         (["--split", "none"], "has no split 'none'"),
         (["--with", "nowhere"], "there is no run folder nowhere"),
+        (["--passes", "4"], "the model has no dropout layer"),
+        (["--passes", "1"], "expected at least 2"),
     ],
 )
 def test_what_cannot_be_is_told(measured, capsys, arguments, message):

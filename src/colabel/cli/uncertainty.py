@@ -20,6 +20,7 @@ from colabel.cli.options import (
 )
 from colabel.cli.output import prints_results, say, show, show_text
 from colabel.cli.tables import percent
+from colabel.errors import ConfigError
 from colabel.printing import json_text, plain
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ def uncertainty(
             "--with", metavar="RUN", help="Another run, for an ensemble; may be given often."
         ),
     ] = None,
+    passes: Annotated[
+        int,
+        typer.Option(min=0, help="Passes of the images with dropout, where the model has it."),
+    ] = 0,
     data: Source = None,
     option: ReaderOption = None,
     missing_labels: MissingLabels = None,
@@ -59,6 +64,8 @@ def uncertainty(
     from colabel.runs.folder import RunFolder
 
     options = read_options(option)
+    if passes == 1 or (passes and members):
+        raise ConfigError("--passes: expected at least 2, and no --with beside it.")
     for folder in (run, *(members or ())):
         load_description(folder)
         RunFolder(folder).config()
@@ -73,6 +80,7 @@ def uncertainty(
         missing_labels=missing_labels,
         against=against or (),
         members=members or (),
+        passes=passes,
         cpu=cpu,
         on_corrupt=on_corrupt,
         max_pixels=max_pixels,

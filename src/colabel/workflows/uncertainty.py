@@ -14,6 +14,7 @@ from colabel.errors import ConfigError
 from colabel.figures.uncertainty import uncertainty_chart
 from colabel.files import replace_file
 from colabel.metrics.decisions import UNKNOWN
+from colabel.models.dropout import active_dropout, dropout_layers
 from colabel.printing import json_text
 from colabel.runs.folder import RunFolder
 from colabel.runs.operating_point import OperatingPoint
@@ -130,6 +131,7 @@ def measure_uncertainty(
     missing_labels: Literal["unknown", "absent"] | None = None,
     against: Sequence[str] = (),
     members: Sequence[Path | str] = (),
+    passes: int = 0,
     cpu: bool = False,
     on_corrupt: Literal["stop", "skip"] | None = None,
     max_pixels: int | None = None,
@@ -148,6 +150,7 @@ def measure_uncertainty(
         against: images outside, each a folder, a pattern, a table or another source; or one of
             ``blur``, ``noise``, ``jpeg``, ``occlusion``: the images inside, damaged.
         members: other runs with the same labels, which make an ensemble with this one.
+        passes: how often the images pass the model with dropout, instead; 0 for not at all.
         cpu: do not use an accelerator.
         on_corrupt: what an image that cannot be decoded does; default: the run's setting.
         max_pixels: width times height above which no image is decoded; default: the run's setting.
@@ -176,6 +179,8 @@ def measure_uncertainty(
     outputs = _outputs(inside, reference)
     if others:
         outputs = replace(outputs, samples=_samples(inside, others))
+    elif passes:
+        outputs = replace(outputs, samples=_dropped_samples(inside, passes))
     outside = {}
     notes = list(inside.records.notes)
     for name, records in outside_records(
@@ -223,6 +228,24 @@ def _samples(inside: PredictedSplit, others: Sequence[PredictedSplit]) -> npt.ND
             for each in (inside, *others)
         ]
     )
+
+
+def _dropped_samples(inside: PredictedSplit, passes: int) -> npt.NDArray[np.float64]:
+    """Return the calibrated probabilities of passes with dropout, shape (passes, images, classes).
+
+    Raises:
+        ConfigError: if there is no dropout in the model.
+    """
+    if not dropout_layers(inside.model):
+        raise ConfigError(
+            "--passes: the model has no dropout layer; train one with encoder.options={drop_rate: "
+            "0.1} where the backbone has them, or give other runs with --with."
+        )
+    point = inside.description.operating_point
+    with active_dropout(inside.model):
+        return np.stack(
+            [point.probabilities(run_on(inside, inside.records).logits) for _ in range(passes)]
+        )
 
 
 def _outputs(inside: PredictedSplit, reference: PredictedSplit) -> Outputs:
