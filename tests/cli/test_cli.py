@@ -28,6 +28,7 @@ from tiny_runs import (
 import colabel
 from colabel import cli
 from colabel.errors import ImageError
+from colabel.runs.description import load_description
 from colabel.training import History
 from colabel.workflows import evaluate as evaluate_workflow
 from colabel.workflows import output_file
@@ -214,7 +215,11 @@ def test_predictions_as_lines_of_json(run, mixed, tmp_path, capsys):
     assert line["labels"] == list(expected.labels)
     assert line["probabilities"] == pytest.approx(expected.probabilities)
     assert line["variance"] == pytest.approx(expected.variance)
-    assert line["thresholds"] == dict.fromkeys(CLASSES, 0.5)
+    point = load_description(run).operating_point
+    assert line["thresholds"] == dict(zip(CLASSES, point.thresholds, strict=True))
+    assert line["logits"] == pytest.approx(expected.logits)
+    assert line["uncertainty"] == pytest.approx(expected.uncertainty)
+    assert {label for label, given in line["decisions"].items() if given} == set(expected.labels)
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
@@ -468,12 +473,12 @@ def test_a_message_that_only_mentions_an_error_is_kept():
 
 
 def test_the_last_warning_of_a_run_is_repeated_below_its_metrics(run, monkeypatch, capsys):
-    report = colabel.evaluate(run, cpu=True).report
+    measured = colabel.evaluate(run, cpu=True).measured
 
     def trained(*said):
         epochs = tuple({"kind": "epoch", "warning": text} for text in said)
         history = History(epochs, best=None, finished=True, message="")
-        return lambda *_, **__: Trained(run, history, report)
+        return lambda *_, **__: Trained(run, history, measured)
 
     monkeypatch.setattr(train_workflow, "train", trained("the first", "they have collapsed", None))
     assert command("train", "shapes-probmcl") == 0

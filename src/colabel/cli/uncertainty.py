@@ -24,7 +24,7 @@ from colabel.errors import ConfigError
 from colabel.printing import json_text, plain
 
 if TYPE_CHECKING:
-    from colabel.workflows.uncertainty import UncertaintyReport
+    from colabel.workflows.uncertainty import ScoreReport, UncertaintyReport
 
 
 def uncertainty(
@@ -99,32 +99,51 @@ def uncertainty(
 
 def view(report: UncertaintyReport) -> Group:
     """Return what each score is worth, chance beside it, and what follows."""
+    parts: list[RenderableType] = [_of_errors(report)]
+    if report.outside:
+        sets = ", ".join(f"{name} {images:,}" for name, images in report.outside.items())
+        parts.append(plain(f"telling other images from these, of images: {sets}"))
+        for number, measure in enumerate(("AUROC", "FPR95")):
+            parts.append(_of_others(report, number, measure))
+    parts.extend(plain(line) for line in sentences(report))
+    return Group(*parts)
+
+
+def _of_errors(report: UncertaintyReport) -> Table:
+    """Return how well each score knows errors, best first."""
     table = Table(
         title=plain(f"{report.split}: {report.images:,} images"),
         caption="AURC: mean % of wrong labels among those decided, surest first; AUGRC: % of all "
-        "that are decided and wrong; AUROC, FPR95: telling other images from these",
+        "that are decided and wrong",
     )
-    table.add_column("score")
-    table.add_column("of")
-    for name in ("AURC", "AUGRC"):
-        table.add_column(name, justify="right")
-    for name, images in report.outside.items():
-        table.add_column(plain(f"{name} ({images:,}): AUROC / FPR95"), justify="right")
+    for name in ("score", "of", "AURC", "AUGRC"):
+        table.add_column(name, justify="left" if name in ("score", "of") else "right")
     for per, named in (("pair", "labels"), ("image", "images")):
-        chance = [f"{100 * report.risk:.2f}", f"{50 * report.risk:.2f}"]
-        table.add_row("chance", named, *chance, *["50.0 / 95.0"] * len(report.outside))
-        for score in sorted(report.scores, key=lambda score: score.aurc):
-            if score.per == per:
-                told = [
-                    " / ".join(map(percent, score.outside[name])) if name in score.outside else "-"
-                    for name in report.outside
-                ]
-                numbers = (f"{100 * score.aurc:.2f}", f"{100 * score.augrc:.2f}")
-                table.add_row(plain(score.name.replace("_", " ")), named, *numbers, *told)
+        table.add_row("chance", named, f"{100 * report.risk:.2f}", f"{50 * report.risk:.2f}")
+        for score in _sorted(report, per):
+            numbers = (f"{100 * score.aurc:.2f}", f"{100 * score.augrc:.2f}")
+            table.add_row(plain(score.name.replace("_", " ")), named, *numbers)
         table.add_section()
-    parts: list[RenderableType] = [table]
-    parts.extend(plain(line) for line in sentences(report))
-    return Group(*parts)
+    return table
+
+
+def _of_others(report: UncertaintyReport, number: int, measure: str) -> Table:
+    """Return how well each score tells other images from these, in per cent."""
+    table = Table(measure)
+    for name in report.outside:
+        table.add_column(plain(name), justify="right")
+    table.add_row("chance", *["50.0" if number == 0 else "95.0"] * len(report.outside))
+    for score in _sorted(report, "image"):
+        told = [
+            percent(score.outside[name][number]) if name in score.outside else "-"
+            for name in report.outside
+        ]
+        table.add_row(plain(score.name.replace("_", " ")), *told)
+    return table
+
+
+def _sorted(report: UncertaintyReport, per: str) -> list[ScoreReport]:
+    return sorted((s for s in report.scores if s.per == per), key=lambda score: score.aurc)
 
 
 def sentences(report: UncertaintyReport) -> list[str]:
@@ -144,5 +163,11 @@ def sentences(report: UncertaintyReport) -> list[str]:
                 f"{free.replace('_', ' ')}: AURC {100 * by_name[own].aurc:.2f} and "
                 f"{100 * by_name[free].aurc:.2f}"
             )
-    lines.extend(f"not computed: {reason}" for reason in report.unavailable)
+    reasons: dict[str, list[str]] = {}
+    for sentence in report.unavailable:
+        name, _, reason = sentence.partition(" needs ")
+        reasons.setdefault(reason, []).append(name.replace("_", " "))
+    lines.extend(
+        f"not computed: {', '.join(names)}: needs {reason}" for reason, names in reasons.items()
+    )
     return lines

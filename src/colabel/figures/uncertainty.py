@@ -13,6 +13,7 @@ from colabel.figures.drawing import BLUE, GREY, ORANGE, colours, finish, new_fig
 from colabel.uncertainty import SCORES, reliability, risk_coverage
 
 _POINTS = 200
+_COLOURS = 6
 
 
 def uncertainty_chart(
@@ -41,9 +42,9 @@ def uncertainty_chart(
     pairs, images, truth = figure.subplots(1, 3)
     for axes, per, title in ((pairs, "pair", "Labels"), (images, "image", "Images")):
         chosen = colours()
-        for name, (scores, errors) in curves.items():
-            if SCORES[name].per != per:
-                continue
+        mine = [name for name in curves if SCORES[name].per == per]
+        for place, name in enumerate(mine):
+            scores, errors = curves[name]
             curve = risk_coverage(scores, errors)
             shown = np.unique(np.linspace(0, len(curve.risk) - 1, _POINTS).round().astype(int))
             axes.plot(
@@ -51,12 +52,13 @@ def uncertainty_chart(
                 100 * curve.risk[shown],
                 color=next(chosen),
                 linewidth=1.3,
+                linestyle="-" if place < _COLOURS else ":",
                 label=name.replace("_", " "),
             )
         axes.axhline(100 * risk, color=GREY, linewidth=0.9, linestyle="--", label="chance")
         axes.set_xlabel(f"{title.lower()} that are decided, %")
         axes.set_xlim(0, 100)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 250 * risk or None)
         finish(axes, f"{title}: % wrong among those decided", "surest first; lower is better")
     for probabilities, colour, label in (
         (uncalibrated, ORANGE, "before calibration"),
