@@ -1,4 +1,4 @@
-"""Whether scores of uncertainty follow an ambiguity that is known: drawn scenes, harder and harder.
+"""Whether scores of uncertainty follow an ambiguity that is known: drawn scenes, ever harder.
 
 For finished runs on drawn scenes: the same test scenes at growing ambiguity (colours blend, things
 fade, shrink and are hidden). Prints, over all of these images together, how a score goes with the
@@ -55,7 +55,9 @@ def main() -> None:
                 values = np.concatenate([compute_score(name, output) for output in outputs])
                 area = 100 * aurc(values, np.concatenate(errors))
                 found[name].append((100 * spearmanr(values, levels).statistic, area))
-    print("wrong labels, %:", *(f"{a:g}: {w:.1f}" for a, w in zip(LEVELS, np.mean(wrong, axis=0))))
+    means = np.mean(wrong, axis=0)
+    told = (f"{level:g}: {mean:.1f}" for level, mean in zip(LEVELS, means, strict=True))
+    print("wrong labels at each ambiguity, %:", *told)
     print(f"{'':24}{'correlation':>16}{'AURC':>16}")
     for name, values in sorted(found.items(), key=lambda item: np.mean(item[1], axis=0)[1]):
         means, spreads = np.mean(values, axis=0), np.std(values, axis=0, ddof=len(values) > 1)
