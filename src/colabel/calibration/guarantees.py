@@ -146,13 +146,14 @@ def precision_thresholds(
     errors = ranked.predicted - ranked.positives
     allowed = largest_count(level, np.arange(1, images + 1), 1 - precision)[:, None]
     refused = ranked.ends & (errors > allowed)
+    # the last place at or before each where a threshold may lie
+    end = np.maximum.accumulate(np.where(ranked.ends, ranked.predicted - 1, -1), axis=0)
     last = np.full(refused.shape[1], -1)
     for start in (place for place in starts if place <= images):
-        tail = slice(start - 1, None)
-        ends_at = np.where(refused[tail].any(axis=0), refused[tail].argmax(axis=0), images)
-        places = np.arange(images - start + 1)[:, None]
-        accepted = np.where(ranked.ends[tail] & (places < ends_at), places + start - 1, -1)
-        last = np.maximum(last, accepted.max(axis=0, initial=-1))
+        tail = refused[start - 1 :]
+        stop = np.where(tail.any(axis=0), tail.argmax(axis=0) + start - 1, images)
+        accepted = np.take_along_axis(end, (stop - 1).clip(0)[None], axis=0)[0]
+        last = np.maximum(last, np.where((stop > 0) & (accepted >= start - 1), accepted, -1))
     guaranteed = last >= 0
     chosen = np.take_along_axis(ranked.probabilities, last.clip(0)[None], axis=0)[0]
     return Thresholds(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ LEAST_SPREAD = 0.05
 """Of the labels around what they have in common: smaller ones are taken for it."""
 
 _POOLED = 200_000
+_SOME = 4_000
 _ROUNDS = 40
-_TOLERANCE = 1e-5
+_TOLERANCE = 1e-4
 _LARGEST_STEP = np.array([0.5, 2.0])
 
 
@@ -52,26 +54,43 @@ def fit_scaling(
         >>> slopes.round(1).tolist(), intercepts.round(1).tolist()
         ([0.5, 0.5], [1.0, 1.0])
     """
-    stride = max(1, logits.size // _POOLED)
-    pooled = _fit(
-        logits.reshape(-1, 1)[::stride], targets.reshape(-1, 1)[::stride], np.zeros(2), intercept
-    )[0]
-    fitted = _fit(logits, targets, pooled, intercept)
-    return np.exp(fitted[:, 0]), fitted[:, 1]
+    pooled = max(1, logits.size // _POOLED)
+    common = _fit(
+        logits.reshape(-1, 1)[::pooled],
+        targets.reshape(-1, 1)[::pooled],
+        _State.at(np.zeros((1, 2))),
+        intercept,
+    ).fitted[0]
+    state = _State.at(np.tile(common, (logits.shape[1], 1)))
+    # most rounds on some of the images: what is left to do on all of them is little
+    for stride in dict.fromkeys((max(1, len(logits) // _SOME), 1)):
+        state = _fit(logits[::stride], targets[::stride], state, intercept)
+    return np.exp(state.fitted[:, 0]), state.fitted[:, 1]
+
+
+@dataclass
+class _State:
+    """What is known so far: log slope and intercept of each label, their mean and spread."""
+
+    fitted: npt.NDArray[np.float64]
+    common: npt.NDArray[np.float64]
+    spread: npt.NDArray[np.float64]
+
+    @classmethod
+    def at(cls, fitted: npt.NDArray[np.float64]) -> _State:
+        return cls(fitted, fitted.mean(axis=0), np.diag(np.full(2, 0.25)))
 
 
 def _fit(
     logits: npt.NDArray[np.float64],
     targets: npt.NDArray[np.int8],
-    start: npt.NDArray[np.float64],
+    state: _State,
     intercept: bool,
-) -> npt.NDArray[np.float64]:
-    """Return log slope and intercept of each label, shape (classes, 2)."""
-    classes = logits.shape[1]
-    fitted = np.tile(start, (classes, 1))
+) -> _State:
+    """Return the state after rounds enough."""
+    fitted, common, spread = state.fitted.copy(), state.common, state.spread
     if not intercept:
         fitted[:, 1] = 0
-    common, spread = start.copy(), np.diag(np.full(2, 0.25))
     known = (targets != UNKNOWN).astype(np.float64)
     present = (targets == 1).astype(np.float64)
     for _ in range(_ROUNDS):
@@ -88,7 +107,7 @@ def _fit(
         common, spread = _common(fitted, np.linalg.inv(curvature))
         if np.abs(step).max() < _TOLERANCE:
             break
-    return fitted
+    return _State(fitted, common, spread)
 
 
 def _slopes_of_loss(

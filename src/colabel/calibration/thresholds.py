@@ -75,13 +75,15 @@ def descend(probabilities: npt.ArrayLike, targets: npt.ArrayLike) -> Descending:
     """
     scores = check_scores(probabilities, "probabilities").astype(np.float64)
     truth = check_targets(targets, scores.shape, "probabilities")
-    scores = np.where(truth == UNKNOWN, -1, scores)
-    order = np.argsort(-scores, axis=0, kind="stable")
-    scores = np.take_along_axis(scores, order, axis=0)
-    below = np.concatenate([scores[1:], np.full((1, scores.shape[1]), -2.0)])
+    # a label's images side by side in memory: sorting is several times as fast
+    rows = np.ascontiguousarray(np.where(truth == UNKNOWN, -1, scores).T)
+    order = np.argsort(-rows, axis=1)
+    rows = np.take_along_axis(rows, order, axis=1)
+    present = np.take_along_axis(np.ascontiguousarray((truth == 1).T), order, axis=1)
+    below = np.concatenate([rows[:, 1:], np.full((len(rows), 1), -2.0)], axis=1)
     return Descending(
-        probabilities=scores,
-        positives=np.cumsum(np.take_along_axis(truth == 1, order, axis=0), axis=0, dtype=np.int64),
-        ends=(scores > below) & (scores >= 0),
-        known=(scores >= 0).sum(axis=0),
+        probabilities=rows.T,
+        positives=np.cumsum(present, axis=1, dtype=np.int64).T,
+        ends=((rows > below) & (rows >= 0)).T,
+        known=(rows >= 0).sum(axis=1),
     )
