@@ -95,16 +95,20 @@ def test_evaluating_validation_again_gives_the_numbers_of_the_run(whole, home):
 
 
 def test_train_evaluate_and_predict_agree(whole, home):
-    report = colabel.evaluate(whole, cpu=True).report
+    measured = colabel.evaluate(whole, cpu=True).measured
+    report = measured.report
     written = json.loads((whole / "metrics-test.json").read_text())
     predictions = Predictions.load(whole / "predictions-test.npz")
     assert (written.pop("split"), written.pop("data")["notes"]) == ("test", [])
-    assert written == json.loads(json.dumps(report.to_dict()).replace("NaN", "null"))
+    assert written == json.loads(json.dumps(measured.to_dict()).replace("NaN", "null"))
     assert score_predictions(predictions).to_dict()["mAP"] == report.to_dict()["mAP"]
     paths = [home / one for one in predictions.ids]
     answers = colabel.load(whole).predict(paths)
+    logits = [list(answer.logits.values()) for answer in answers]
+    np.testing.assert_allclose(logits, predictions.logits, atol=1e-4)
     probabilities = [list(answer.probabilities.values()) for answer in answers]
-    np.testing.assert_allclose(probabilities, predictions.probabilities, atol=1e-5)
+    calibrated = measured.point.probabilities(predictions.logits)
+    np.testing.assert_allclose(probabilities, calibrated, atol=1e-5)
     variances = [list(answer.variance.values()) for answer in answers]
     np.testing.assert_allclose(variances, predictions.extra["variance"], rtol=1e-5)
 
@@ -366,6 +370,10 @@ def test_predictions_of_a_folder_as_csv(whole, home, capsys):
     assert command("predict", whole, home / "images") == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [Path(row["image"]).name for row in rows] == [f"{n:02}.png" for n in range(IMAGES)]
+    thresholds = colabel.load(whole).description.operating_point.thresholds
     for row in rows:
-        present = [name for name in CLASSES if float(row[name]) >= 0.5]
+        present = [
+            name for name, threshold in zip(CLASSES, thresholds, strict=True)
+            if float(row[name]) >= threshold - 5e-7  # six digits are written
+        ]  # fmt: skip
         assert sorted(filter(None, row["labels"].split(";"))) == present

@@ -49,7 +49,9 @@ class TestChoosing:
         probabilities = calibration.probabilities(given.logits)
         assert (point.probabilities(given.logits) == probabilities).all()
         expected = f1_thresholds(probabilities, given.targets, expectation=100)
-        assert point.thresholds == tuple(expected.thresholds)
+        assert point.thresholds == pytest.approx(expected.thresholds, rel=2e-6)
+        given_out = probabilities >= expected.thresholds
+        assert (point.decide(probabilities) == given_out).all()
         assert point.target == "f1"
         assert [rule.by for rule in point.rules] == ["f1"] * 4
         assert not any(rule.guaranteed or rule.failure for rule in point.rules)
@@ -94,7 +96,9 @@ class TestChoosing:
             f1_thresholds(probabilities, given.targets),
         )
         assert asked.guaranteed.tolist() == [True, True, True, False]
-        assert point.thresholds == (*asked.thresholds[:3], by_f1.thresholds[3])
+        expected = (*asked.thresholds[:3], by_f1.thresholds[3])
+        assert point.thresholds == pytest.approx(expected, rel=2e-6)
+        assert (point.decide(probabilities) == (probabilities >= expected)).all()
         yak = point.rules[3]
         assert (yak.target, yak.by, yak.guaranteed) == (target, "f1", False)
         assert yak.failure == f"needs {asked.needed[3]} positives, has {asked.found[3]}"

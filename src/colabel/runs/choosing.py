@@ -30,6 +30,10 @@ EXPECTATION = 100
 """Positives that what calibrated probabilities let expect is worth, when F1 is to be highest: one
 to two points of CF1 on other images (docs/decisions.md)."""
 
+ROUNDING = 1e-6
+"""Share by which a threshold lies below the probability of the image that gave it, so that the
+image is still given the label where batches of another size round its logit otherwise."""
+
 CONFIDENCE = 0.9
 """Of a guaranteed precision, unless another is asked for: there is none on average."""
 
@@ -217,7 +221,8 @@ def _rules(
                 unit=asked.unit,
             )
         )
-        thresholds.append(float(used.thresholds[k]))
+        exact = kept and target.kind == "cost"
+        thresholds.append(float(used.thresholds[k]) * (1 if exact else 1 - ROUNDING))
     return tuple(rules), tuple(thresholds)
 
 
