@@ -58,8 +58,11 @@ def suspicion(
         [[7, 1]]
     """
     values = np.asarray(probabilities)
-    without = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, dtype=bool)
-    values = check_scores(np.where(without, 0.5, values), "probabilities").astype(np.float64)
+    without = np.zeros(values.shape, dtype=np.bool_)
+    if values.dtype.kind == "f":
+        without = np.isnan(values)
+        values = np.where(without, 0.5, values)
+    values = check_scores(values, "probabilities").astype(np.float64)
     given = check_targets(targets, values.shape, "probabilities")
     given = np.where(without, UNKNOWN, given).astype(np.int8)
     if (given == UNKNOWN).all():
