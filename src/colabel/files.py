@@ -96,8 +96,11 @@ def remove_left_over(path: Path) -> None:
 
 def _runs_elsewhere(process: int) -> bool:
     """Tell whether another process of this number runs."""
-    if process == os.getpid():
-        return False
+    return process != os.getpid() and is_running(process)
+
+
+def is_running(process: int) -> bool:
+    """Tell whether there is a process of this number."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

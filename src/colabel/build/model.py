@@ -105,6 +105,24 @@ def build_classifier(
             has no feature map, or one of a single position, where the head needs one.
         WeightsError: if the weights do not fit.
     """
+    built = encoder_of(encoder, image_size=image_size)
+    classifier = Classifier(built, build_head(head, built, classes))
+    if classifier.head.reads == "map":
+        _check_positions(built, image_size)
+    return classifier
+
+
+def encoder_of(encoder: EncoderSettings, *, image_size: int) -> Encoder:
+    """Return an encoder with its weights.
+
+    Args:
+        encoder: the backbone and its weights.
+        image_size: side of the images it will see, in pixels.
+
+    Raises:
+        ConfigError: if the backbone or an option of it is unknown, or it takes no such images.
+        WeightsError: if the weights do not fit.
+    """
     built = build_encoder(
         encoder.name,
         pretrained=encoder.weights == PRETRAINED,
@@ -117,10 +135,7 @@ def build_classifier(
         freeze_stages=encoder.freeze_stages,
     )
     built.check_image_size(image_size)
-    classifier = Classifier(built, build_head(head, built, classes))
-    if classifier.head.reads == "map":
-        _check_positions(built, image_size)
-    return classifier
+    return built
 
 
 def _check_positions(encoder: Encoder, image_size: int) -> None:

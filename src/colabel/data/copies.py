@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 
 from colabel.data.check.scan import same_bytes
 from colabel.data.images import FileImages
@@ -44,6 +45,36 @@ def groups_with_copies(records: Records) -> tuple[tuple[str, ...] | None, tuple[
         f"first {first[0]} = {first[1]}; copies are kept in one split"
     )
     return tuple(names), (note,)
+
+
+def groups_across(parts: Sequence[Records]) -> tuple[str, ...] | None:
+    """Return groups of the images of several splits, one split after the other.
+
+    Images of one group, and identical files, are together wherever they are.
+
+    Args:
+        parts: the splits.
+
+    Returns:
+        A name per image, ``None`` if each image stands alone.
+    """
+    groups: list[str] = []
+    paths: list[str] = []
+    for number, part in enumerate(parts):
+        own = part.groups
+        groups += [
+            f"image {number} {index}" if own is None else f"group {own[index]}"
+            for index in range(len(part))
+        ]
+        has_files = isinstance(part.images, FileImages)
+        paths += [part.images.locate(index) if has_files else "" for index in range(len(part))]
+    copies = same_bytes([_size(path) if path else 0 for path in paths], paths)
+    if not copies and len(set(groups)) == len(groups):
+        return None
+    joined = _Joined(groups)
+    for positions in copies:
+        joined.join(positions)
+    return tuple(joined.names())
 
 
 def _size(path: str) -> int:

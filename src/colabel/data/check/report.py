@@ -184,7 +184,7 @@ def check_records(
     if not splits:
         raise DataError("there is nothing to check: expected at least one split of images.")
     classes = tuple(dict.fromkeys(name for part in splits.values() for name in part.classes))
-    targets = {name: _aligned(records, classes) for name, records in splits.items()}
+    targets = {name: aligned(records, classes) for name, records in splits.items()}
     places = [(name, index) for name, records in splits.items() for index in range(len(records))]
 
     def examine(position: int) -> tuple[int, Picture | None] | Failure:
@@ -226,7 +226,7 @@ def check_records(
     )
 
 
-def _aligned(records: Records, classes: Sequence[str]) -> npt.NDArray[np.int8]:
+def aligned(records: Records, classes: Sequence[str]) -> npt.NDArray[np.int8]:
     """Return the targets with the columns of these classes; unknown where there is none."""
     if records.classes == classes:
         return records.targets
