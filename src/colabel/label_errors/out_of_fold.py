@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,9 @@ from colabel.label_errors.folds import has_enough
 from colabel.metrics.decisions import UNKNOWN
 
 PENALTIES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
-"""Strengths of the penalty on the weights that are tried, until one is worse than the last."""
+"""Strengths of the penalty on the weights that are tried, until one is best for no label."""
+
+Number = TypeVar("Number", np.float32, np.float64)
 
 _ITERATIONS = 50
 _HISTORY = 10
@@ -26,13 +29,14 @@ class OutOfFold:
 
     Args:
         logits: float32, shape (images, classes); NaN for a label with too few images.
-        penalty: strength of the penalty that the images left out chose, the same for all labels.
-        loss: mean log loss of the known labels, out of fold.
+        penalties: strength of the penalty that the images left out chose for each label; NaN as
+            above.
+        losses: mean log loss of each label where it is known, out of fold; NaN as above.
     """
 
     logits: npt.NDArray[np.float32]
-    penalty: float
-    loss: float
+    penalties: npt.NDArray[np.float64]
+    losses: npt.NDArray[np.float64]
 
 
 def out_of_fold_logits(
@@ -46,7 +50,9 @@ def out_of_fold_logits(
 
     with the log loss and features of mean 0, each of variance 1 / width over the images trained
     on. All labels are trained at once by L-BFGS on all images. The penalties are tried from the
-    strongest on, each from the solution of the one before, until the log loss out of fold rises.
+    strongest on, each from the solution of the one before, and each label keeps that with its
+    smallest log loss out of fold: one that the features show well needs another than one that they
+    hardly show.
 
     Args:
         features: float32, shape (images, width); trained on the device where they are.
@@ -80,20 +86,33 @@ def out_of_fold_logits(
     chosen = targets[:, enough]
     parts = [_Fold(features, chosen, folds == number) for number in range(int(folds.max()) + 1)]
     known = chosen != UNKNOWN
-    logits = np.full(targets.shape, np.nan, dtype=np.float32)
-    best = OutOfFold(logits, 0.0, float("inf"))
+    best = np.full(chosen.shape, np.nan, dtype=np.float32)
+    penalties, losses = np.full((2, chosen.shape[1]), np.inf)
     for penalty in PENALTIES:
-        found = np.empty(chosen.shape, dtype=np.float32)
+        found = np.empty_like(best)
         for part in parts:
             found[part.held_out] = part.fit(penalty)
         signed = np.where(chosen == 1, -found, found).astype(np.float64)
-        loss = float(np.logaddexp(0, signed)[known].mean())
-        if not loss < best.loss:
+        loss = (np.logaddexp(0, signed) * known).sum(axis=0) / known.sum(axis=0)
+        better = loss < losses
+        if not better.any():
             break
-        logits = logits.copy()
-        logits[:, enough] = found
-        best = OutOfFold(logits, penalty, loss)
-    return best
+        best = np.where(better, found, best)
+        penalties, losses = np.where(better, penalty, penalties), np.where(better, loss, losses)
+    return OutOfFold(
+        logits=_with_others(best, enough),
+        penalties=_with_others(penalties, enough),
+        losses=_with_others(losses, enough),
+    )
+
+
+def _with_others(
+    values: npt.NDArray[Number], chosen: npt.NDArray[np.bool_]
+) -> npt.NDArray[Number]:
+    """Return values of all labels, NaN for those that were not chosen."""
+    every = np.full((*values.shape[:-1], len(chosen)), np.nan, dtype=values.dtype)
+    every[..., chosen] = values
+    return every
 
 
 class _Fold:
