@@ -27,8 +27,8 @@ from colabel.uncertainty.pair_scores import error_probability
 F1 = Target("f1")
 
 EXPECTATION = 100
-"""Positives that what calibrated probabilities let expect is worth, when F1 is to be highest: one
-to two points of CF1 on other images (docs/decisions.md)."""
+"""Positives that what calibrated probabilities let expect is worth, when F1 is to be highest: it
+halves the spread between seeds on other images (docs/decisions.md)."""
 
 ROUNDING = 1e-6
 """Share by which a threshold lies below the probability of the image that gave it, so that the
