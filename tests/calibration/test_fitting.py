@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from colabel.calibration import Calibration, fit_calibration
 from colabel.calibration.curves import Steps
 from colabel.calibration.scaling import fit_scaling
-from colabel.errors import DataError
+from colabel.errors import ConfigError, DataError
 
 KINDS = ("temperature", "platt", "isotonic")
 
@@ -156,6 +156,11 @@ class TestProperties:
 def test_bad_input_is_refused(logits, targets, message):
     with pytest.raises(DataError, match=message):
         fit_calibration(logits, targets)
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(ConfigError, match=r"no calibration 'plat': did you mean 'platt'"):
+        fit_calibration([[1.0]], [[1]], kind="plat")
 
 
 def test_logits_of_another_model_are_refused():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import numpy.typing as npt
 
 from colabel.calibration.curves import Calibration, Steps
 from colabel.calibration.scaling import fit_scaling
 from colabel.choices import CalibrationKind
-from colabel.errors import DataError
+from colabel.errors import ConfigError, DataError, nearest
 from colabel.limits import MAX_CORNERS
 from colabel.metrics.decisions import UNKNOWN
 from colabel.metrics.inputs import check_logits, check_targets
@@ -42,6 +44,7 @@ def fit_calibration(
 
     Raises:
         DataError: on logits or targets that do not fit, or if no image has a label.
+        ConfigError: on an unknown kind.
 
     Example:
         >>> logits = np.repeat([[-3.0], [1.0]], 50, axis=0)  # far too low: half are present
@@ -50,6 +53,10 @@ def fit_calibration(
         >>> fitted.probabilities([[-3.0], [1.0]]).round(1).tolist()
         [[0.5], [1.0]]
     """
+    if kind not in get_args(CalibrationKind):
+        raise ConfigError(
+            f"there is no calibration {kind!r}: {nearest(kind, get_args(CalibrationKind))}"
+        )
     values = check_logits(logits)
     truth = check_targets(targets, values.shape, "logits")
     if not (truth == 1).any():

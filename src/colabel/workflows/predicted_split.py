@@ -115,7 +115,8 @@ def predict_split(
         notes = tuple(note for note in notes if not _is_about(note, unused))
     except DataError as error:
         if data is None:
-            raise DataError(f"{error} If the data has moved, say where to with --data.") from error
+            told = f"{error}" if str(error).endswith((".", "?")) else f"{error}."
+            raise DataError(f"{told} If the data has moved, say where to with --data.") from error
         raise
     if split == "test" and config.data.test != "test":
         notes = (*notes, f"the split test is {config.data.test} in this source (data.test)")
