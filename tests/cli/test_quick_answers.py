@@ -26,6 +26,8 @@ REFUSED = [
     "ablate probmcl-threshold --set training.epochs=x",
     "ablate probmcl-threshold --recipe nowhere",
     "check nowhere.csv",
+    "check nowhere.csv --suspects 3",
+    "check nowhere.csv --with nowhere",
     "cost nowhere/x",
     "evaluate nowhere",
     "evaluate nowhere --option name",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -59,14 +60,13 @@ def contact_sheet(panels: Sequence[Panel], title: str, png: Path) -> None:
         axes.set_axis_off()
     for axes, panel in zip(figure.axes, panels, strict=False):
         axes.imshow(panel.image, interpolation="antialiased")
-        colour = ORANGE if panel.given else BLUE
-        as_written(
-            [
-                axes.text(
-                    0, 1.13, shortened(panel.title, letters=24), transform=axes.transAxes,
-                    fontsize=7.5, weight="bold", color=colour,
-                ),
-                axes.text(0, 1.03, panel.says, transform=axes.transAxes, fontsize=6.5),
-            ]
-        )  # fmt: skip
+        axes.set_anchor("NW")
+        lines = (
+            (shortened(panel.title, letters=24), 13, {"fontsize": 7.5, "weight": "bold"}),
+            (panel.says, 4, {"fontsize": 6.5, "color": "black"}),
+        )
+        for text, above, how in lines:
+            style: dict[str, Any] = {"color": ORANGE if panel.given else BLUE, **how}
+            place: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+            as_written([axes.annotate(text, (0, 1), (0, above), **place, **style)])
     save(figure, png)

@@ -47,6 +47,7 @@ def out_of_fold_logits(
     with the log loss and features of mean 0, each of variance 1 / width over the images trained
     on. All labels are trained at once by L-BFGS on all images. The penalties are tried from the
     strongest on, each from the solution of the one before, until the log loss out of fold rises.
+    One for each label was tried and found a little fewer planted errors in every case.
 
     Args:
         features: float32, shape (images, width); trained on the device where they are.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -20,6 +20,7 @@ from colabel.config import Config
 from colabel.config.paths import with_absolute_paths
 from colabel.data import UNKNOWN, PixelOptions, Records
 from colabel.data.check import verify_images
+from colabel.data.check.problems import counted
 from colabel.data.check.report import aligned
 from colabel.data.copies import groups_across
 from colabel.data.dataset import EvaluationImages
@@ -141,7 +142,7 @@ def find_suspects(
         answers = _by_run(readable, config, RunFolder(Path(run)), predictor, accelerator)
     else:
         answers = _out_of_fold(readable, config, run, predictor, folds, changed, accelerator)
-    targets = np.concatenate([aligned(part, answers.classes) for part in readable.values()])
+    targets = _targets(readable.values(), answers.classes)
     scores = _scores(answers, targets)
     judged = int(np.isfinite(scores).sum())
     if not judged:
@@ -235,7 +236,8 @@ def _readable(
     if not left_out:
         return readable, []
     return readable, [
-        f"{len(left_out)} images that cannot be read are left out: {listed(left_out, 3)}"
+        f"{counted(len(left_out), 'image')} cannot be read, so the labels of "
+        f"{'it' if len(left_out) == 1 else 'them'} are not judged: {listed(left_out, 3)}"
     ]
 
 
@@ -313,7 +315,7 @@ def _out_of_fold(
     """Return what classifiers say of images that they were not trained on."""
     parts = list(splits.values())
     classes = tuple(dict.fromkeys(name for part in parts for name in part.classes))
-    targets = np.concatenate([aligned(part, classes) for part in parts])
+    targets = _targets(parts, classes)
     seed = config.training.seed
     fold_of = assign_folds(targets, folds, groups=groups_across(parts), seed=seed)
     notes: list[str] = []
@@ -406,6 +408,15 @@ def _loader(
         batch_size=batch,
         workers=reading_processes(config, accelerator),
     )
+
+
+def _targets(parts: Iterable[Records], classes: Sequence[str]) -> npt.NDArray[np.int8]:
+    """Return the targets of these classes; unknown where a split has none of that name."""
+    rows = []
+    for part in parts:
+        every = (*classes, *(name for name in part.classes if name not in classes))
+        rows.append(aligned(part, every)[:, : len(classes)])
+    return np.concatenate(rows)
 
 
 def _scores(answers: _Answers, targets: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:
