@@ -33,7 +33,7 @@ def render_suspects(report: SuspectReport, *, rows: int = 15) -> RenderableType:
             plain(suspect.image),
             plain(suspect.label),
             "present" if suspect.given else "absent",
-            f"{100 * sure:.0f} % sure: {'absent' if suspect.given else 'present'}",
+            f"{'>99' if sure > 0.99 else f'{100 * sure:.0f}'} % sure: {'absent' if suspect.given else 'present'}",
             f"{100 * suspect.suspicion:.0f} %",
             plain(suspect.split),
         )

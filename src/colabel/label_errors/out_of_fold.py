@@ -50,9 +50,14 @@ def out_of_fold_logits(
 
     with the log loss and features of mean 0, each of variance 1 / width over the images trained
     on. All labels are trained at once by L-BFGS on all images. The penalties are tried from the
+<<<<<<< HEAD
     strongest on, each from the solution of the one before, and each label keeps that with its
     smallest log loss out of fold: one that the features show well needs another than one that they
     hardly show.
+=======
+    strongest on, each from the solution of the one before, until the log loss out of fold rises.
+    One for each label was tried and found a little fewer planted errors in every case.
+>>>>>>> suspects
 
     Args:
         features: float32, shape (images, width); trained on the device where they are.
