@@ -210,7 +210,7 @@ class TestRun:
         assert command(*words) == 1  # the unreadable image is an error of the data
         printed = json.loads(capsys.readouterr().out)
         notes = " ".join(printed["suspects_notes"])
-        assert "1 images that cannot be read are left out: images/03.png" in notes
+        assert "1 image cannot be read, so the labels of it are not judged: images/03.png" in notes
         assert "not judged: elk" in notes
         assert {one["label"] for one in printed["suspects"]} <= {"cat", "dog"}
         assert "images/03.png" not in {one["image"] for one in printed["suspects"]}

@@ -27,13 +27,14 @@ def render_suspects(report: SuspectReport, *, rows: int = 15) -> RenderableType:
         number = name == "Wrong"
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for rank, suspect in enumerate(report.suspects[:rows], start=1):
-        sure = suspect.probability if suspect.given == 0 else 1 - suspect.probability
+        sure = 1 - suspect.probability if suspect.given else suspect.probability
+        percent = ">99" if sure > 0.99 else f"{100 * sure:.0f}"
         table.add_row(
             str(rank),
             plain(suspect.image),
             plain(suspect.label),
             "present" if suspect.given else "absent",
-            f"{100 * sure:.0f} % sure: {'absent' if suspect.given else 'present'}",
+            f"{percent} % sure: {'absent' if suspect.given else 'present'}",
             f"{100 * suspect.suspicion:.0f} %",
             plain(suspect.split),
         )

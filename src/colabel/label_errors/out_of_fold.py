@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +14,7 @@ from colabel.label_errors.folds import has_enough
 from colabel.metrics.decisions import UNKNOWN
 
 PENALTIES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
-"""Strengths of the penalty on the weights that are tried, until one is best for no label."""
-
-Number = TypeVar("Number", np.float32, np.float64)
+"""Strengths of the penalty on the weights that are tried, until one is worse than the last."""
 
 _ITERATIONS = 50
 _HISTORY = 10
@@ -29,14 +26,13 @@ class OutOfFold:
 
     Args:
         logits: float32, shape (images, classes); NaN for a label with too few images.
-        penalties: strength of the penalty that the images left out chose for each label; NaN as
-            above.
-        losses: mean log loss of each label where it is known, out of fold; NaN as above.
+        penalty: strength of the penalty that the images left out chose, the same for all labels.
+        loss: mean log loss of the known labels, out of fold.
     """
 
     logits: npt.NDArray[np.float32]
-    penalties: npt.NDArray[np.float64]
-    losses: npt.NDArray[np.float64]
+    penalty: float
+    loss: float
 
 
 def out_of_fold_logits(
@@ -50,9 +46,8 @@ def out_of_fold_logits(
 
     with the log loss and features of mean 0, each of variance 1 / width over the images trained
     on. All labels are trained at once by L-BFGS on all images. The penalties are tried from the
-    strongest on, each from the solution of the one before, and each label keeps that with its
-    smallest log loss out of fold: one that the features show well needs another than one that they
-    hardly show.
+    strongest on, each from the solution of the one before, until the log loss out of fold rises.
+    One for each label was tried and found a little fewer planted errors in every case.
 
     Args:
         features: float32, shape (images, width); trained on the device where they are.
@@ -86,33 +81,20 @@ def out_of_fold_logits(
     chosen = targets[:, enough]
     parts = [_Fold(features, chosen, folds == number) for number in range(int(folds.max()) + 1)]
     known = chosen != UNKNOWN
-    best = np.full(chosen.shape, np.nan, dtype=np.float32)
-    penalties, losses = np.full((2, chosen.shape[1]), np.inf)
+    logits = np.full(targets.shape, np.nan, dtype=np.float32)
+    best = OutOfFold(logits, 0.0, float("inf"))
     for penalty in PENALTIES:
-        found = np.empty_like(best)
+        found = np.empty(chosen.shape, dtype=np.float32)
         for part in parts:
             found[part.held_out] = part.fit(penalty)
         signed = np.where(chosen == 1, -found, found).astype(np.float64)
-        loss = (np.logaddexp(0, signed) * known).sum(axis=0) / known.sum(axis=0)
-        better = loss < losses
-        if not better.any():
+        loss = float(np.logaddexp(0, signed)[known].mean())
+        if not loss < best.loss:
             break
-        best = np.where(better, found, best)
-        penalties, losses = np.where(better, penalty, penalties), np.where(better, loss, losses)
-    return OutOfFold(
-        logits=_with_others(best, enough),
-        penalties=_with_others(penalties, enough),
-        losses=_with_others(losses, enough),
-    )
-
-
-def _with_others(
-    values: npt.NDArray[Number], chosen: npt.NDArray[np.bool_]
-) -> npt.NDArray[Number]:
-    """Return values of all labels, NaN for those that were not chosen."""
-    every = np.full((*values.shape[:-1], len(chosen)), np.nan, dtype=values.dtype)
-    every[..., chosen] = values
-    return every
+        logits = logits.copy()
+        logits[:, enough] = found
+        best = OutOfFold(logits, penalty, loss)
+    return best
 
 
 class _Fold:

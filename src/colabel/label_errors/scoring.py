@@ -14,7 +14,7 @@ from colabel.metrics.inputs import check_scores, check_targets
 SUREST = 1e-7
 """Probabilities closer to 0 or 1 are taken for this close."""
 
-_FITTED = 2_000_000
+_FITTED = 1_000_000
 """Most labels that the way from true to given ones is estimated from, of images at equal steps."""
 
 
@@ -41,8 +41,8 @@ def suspicion(
             falls with its probability where it is given, and rises where it is not.
 
     Returns:
-        In [0, 1], the higher the more likely wrong; NaN where the label is unknown. The sum
-        says how many labels are wrong at least: with a weak model it stays far below their number.
+        In [0, 1], the higher the more likely wrong; NaN where the label is unknown. Made to
+        rank: the sum counts wrong labels roughly at best.
 
     Raises:
         DataError: on probabilities or targets that do not fit.

@@ -20,6 +20,7 @@ from colabel.config import Config
 from colabel.config.paths import with_absolute_paths
 from colabel.data import UNKNOWN, PixelOptions, Records
 from colabel.data.check import verify_images
+from colabel.data.check.problems import counted
 from colabel.data.check.report import aligned
 from colabel.data.copies import groups_across
 from colabel.data.dataset import EvaluationImages
@@ -235,7 +236,8 @@ def _readable(
     if not left_out:
         return readable, []
     return readable, [
-        f"{len(left_out)} images that cannot be read are left out: {listed(left_out, 3)}"
+        f"{counted(len(left_out), 'image')} cannot be read, so the labels of "
+        f"{'it' if len(left_out) == 1 else 'them'} are not judged: {listed(left_out, 3)}"
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import itertools
 import os
@@ -130,7 +131,11 @@ def write_suspects(
 @contextmanager
 def _beside(parent: Path, name: str) -> Iterator[Path]:
     """Make a hidden folder that is gone at the end, and remove those of killed processes."""
-    for left in parent.glob(".*.suspects"):
+    hidden = f".{glob.escape(name)}"
+    for left in (
+        *parent.glob(f"{hidden}.*.suspects"),
+        *parent.glob(f"{hidden}-before.*.suspects"),
+    ):
         process = left.name.split(".")[-2]
         if process.isdecimal() and not is_running(int(process)):
             shutil.rmtree(left, ignore_errors=True)
