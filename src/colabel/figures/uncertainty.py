@@ -58,7 +58,7 @@ def uncertainty_chart(
         axes.axhline(100 * risk, color=GREY, linewidth=0.9, linestyle="--", label="chance")
         axes.set_xlabel(f"{title.lower()} that are decided, %")
         axes.set_xlim(0, 100)
-        axes.set_ylim(0, 250 * risk or None)
+        axes.set_ylim(0, (250 if len(mine) < 9 else 400) * risk or None)  # room for the legend
         finish(axes, f"{title}: % wrong among those decided", "surest first; lower is better")
     for probabilities, colour, label in (
         (uncalibrated, ORANGE, "before calibration"),
