@@ -96,7 +96,7 @@ def with_classes(
     classes: Sequence[str],
     source: str,
     *,
-    missing_labels: Literal["unknown", "absent"] | None = None,
+    missing_labels: Literal["absent", "unknown"] | None = None,
 ) -> Records:
     """Return records with the labels of a model, in its order.
 

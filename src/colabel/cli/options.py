@@ -38,7 +38,7 @@ ReaderOption = Annotated[
     ),
 ]
 MissingLabels = Annotated[
-    Literal["unknown", "absent"] | None,
+    Literal["absent", "unknown"] | None,
     typer.Option(
         help="What a label of the model is that the data does not have (default: absent where "
         "the data lists labels, unknown where labels have columns)."

@@ -56,7 +56,7 @@ def calibrate(
     labels: Collection[str] | None = None,
     data: str | None = None,
     options: Mapping[str, Any] | None = None,
-    missing_labels: Literal["unknown", "absent"] | None = None,
+    missing_labels: Literal["absent", "unknown"] | None = None,
     split: str = "val",
     cpu: bool = False,
     on_corrupt: Literal["stop", "skip"] | None = None,

@@ -78,7 +78,7 @@ def predict_split(
     *,
     data: str | None = None,
     options: Mapping[str, Any] | None = None,
-    missing_labels: Literal["unknown", "absent"] | None = None,
+    missing_labels: Literal["absent", "unknown"] | None = None,
     split: str = "test",
     cpu: bool = False,
     workers: int | None = None,

@@ -128,7 +128,7 @@ def measure_uncertainty(
     split: str = "test",
     data: str | None = None,
     options: Mapping[str, Any] | None = None,
-    missing_labels: Literal["unknown", "absent"] | None = None,
+    missing_labels: Literal["absent", "unknown"] | None = None,
     against: Sequence[str] = (),
     members: Sequence[Path | str] = (),
     passes: int = 0,

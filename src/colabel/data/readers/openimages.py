@@ -27,7 +27,7 @@ from colabel.errors import DataError, nearest
 from colabel.limits import MAX_CSV_BYTES, MAX_LINE_LENGTH
 from colabel.names import check_class_names, is_system_name
 
-Unlisted = Literal["unknown", "absent"]
+Unlisted = Literal["absent", "unknown"]
 
 _UNLISTED = ("unknown", "absent")
 _LAYOUT = (
