@@ -17,17 +17,16 @@ from pathlib import Path
 
 import numpy as np
 from scipy.stats import spearmanr
-from uncertainty_constructions import answers
 
 from colabel.uncertainty import (
     SCORES,
     aurc,
     compute_score,
     image_errors,
-    kernel_prototypes,
     why_unavailable,
 )
 from colabel.workflows.predicted_split import predict_split
+from colabel.workflows.uncertainty import outputs_of, references
 
 LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
@@ -38,14 +37,12 @@ def main() -> None:
     given = parser.parse_args()
     found, wrong = defaultdict(list), []
     for run in given.runs:
-        known = predict_split(run, split="val", everything=True).collected
-        prototypes = kernel_prototypes(
-            known.kernel_mean, known.variance, known.targets, dim=known.features.shape[1]
-        )
+        compared = references(predict_split(run, split="val", everything=True).collected)
         outputs, errors = [], []
         for level in LEVELS:
             side = predict_split(run, options={"ambiguity": str(level)}, everything=True)
-            outputs.append(answers(side, prototypes))
+            point = side.description.operating_point
+            outputs.append(outputs_of(side.collected, point, *compared))
             errors.append(image_errors(outputs[-1].given, side.collected.targets))
         wrong.append([100 * each.mean() for each in errors])
         levels = np.repeat(LEVELS, [len(each) for each in errors])

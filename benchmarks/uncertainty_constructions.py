@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from colabel.uncertainty import Outputs, aurc, compute_score, kernel_prototypes, pair_errors
+from colabel.uncertainty import aurc, compute_score, pair_errors
 from colabel.workflows.predicted_split import predict_split
+from colabel.workflows.uncertainty import outputs_of, references
 
 OWN = ("kernel_variance", "prototype_distance")
 FREE = ("entropy", "margin")
@@ -43,11 +44,11 @@ def main() -> None:
 
 def constructions(validation, test):
     """Return the area under the curve of every construction, by name."""
-    known = validation.collected
-    prototypes = kernel_prototypes(
-        known.kernel_mean, known.variance, known.targets, dim=known.features.shape[1]
-    )
-    outputs = [answers(side, prototypes) for side in (validation, test)]
+    compared = references(validation.collected)
+    outputs = [
+        outputs_of(side.collected, side.description.operating_point, *compared)
+        for side in (validation, test)
+    ]
     errors = [
         pair_errors(output.given, side.collected.targets)
         for output, side in zip(outputs, (validation, test), strict=True)
@@ -102,19 +103,6 @@ def with_products(columns):
     """Return columns and the products of every two of them, squares included."""
     first, second = np.triu_indices(columns.shape[-1])
     return np.concatenate([columns, columns[..., first] * columns[..., second]], axis=-1)
-
-
-def answers(side, prototypes):
-    point, collected = side.description.operating_point, side.collected
-    return Outputs(
-        collected.logits,
-        point.probabilities(collected.logits),
-        np.array(point.thresholds),
-        kernel_mean=collected.kernel_mean,
-        kernel_variance=collected.variance,
-        features=collected.features,
-        prototypes=prototypes,
-    )
 
 
 if __name__ == "__main__":

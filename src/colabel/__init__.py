@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from colabel.lazy import imported_at_first_use
 from colabel.version import VERSION
 
 if TYPE_CHECKING:
@@ -17,13 +18,11 @@ if TYPE_CHECKING:
 __version__ = VERSION
 __all__ = ["__version__", "evaluate", "load", "train"]
 
-_HOMES = {"train": "train", "evaluate": "evaluate", "load": "predict"}
-
-
-def __getattr__(name: str) -> Any:
-    """Import the functions of :mod:`colabel.workflows` when they are first asked for."""
-    if name in _HOMES:
-        from importlib import import_module
-
-        return getattr(import_module(f"colabel.workflows.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'colabel' has no attribute {name!r}")
+__getattr__ = imported_at_first_use(
+    __name__,
+    {
+        "train": "workflows.train",
+        "evaluate": "workflows.evaluate",
+        "load": "workflows.predict",
+    },
+)

@@ -14,7 +14,7 @@ from colabel.config import changed_keys, load_config
 from colabel.config.budget import Budget
 from colabel.errors import ConfigError, ImageError
 from colabel.training.timing import StepTime
-from colabel.workflows import affordable, automatic
+from colabel.workflows import affordable, automatic, candidates
 from colabel.workflows.affordable import Reading
 from colabel.workflows.candidates import ENCODERS, MOST_EPOCHS, SIZES, Candidate, expected_gain
 
@@ -36,7 +36,7 @@ def machine(monkeypatch, tmp_path):
     monkeypatch.setattr(automatic, "measure_reading", lambda *_: reading)
     file = tmp_path / "weights.safetensors"
     file.write_bytes(b"")
-    monkeypatch.setattr(automatic, "weights_at_hand", lambda _: file)
+    monkeypatch.setattr(candidates, "weights_at_hand", lambda _: file)
     return monkeypatch
 
 
@@ -53,7 +53,7 @@ def plan(table, budget, *changes, **options):
 
 
 def only_the_first(monkeypatch):
-    monkeypatch.setattr(automatic, "ENCODERS", ENCODERS[:1])
+    monkeypatch.setattr(candidates, "ENCODERS", ENCODERS[:1])
 
 
 def test_more_time_gives_larger_images_and_more_epochs(machine, table):
@@ -135,7 +135,7 @@ def test_a_setting_that_the_budget_decides_is_refused(machine, table, key):
 
 
 def test_no_weights_at_hand_is_told_with_what_to_do(machine, table):
-    machine.setattr(automatic, "weights_at_hand", lambda _: None)
+    machine.setattr(candidates, "weights_at_hand", lambda _: None)
     with pytest.raises(ConfigError, match=r"no weights of mobilenetv2_100 or .*none are fetched"):
         plan(table, Budget(minutes=1))
     with pytest.raises(ConfigError, match="no weights of resnet18 are on this machine"):

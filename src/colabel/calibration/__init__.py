@@ -6,7 +6,9 @@ of one of these imports scipy.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from colabel.lazy import imported_at_first_use
 
 if TYPE_CHECKING:
     from colabel.calibration.curves import Calibration
@@ -29,21 +31,15 @@ __all__ = [
     "recall_thresholds",
 ]
 
-_HOMES = {
-    "Calibration": "curves",
-    "Thresholds": "thresholds",
-    "f1_thresholds": "f1",
-    "fit_calibration": "fitting",
-    "missed_label_threshold": "guarantees",
-    "precision_thresholds": "guarantees",
-    "recall_thresholds": "guarantees",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for the first time."""
-    if name in _HOMES:
-        from importlib import import_module
-
-        return getattr(import_module(f"colabel.calibration.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'colabel.calibration' has no attribute {name!r}")
+__getattr__ = imported_at_first_use(
+    __name__,
+    {
+        "Calibration": "curves",
+        "Thresholds": "thresholds",
+        "f1_thresholds": "f1",
+        "fit_calibration": "fitting",
+        "missed_label_threshold": "guarantees",
+        "precision_thresholds": "guarantees",
+        "recall_thresholds": "guarantees",
+    },
+)

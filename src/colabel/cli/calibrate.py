@@ -10,6 +10,7 @@ from colabel.cli.options import (
     Cpu,
     MaxPixels,
     MissingLabels,
+    OnCorrupt,
     ReaderOption,
     Run,
     Source,
@@ -49,10 +50,7 @@ def calibrate(
     missing_labels: MissingLabels = None,
     split: Annotated[str, typer.Option(help="Split with the images to go by.")] = "val",
     cpu: Cpu = False,
-    on_corrupt: Annotated[
-        Literal["stop", "skip"] | None,
-        typer.Option(help="What an unreadable image does (default: as in training)."),
-    ] = None,
+    on_corrupt: OnCorrupt = None,
     max_pixels: MaxPixels = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

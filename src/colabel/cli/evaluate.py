@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -10,6 +10,7 @@ from colabel.cli.options import (
     Cpu,
     MaxPixels,
     MissingLabels,
+    OnCorrupt,
     ReaderOption,
     Run,
     Source,
@@ -27,10 +28,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Split to measure on.")] = "test",
     cpu: Cpu = False,
     classes: Annotated[bool, typer.Option("--classes", help="Also a line per class.")] = False,
-    on_corrupt: Annotated[
-        Literal["stop", "skip"] | None,
-        typer.Option(help="What an unreadable image does (default: as in training)."),
-    ] = None,
+    on_corrupt: OnCorrupt = None,
     max_pixels: MaxPixels = None,
 ) -> None:
     """Measure a run's model on a split; writes predictions, metrics and a picture into the run."""

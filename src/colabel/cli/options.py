@@ -44,6 +44,10 @@ MissingLabels = Annotated[
         "the data lists labels, unknown where labels have columns)."
     ),
 ]
+OnCorrupt = Annotated[
+    Literal["stop", "skip"] | None,
+    typer.Option(help="What an unreadable image does (default: as in training)."),
+]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Do not use an accelerator.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a trained run.")]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Group, RenderableType
@@ -13,6 +13,7 @@ from colabel.cli.options import (
     Cpu,
     MaxPixels,
     MissingLabels,
+    OnCorrupt,
     ReaderOption,
     Run,
     Source,
@@ -52,10 +53,7 @@ def uncertainty(
     option: ReaderOption = None,
     missing_labels: MissingLabels = None,
     cpu: Cpu = False,
-    on_corrupt: Annotated[
-        Literal["stop", "skip"] | None,
-        typer.Option(help="What an unreadable image does (default: as in training)."),
-    ] = None,
+    on_corrupt: OnCorrupt = None,
     max_pixels: MaxPixels = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

@@ -6,7 +6,9 @@ is quick; the first use of one of these imports scipy, or torch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from colabel.lazy import imported_at_first_use
 
 if TYPE_CHECKING:
     from colabel.label_errors.folds import assign_folds, has_enough
@@ -25,22 +27,16 @@ __all__ = [
     "suspicion",
 ]
 
-_HOMES = {
-    "LabelNoise": "noise",
-    "OutOfFold": "out_of_fold",
-    "assign_folds": "folds",
-    "error_probability": "noise",
-    "fit_noise": "noise",
-    "has_enough": "folds",
-    "out_of_fold_logits": "out_of_fold",
-    "suspicion": "scoring",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for the first time."""
-    if name in _HOMES:
-        from importlib import import_module
-
-        return getattr(import_module(f"colabel.label_errors.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'colabel.label_errors' has no attribute {name!r}")
+__getattr__ = imported_at_first_use(
+    __name__,
+    {
+        "LabelNoise": "noise",
+        "OutOfFold": "out_of_fold",
+        "assign_folds": "folds",
+        "error_probability": "noise",
+        "fit_noise": "noise",
+        "has_enough": "folds",
+        "out_of_fold_logits": "out_of_fold",
+        "suspicion": "scoring",
+    },
+)

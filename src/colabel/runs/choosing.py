@@ -18,10 +18,10 @@ from colabel.calibration import (
 )
 from colabel.choices import CalibrationKind
 from colabel.errors import ConfigError, DataError, nearest
-from colabel.metrics.decisions import UNKNOWN
 from colabel.runs.operating_point import CORNERS, FittedOn, OperatingPoint, Rule, Selectivity
 from colabel.runs.predictions import Predictions
 from colabel.settings.target import Target
+from colabel.uncertainty import image_errors, risk_coverage
 from colabel.uncertainty.pair_scores import error_probability
 
 F1 = Target("f1")
@@ -233,13 +233,11 @@ def _selectivity(
 ) -> Selectivity:
     """Return what is left of errors at each share of images that is decided."""
     given = point.decide(probabilities)
-    known = targets != UNKNOWN
-    some = known.any(axis=1)
-    wrong = ((given != (targets == 1)) & known)[some].sum(axis=1) / known[some].sum(axis=1)
-    scores = error_probability(probabilities[some], given[some]).mean(axis=1)
-    order = np.argsort(scores, kind="stable")
-    risks = np.cumsum(wrong[order]) / np.arange(1, len(order) + 1)
-    last = np.ceil(np.linspace(0, 1, CORNERS) * len(order)).astype(int).clip(1) - 1
+    errors = image_errors(given, targets)
+    judged = ~np.isnan(errors)
+    scores = error_probability(probabilities[judged], given[judged]).mean(axis=1)
+    risks = risk_coverage(scores, errors[judged]).risk
+    last = np.ceil(np.linspace(0, 1, CORNERS) * len(risks)).astype(int).clip(1) - 1
     return Selectivity(
-        scores=tuple(scores[order][last].tolist()), risks=tuple(risks[last].tolist())
+        scores=tuple(np.sort(scores)[last].tolist()), risks=tuple(risks[last].tolist())
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from colabel.calibration.curves import Calibration, sigmoid
+from colabel.calibration.curves import Calibration, Fraction, sigmoid
 from colabel.errors import ConfigError, DataError
 from colabel.limits import MAX_CLASSES
 from colabel.settings import Settings
@@ -16,8 +16,6 @@ from colabel.settings.target import parse_target
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
 
 CORNERS = 101
 """Points of a :class:`Selectivity`."""

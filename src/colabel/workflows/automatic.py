@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 
 import torch
 
@@ -13,12 +12,18 @@ from colabel.config import Config
 from colabel.config.budget import Budget
 from colabel.config.paths import with_absolute_paths
 from colabel.errors import ConfigError
-from colabel.models.at_hand import weights_at_hand
 from colabel.models.encoders import check_encoder_name
 from colabel.settings.encoder import PRETRAINED
 from colabel.training import make_accelerator
 from colabel.workflows.affordable import Plan, Planner, measure_reading
-from colabel.workflows.candidates import ENCODERS, SIZES, Candidate, changes_for, with_values
+from colabel.workflows.candidates import (
+    ENCODERS,
+    SIZES,
+    Candidate,
+    at_hand,
+    changes_for,
+    with_values,
+)
 
 
 def plan_training(
@@ -111,27 +116,21 @@ def _for_epochs(
 def _candidates(config: Config, fixed: set[str]) -> tuple[Candidate, ...]:
     """Return the encoders whose weights the user gave, or that are on the machine."""
     encoder = config.encoder
-    known = {candidate.name: candidate for candidate in ENCODERS}
     named = "encoder.name" in fixed
     if named:
         check_encoder_name(encoder.name)
     if "encoder.weights" in fixed:
         return (Candidate(encoder.name, ENCODERS[0].accuracy, str(encoder.weights)),)
-    names = (encoder.name,) if named else tuple(known)
-    found = []
-    for name in names:
-        file = weights_at_hand(name)
-        if file is not None:
-            base = known.get(name, Candidate(name, ENCODERS[0].accuracy))
-            found.append(replace(base, weights=str(file)))
+    found = at_hand(encoder.name if named else None)
     if not found:
+        names = [encoder.name] if named else [candidate.name for candidate in ENCODERS]
         raise ConfigError(
             f"no weights of {' or '.join(names)} are on this machine, and none are fetched "
             "unasked. Add "
             f"--set encoder.weights={PRETRAINED} to fetch those of {encoder.name} once, or "
             "--set encoder.weights=FILE, with --set encoder.name=NAME if they are another's."
         )
-    return tuple(found)
+    return found
 
 
 def _sizes(config: Config, fixed: set[str], side: int) -> tuple[int, ...]:

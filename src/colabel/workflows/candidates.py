@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from colabel.config import Config, change_config
+from colabel.models.at_hand import weights_at_hand
 
 SIZES = (96, 128, 160, 192, 224, 256, 288)
 """Sides of the images that are tried, in pixels."""
@@ -46,6 +47,22 @@ ENCODERS = (
     Candidate("convnext_tiny", 84.2),
 )
 """From the quickest to the slowest; only those are tried whose weights are on the machine."""
+
+
+def at_hand(name: str | None) -> tuple[Candidate, ...]:
+    """Return the encoders whose published weights are on this machine, with the files.
+
+    Args:
+        name: the only one to look for; ``None`` for those of :data:`ENCODERS`.
+    """
+    known = {candidate.name: candidate for candidate in ENCODERS}
+    found = []
+    for wanted in (name,) if name is not None else tuple(known):
+        file = weights_at_hand(wanted)
+        if file is not None:
+            base = known.get(wanted, Candidate(wanted, ENCODERS[0].accuracy))
+            found.append(replace(base, weights=str(file)))
+    return tuple(found)
 
 
 def expected_gain(size: int, images_seen: float | None, accuracy: float) -> float:

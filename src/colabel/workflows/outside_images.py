@@ -25,7 +25,6 @@ def outside_records(
     against: Sequence[str],
     inside: PredictedSplit,
     *,
-    max_pixels: int | None,
     on_corrupt: Literal["stop", "skip"] | None,
 ) -> dict[str, Records]:
     """Return the images of each set, with the labels of the model, unknown.
@@ -33,7 +32,6 @@ def outside_records(
     Args:
         against: folders, patterns, sources of labelled images, or corruptions.
         inside: the images that the model is measured on, and the model.
-        max_pixels: width times height above which no image is decoded.
         on_corrupt: what an image that cannot be decoded does.
 
     Raises:
@@ -52,10 +50,7 @@ def outside_records(
         records = _opened(place)
         targets = np.full((len(records), len(inside.records.classes)), UNKNOWN, dtype=np.int8)
         records = replace(records, targets=targets, classes=inside.records.classes, groups=None)
-        pixels = inside.description.pixels
-        records = read_with(records, pixels if max_pixels is None else replace(
-            pixels, max_pixels=max_pixels
-        ))  # fmt: skip
+        records = read_with(records, inside.description.pixels)
         sets[name] = readable(inside, records, name, on_corrupt=on_corrupt)
     return sets
 

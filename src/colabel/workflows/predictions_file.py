@@ -163,10 +163,11 @@ def write_jsonl(predictions: Iterable[Prediction], description: Description, fil
     point = description.operating_point
     thresholds = dict(zip(description.classes, point.thresholds, strict=True))
     for prediction in predictions:
+        given = set(prediction.labels)
         line = {
             "image": prediction.image,
             "labels": prediction.labels,
-            "decisions": {label: label in prediction.labels for label in prediction.probabilities},
+            "decisions": {label: label in given for label in prediction.probabilities},
             "logits": prediction.logits,
             "probabilities": prediction.probabilities,
             "thresholds": thresholds,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,7 @@ from accelerate import Accelerator
 from scipy.special import expit
 
 from colabel.build.batches import reading_processes
-from colabel.build.model import encoder_of
 from colabel.config import Config
-from colabel.config.paths import with_absolute_paths
 from colabel.data import UNKNOWN, PixelOptions, Records
 from colabel.data.check import verify_images
 from colabel.data.check.problems import counted
@@ -29,20 +26,14 @@ from colabel.data.loader import evaluation_loader
 from colabel.data.split import read_split_table
 from colabel.errors import ConfigError, DataError, ImageError, listed
 from colabel.label_errors import assign_folds, out_of_fold_logits, suspicion
-from colabel.models import Encoder
-from colabel.models.at_hand import weights_at_hand
-from colabel.models.encoders import check_encoder_name
 from colabel.runs.folder import RunFolder
 from colabel.runs.predictions import check_finite
-from colabel.settings.encoder import PRETRAINED, EncoderSettings
 from colabel.training import collect_features, collect_logits, make_accelerator
-from colabel.workflows.candidates import ENCODERS, SIZES
+from colabel.workflows.frozen_encoder import encoder_at_hand, encoder_settings
 from colabel.workflows.predict import Predictor, load_predictor
 from colabel.workflows.suspects_folder import Suspect, check_place, write_suspects
 
 DEFAULT_SUSPECTS, DEFAULT_FOLDS = 50, 5
-_LARGEST_SIZE = 224
-_LOOKED_AT = 16
 
 
 @dataclass(frozen=True)
@@ -199,7 +190,7 @@ def check_request(
     check_place(None if out is None else Path(out))
     own = sorted(key for key in changed if key.startswith("encoder.") or key == "data.image_size")
     if run is None:
-        _encoder_settings(config, changed)
+        encoder_settings(config, changed)
     elif own:
         raise ConfigError(
             f"--set {own[0]}: the run says itself what its model is; leave out this setting, or "
@@ -330,7 +321,7 @@ def _out_of_fold(
                 "images; one that has not seen them may find more (leave out --with)"
             )
     else:
-        encoder, size, name = _encoder_at_hand(config, changed, parts)
+        encoder, size, name = encoder_at_hand(config, changed, parts)
         batch = config.evaluation.batch_size
         notes.append(f"features of {name} at {size} x {size} pixels")
     encoder = encoder.to(accelerator.device)
@@ -356,48 +347,6 @@ def _out_of_fold(
         by=f"classifiers of {folds} folds on {name}",
         notes=tuple(notes),
     )
-
-
-def _encoder_at_hand(
-    config: Config, changed: Collection[str], parts: Sequence[Records]
-) -> tuple[Encoder, int, str]:
-    """Return the encoder that the user named, or the most accurate one on this machine."""
-    settings = _encoder_settings(config, changed)
-    size = config.data.image_size if "data.image_size" in changed else _size_for(parts)
-    with torch.random.fork_rng(devices=[]):  # what is drawn is replaced by the weights
-        return encoder_of(settings, image_size=size), size, settings.name
-
-
-def _encoder_settings(config: Config, changed: Collection[str]) -> EncoderSettings:
-    """Return the encoder that the user named, with the weights that are on this machine."""
-    settings = with_absolute_paths(config, None).encoder
-    if "encoder.weights" in changed:
-        return settings
-    named = "encoder.name" in changed
-    if named:
-        check_encoder_name(settings.name)
-    best_first = sorted(ENCODERS, key=lambda candidate: -candidate.accuracy)
-    names = [settings.name] if named else [candidate.name for candidate in best_first]
-    for name in names:
-        file = weights_at_hand(name)
-        if file is not None:
-            return settings.model_copy(update={"name": name, "weights": str(file)})
-    raise ConfigError(
-        f"no weights of {' or '.join(names)} are on this machine, and none are fetched unasked. "
-        f"Add --set encoder.weights={PRETRAINED} and --set encoder.name=NAME to fetch those of an "
-        "encoder once, --set encoder.weights=FILE for a file, or --with RUN for the encoder of a "
-        "run."
-    )
-
-
-def _size_for(parts: Sequence[Records]) -> int:
-    """Return the largest usual size that images of this kind need not be enlarged to."""
-    sides = []
-    for part in parts:
-        for index in range(0, len(part), max(1, len(part) // _LOOKED_AT)):
-            sides.append(min(part.images.open(index).size))
-    side = min(median(sides), _LARGEST_SIZE)
-    return max((size for size in SIZES if size <= side), default=SIZES[0])
 
 
 def _loader(

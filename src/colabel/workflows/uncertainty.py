@@ -19,9 +19,12 @@ from colabel.printing import json_text
 from colabel.runs.folder import RunFolder
 from colabel.runs.operating_point import OperatingPoint
 from colabel.runs.results import describe_data
+from colabel.training import Collected
 from colabel.uncertainty import (
     SCORES,
+    FeatureCentres,
     Outputs,
+    Prototypes,
     augrc,
     aurc,
     brier,
@@ -90,10 +93,6 @@ class UncertaintyReport:
     path: Path
     chart: Path
     notes: tuple[str, ...]
-
-    def best(self, per: str) -> ScoreReport:
-        """Return the score with the smallest area under the risk-coverage curve."""
-        return min((score for score in self.scores if score.per == per), key=lambda s: s.aurc)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -176,18 +175,17 @@ def measure_uncertainty(
     others = [predict_split(member, **about, **given) for member in members]
     for member, other in zip(members, others, strict=True):
         _check_alike(member, inside, other)
-    outputs = _outputs(inside, reference)
+    point = inside.description.operating_point
+    compared = references(reference.collected)
+    outputs = outputs_of(inside.collected, point, *compared)
     if others:
         outputs = replace(outputs, samples=_samples(inside, others))
     elif passes:
         outputs = replace(outputs, samples=_dropped_samples(inside, passes))
     outside = {}
     notes = list(inside.records.notes)
-    for name, records in outside_records(
-        against, inside, max_pixels=max_pixels, on_corrupt=on_corrupt
-    ).items():
-        collected = run_on(inside, records)
-        outside[name] = _outputs(replace(inside, collected=collected), reference)
+    for name, records in outside_records(against, inside, on_corrupt=on_corrupt).items():
+        outside[name] = outputs_of(run_on(inside, records), point, *compared)
         notes.extend(f"{name}: {note}" for note in records.notes)
     run = RunFolder(Path(folder))
     path = run.path / f"uncertainty-{split}{inside.suffix}.json"
@@ -248,10 +246,12 @@ def _dropped_samples(inside: PredictedSplit, passes: int) -> npt.NDArray[np.floa
         )
 
 
-def _outputs(inside: PredictedSplit, reference: PredictedSplit) -> Outputs:
-    """Return the answers of a model with what scores compare them with."""
-    point: OperatingPoint = inside.description.operating_point
-    answers, known = inside.collected, reference.collected
+def references(known: Collected) -> tuple[Prototypes | None, FeatureCentres | None]:
+    """Return the mean kernel and the mean features of every label, where there are any.
+
+    Args:
+        known: everything a model says of images whose labels are known.
+    """
     prototypes = centres = None
     if known.kernel_mean is not None and known.variance is not None and known.features is not None:
         prototypes = kernel_prototypes(
@@ -259,6 +259,23 @@ def _outputs(inside: PredictedSplit, reference: PredictedSplit) -> Outputs:
         )
     if known.features is not None:
         centres = feature_centres(known.features, known.targets)
+    return prototypes, centres
+
+
+def outputs_of(
+    answers: Collected,
+    point: OperatingPoint,
+    prototypes: Prototypes | None,
+    centres: FeatureCentres | None,
+) -> Outputs:
+    """Return the answers of a model with what scores compare them with.
+
+    Args:
+        answers: everything the model says of some images.
+        point: its operating point.
+        prototypes: from :func:`references`.
+        centres: likewise.
+    """
     return Outputs(
         answers.logits,
         point.probabilities(answers.logits),
