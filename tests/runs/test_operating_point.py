@@ -164,6 +164,32 @@ class TestChoosing:
         assert plain.thresholds[0] == 0.5
         assert plain.rules[0].by == "none"
 
+    def test_a_promise_about_all_labels_is_not_broken_for_some(self):
+        before, given = choose("missed=0.1")
+        with pytest.raises(ConfigError, match=r"promises missed=0.1 of all labels together"):
+            choose("f1", given, labels=["dog"], former=before)
+        after, _ = choose("f1", given, former=before)  # all of them may have others
+        assert after.target == "f1"
+
+    def test_a_cost_is_not_weighed_by_probabilities_that_nobody_calibrated(self):
+        with pytest.raises(ConfigError, match="the run has none; calibrate it first"):
+            choose("cost=5:1", labels=["dog"], former=OperatingPoint.plain(4))
+
+    def test_rounding_lets_no_error_in_where_probabilities_are_near_1(self):
+        random = np.random.default_rng(0)
+        present = np.concatenate([30 + 2 * random.random(300), np.full(40, 20.0)])
+        logits = np.concatenate([present, random.normal(-30, 5, 300)])[:, None]
+        targets = np.r_[np.ones(300), np.zeros(340)].astype(np.int8)[:, None]
+        both = Predictions(
+            tuple(map(str, range(640))), ("cat", "dog"),
+            np.repeat(logits, 2, axis=1).astype(np.float32), np.repeat(targets, 2, axis=1), "val",
+        )  # fmt: skip
+        point, _ = choose("precision=0.95", both, labels=["dog"], former=OperatingPoint.plain(2))
+        assert point.rules[1].guaranteed
+        given_out = point.decide(point.probabilities(both.logits))[:, 1]
+        assert given_out[:300].all()
+        assert not given_out[300:].any()
+
     @pytest.mark.parametrize("kind", ["temperature", "isotonic"])
     def test_other_calibrations(self, kind):
         point, given = choose("f1", kind=kind)

@@ -9,11 +9,12 @@ import pytest
 from tiny_runs import CLASSES, command
 
 import colabel
-from colabel.errors import DataError, RunError
+from colabel.errors import ConfigError, DataError, RunError
 from colabel.files import replace_file
 from colabel.runs import description as descriptions
 from colabel.runs.claim import claimed_run
 from colabel.runs.description import load_description
+from colabel.runs.folder import RunFolder
 from colabel.runs.operating_point import OperatingPoint
 from colabel.runs.predictions import Predictions
 from colabel.settings.target import parse_target
@@ -128,6 +129,8 @@ class TestCommand:
             (["--labels", "cat", "--target", "missed=0.1"], "leave out --labels"),
             (["--confidence", "90"], "--confidence: expected a share such as 0.9"),
             (["--confidence", "0.9"], "--confidence is for --target recall"),
+            (["--labels", "cat", "--calibration", "isotonic"], "leave out --labels"),
+            (["--target", "recall=0.9", "--split", "train"], "the model has learned these"),
             (["--target", "recall=0.999"], "can be guaranteed for no label (cat: needs 999"),
             (["--target", "precision=0.99"], "can be guaranteed for no label"),
         ],
@@ -186,6 +189,19 @@ def test_predictions_of_other_weights_are_made_again(copied):
     fresh = Predictions.load(copied / "predictions-val.npz")
     assert len(fresh.ids) == done.point.fitted_on.images
     assert fresh.model not in ("", "another")
+
+
+def test_what_is_said_of_reading_is_not_ignored(copied):
+    done = calibrate(copied, parse_target("f1"), max_pixels=10**6, cpu=True)
+    assert done.point.fitted_on.images < IMAGES  # read anew: there is no such number of images
+    with pytest.raises(ConfigError, match="nonsense"):
+        calibrate(copied, parse_target("f1"), options={"nonsense": "5"}, cpu=True)
+
+
+def test_the_own_images_by_another_name_have_chosen_the_epoch_too(copied):
+    source = RunFolder(copied).config().data.source
+    point = calibrate(copied, parse_target("f1"), data=source, cpu=True).point
+    assert (point.fitted_on.split, point.fitted_on.epochs) == ("val", 2)
 
 
 def test_another_split_has_chosen_nothing(copied):

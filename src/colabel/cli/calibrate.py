@@ -42,9 +42,9 @@ def calibrate(
         typer.Option(metavar="A,B", help="Set these labels' thresholds alone (default: all)."),
     ] = None,
     calibration: Annotated[
-        Literal["platt", "temperature", "isotonic"],
-        typer.Option(help="How probabilities are calibrated."),
-    ] = "platt",
+        Literal["platt", "temperature", "isotonic"] | None,
+        typer.Option(help="How probabilities are calibrated (default: platt); not with --labels."),
+    ] = None,
     data: Source = None,
     option: ReaderOption = None,
     missing_labels: MissingLabels = None,
@@ -66,11 +66,13 @@ def calibrate(
         raise ConfigError(f"--confidence: expected a share such as 0.9, got {confidence:g}.")
     if confidence is not None and wanted.kind not in ("recall", "precision"):
         raise ConfigError("--confidence is for --target recall=... and precision=... .")
+    if calibration is not None and labels is not None:
+        raise ConfigError("--calibration is for all labels at once; leave out --labels.")
     done = workflow.calibrate(
         run,
         wanted,
         confidence=confidence,
-        kind=calibration,
+        kind=calibration or "platt",
         labels=None if labels is None else [name.strip() for name in labels.split(",")],
         data=data,
         options=read_options(option),

@@ -31,8 +31,8 @@ EXPECTATION = 100
 halves the spread between seeds on other images (docs/decisions.md)."""
 
 ROUNDING = 1e-6
-"""Share by which a threshold lies below the probability of the image that gave it, so that the
-image is still given the label where batches of another size round its logit otherwise."""
+"""Share, of the probability or of what it lacks to 1, by which a threshold lies below the image
+that gave it: it is still given the label where batches of another size round its logit."""
 
 CONFIDENCE = 0.9
 """Of a guaranteed precision, unless another is asked for: there is none on average."""
@@ -84,6 +84,8 @@ def choose_operating_point(
         raise ConfigError(
             f"the target {target} sets one threshold for all labels; leave out --labels."
         )
+    if former is not None and not chosen.all():
+        _check_kept(former, target)
     calibrating = np.ones(len(targets), dtype=np.bool_)
     if target.kind == "missed":
         calibrating = _half_of(predictions.ids)
@@ -138,6 +140,25 @@ def _chosen(labels: Collection[str] | None, classes: tuple[str, ...]) -> npt.NDA
         if label not in classes:
             raise ConfigError(f"the model has no label {label!r}; {nearest(label, classes)}")
     return np.array([labels is None or name in labels for name in classes])
+
+
+def _check_kept(former: OperatingPoint, target: Target) -> None:
+    """Refuse thresholds of some labels that would take the sense from what stays.
+
+    Raises:
+        ConfigError: if a promise about all labels would be broken, or a cost would be weighed
+            by probabilities that nobody has calibrated.
+    """
+    if any(rule.target.startswith("missed=") for rule in former.rules):
+        raise ConfigError(
+            f"the operating point promises {former.target} of all labels together, which new "
+            "thresholds for some of them would break; leave out --labels, or set all labels first."
+        )
+    if target.kind == "cost" and former.calibration is None:
+        raise ConfigError(
+            f"the target {target} weighs calibrated probabilities and the run has none; calibrate "
+            "it first, without --labels."
+        )
 
 
 def _half_of(ids: Collection[str]) -> npt.NDArray[np.bool_]:
@@ -221,8 +242,9 @@ def _rules(
                 unit=asked.unit,
             )
         )
+        threshold = float(used.thresholds[k])
         exact = kept and target.kind == "cost"
-        thresholds.append(float(used.thresholds[k]) * (1 if exact else 1 - ROUNDING))
+        thresholds.append(threshold - (0 if exact else ROUNDING * min(threshold, 1 - threshold)))
     return tuple(rules), tuple(thresholds)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from colabel.choices import CalibrationKind
-from colabel.errors import DataError, RunError
+from colabel.config.paths import absolute_source, with_absolute_paths
+from colabel.errors import ConfigError, DataError, RunError
 from colabel.runs.claim import claimed_run
 from colabel.runs.description import load_description, save_description
 from colabel.runs.folder import DESCRIPTION, RunFolder
@@ -64,8 +65,8 @@ def calibrate(
 ) -> Calibrated:
     """Find an operating point on labelled images and write it into the run, in one step.
 
-    Predictions that the run has of these images are used if they are of its present weights;
-    otherwise they are made.
+    Predictions that the run has of these images are used if they are of its present weights and
+    nothing is said of how to read the images; otherwise they are made.
 
     Args:
         folder: of the run.
@@ -83,12 +84,22 @@ def calibrate(
 
     Raises:
         RunError: if the folder holds no usable model, or is being trained in.
-        ConfigError: if a label is unknown or the target does not go with the other arguments.
+        ConfigError: if a label is unknown, the target does not go with the other arguments, or a
+            guarantee is asked of images that the model has learned.
         DataError: if the images have no labels, or a guarantee is asked for and can be given for
             no label. The run keeps its operating point.
     """
     run = RunFolder(Path(folder))
     load_description(run.path)
+    own = (
+        data is None
+        or absolute_source(data) == with_absolute_paths(run.config(), None).data.source
+    )
+    if own and split == "train" and target.is_guarantee:
+        raise ConfigError(
+            f"{target} cannot be guaranteed by the split train: the model has learned these "
+            "images; take others with --split or --data."
+        )
     with claimed_run(run.path, name="", resume=True):
         predictions, source, notes = _predictions(
             run,
@@ -109,13 +120,12 @@ def calibrate(
         from colabel.runs.choosing import choose_operating_point
 
         config = run.config()
-        chose = data is None and split == "val"
         former = description.operating_point
         point = choose_operating_point(
             predictions,
             target,
             source=source,
-            epochs=config.stages()[-1].epochs if chose else 0,
+            epochs=config.stages()[-1].epochs if own and split == "val" else 0,
             confidence=confidence,
             kind=kind,
             labels=labels,
@@ -142,7 +152,8 @@ def _predictions(
     from colabel.runs.predictions import Predictions
 
     path = run.predictions_file(split)
-    if data is None and path.is_file():
+    asked_to_read = any(value for name, value in given.items() if name != "cpu")
+    if data is None and not asked_to_read and path.is_file():
         kept = Predictions.load(path)
         if kept.model == weights_fingerprint(run.path) and kept.targets is not None:
             return kept, run.config().data.source, ()
