@@ -106,6 +106,31 @@ class TestRareLabels:
         assert 1 < fitted.slopes[0] < 1000
 
 
+class TestFarLogits:
+    @pytest.mark.parametrize("offset", [-1000, -100, 30, 100, 1000])
+    def test_an_offset_is_taken_out(self, offset):
+        logits, targets, chance = planted(8, 0.8, -0.5, images=4000)
+        fitted = fit_calibration(logits + offset, targets)
+        assert np.abs(fitted.probabilities(logits + offset) - chance).mean() < 0.02
+
+    def test_an_offset_of_one_label_leaves_the_others(self):
+        logits, targets, chance = planted(9, 0.8, -0.5, images=4000)
+        before = fit_calibration(logits, targets).probabilities(logits)
+        moved = logits + np.array([0, 300, 0])
+        after = fit_calibration(moved, targets).probabilities(moved)
+        assert np.abs(after - chance).mean() < 0.02
+        assert np.abs(after - before).max() < 0.02
+
+    @pytest.mark.parametrize("outlier", [-1e5, -1000, 1000, 1e5])
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_a_few_outliers_do_not_decide_the_slopes(self, outlier, kind):
+        logits, targets, chance = planted(10, 0.8, -0.5, images=4000)
+        logits[:4] = outlier
+        probabilities = fit_calibration(logits, targets, kind=kind).probabilities(logits)
+        bound = 0.12 if kind == "temperature" else 0.05
+        assert np.abs(probabilities - chance)[4:].mean() < bound
+
+
 class TestProperties:
     @settings(max_examples=30, deadline=None)
     @given(

@@ -221,8 +221,24 @@ class TestFewPositives:
             "precision must lie between 0 and 1, as in 0.95; got 0.",
         ),
         (lambda p, y: missed_label_threshold(p, y, risk=float("nan")), "risk must lie"),
+        (lambda p, y: recall_thresholds(p, y, recall="0.9"), "as in 0.95; got '0.9'"),
+        (
+            lambda p, y: precision_thresholds(p, y, precision=0.9, confidence=None),
+            "confidence must lie between 0 and 1, as in 0.95; got None",
+        ),
+        (lambda p, y: f1_thresholds(p, y, expectation=-1), "expectation must be 0 or a number"),
+        (lambda p, y: f1_thresholds(p, y, expectation=float("nan")), "positives, got nan"),
+        (lambda p, y: f1_thresholds(p, y, expectation="10"), "positives, got '10'"),
     ],
 )
-def test_shares_are_checked(call, message):
+def test_numbers_are_checked(call, message):
     with pytest.raises(ConfigError, match=message):
         call(*draw(0))
+
+
+def test_what_nobody_can_give_is_not_guaranteed():
+    probabilities, targets = draw(0)
+    assert not missed_label_threshold(probabilities, targets, risk=1e-320).guaranteed.any()
+    assert not recall_thresholds(probabilities, targets, recall=1 - 1e-16).guaranteed.any()
+    nearly_1 = {"precision": 1 - 1e-16, "confidence": 1 - 1e-16}
+    assert not precision_thresholds(probabilities, targets, **nearly_1).guaranteed.any()

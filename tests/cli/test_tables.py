@@ -65,6 +65,25 @@ def test_no_name_of_a_class_reaches_the_terminal():
     )
 
 
+def test_a_recipe_whose_guarantee_failed_says_so():
+    report = evaluate_scores([[0.9, 0.4], [0.1, 0.6]], [[1, 0], [0, 1]], class_names=["a", "b"])
+    rules = (
+        Rule(target="recall=0.9", by="recall=0.9", guaranteed=True, found=9, needed=9, unit="x"),
+        Rule(target="recall=0.9", by="f1", found=3, needed=9, unit="positives"),
+    )
+    point = OperatingPoint(thresholds=(0.5, 0.5), rules=rules)
+    text = "\n".join(lines(metrics_table(measured(report, point=point), "val")))
+    assert "guaranteed for 1 of 2 labels" in text
+    assert "not guaranteed, needs 9 positives, has 3: b" in text
+    rows = lines(class_table(measured(report, point=point)))
+    assert [row.split()[-2] for row in rows if " yes " in row or " no " in row] == ["yes", "no"]
+    missed = tuple(Rule(target="missed=0.1", by="f1", needed=9, unit="images") for _ in "ab")
+    point = OperatingPoint(thresholds=(0.5, 0.5), rules=missed)
+    text = "\n".join(lines(metrics_table(measured(report, point=point), "val")))
+    assert "not guaranteed, needs 9 images, has 0: a, b" in text
+    assert "guaranteed: at most" not in text
+
+
 def test_a_mean_over_all_classes_needs_no_words():
     report = evaluate_scores([[0.9], [0.1]], [[1], [0]])
     assert "mean over" not in "".join(lines(metrics_table(measured(report), "test")))

@@ -187,7 +187,7 @@ def test_an_image_that_cannot_be_used_is_named_before_the_first_epoch(folder, ca
     assert "images cannot be decoded" in printed
     assert f"{folder / 'images' / '03.png'}: " in printed
     assert message in printed
-    assert "set data.on_corrupt: skip" in printed
+    assert "data.on_corrupt: skip in a recipe" in printed
 
 
 def test_images_that_cannot_be_used_are_left_out_if_asked(folder):

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from scipy.special import expit
 
 from colabel.calibration import (
@@ -174,6 +175,36 @@ class TestChoosing:
     def test_a_cost_is_not_weighed_by_probabilities_that_nobody_calibrated(self):
         with pytest.raises(ConfigError, match="the run has none; calibrate it first"):
             choose("cost=5:1", labels=["dog"], former=OperatingPoint.plain(4))
+
+    def test_labels_that_are_set_later_say_on_which_images(self):
+        before, _ = choose("recall=0.9")
+        other = predictions(seed=5)
+        after, _ = choose(
+            "precision=0.6", other, labels=["dog"], former=before, source="y.csv", epochs=0
+        )
+        assert after.fitted_on == before.fitted_on
+        dog = after.rules[1].fitted_on
+        assert (dog.source, dog.epochs, dog.fingerprint) == ("y.csv", 0, fingerprint_of(other))
+        assert [rule.fitted_on for rule in after.rules] == [None, dog, None, None]
+        assert after.all_fitted_on == (before.fitted_on, dog)
+        for given in (predictions(), other):
+            assert measure(given, after, threshold=0.5, protocol="noninterpolated").same_images
+        unseen = measure(predictions(6), after, threshold=0.5, protocol="noninterpolated")
+        assert not unseen.same_images
+        again = OperatingPoint.model_validate(json.loads(after.model_dump_json()))
+        assert again == after
+
+    def test_labels_that_are_set_later_on_the_same_images_say_nothing(self):
+        before, given = choose("recall=0.9")
+        after, _ = choose("f1", given, labels=["dog"], former=before)
+        assert after.all_fitted_on == (before.fitted_on,)
+
+    @pytest.mark.parametrize(
+        "wrong", [{"thresholds": ("0.5",)}, {"thresholds": (True,)}, {"thresholds": (None,)}]
+    )
+    def test_what_is_no_number_is_no_threshold(self, wrong):
+        with pytest.raises(ValidationError):
+            OperatingPoint.model_validate(wrong)
 
     def test_rounding_lets_no_error_in_where_probabilities_are_near_1(self):
         random = np.random.default_rng(0)

@@ -114,6 +114,7 @@ def test_scoring_needs_targets():
         ({"targets": np.zeros((4, 3), np.int8)}, "targets must be int8"),
         ({"targets": np.zeros((5, 3), np.int64)}, "got int64"),
         ({"extra": {"variance": np.zeros((4, 3))}}, "one row for each of the 5 images"),
+        ({"ids": ("a", "b", "c", "b", "d")}, "two images have the name 'b'"),
         ({"extra": {"split": np.zeros(5)}}, "'split' has the name of a field"),
         ({"extra": {"things": np.array([{}] * 5)}}, "numbers or text"),
     ],
@@ -125,7 +126,7 @@ def test_parts_that_do_not_belong_together(changes, message):
 
 
 def test_missing_file_says_how_to_make_it(tmp_path):
-    with pytest.raises(RunError, match="colabel evaluate RUN"):
+    with pytest.raises(RunError, match=r"colabel evaluate \S+ --split test"):
         Predictions.load(tmp_path / "predictions-test.npz")
 
 

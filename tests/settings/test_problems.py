@@ -300,3 +300,10 @@ def test_a_message_about_a_whole_group_does_not_print_it():
     message = refused("published={metric: mAP}")
     assert "published.value: is missing" in message
     assert "{" not in message
+
+
+def test_a_million_wrong_values_make_a_short_message():
+    (tail,) = lines(shape={"name": "round", "sizes": [0] * 1000})[-1:]
+    assert tail == "and 980 more"
+    assert len(line(spare="x" * 10**6)) < 400
+    assert len(line(first=list(range(10**6)))) < 400

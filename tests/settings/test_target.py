@@ -15,6 +15,8 @@ from colabel.settings.target import parse_target
         ("missed=1e-1", "missed=0.1"),
         ("cost=5:1", "cost=5:1"),
         ("cost=5:2", "cost=2.5:1"),
+        ("cost=1:3", f"cost={1 / 3!r}:1"),
+        ("recall=0.9999999999", "recall=0.9999999999"),
     ],
 )
 def test_targets_are_read_and_written_alike(text, canonical):
@@ -40,6 +42,8 @@ def test_targets_are_read_and_written_alike(text, canonical):
         ("cost=0:1", "two positive numbers"),
         ("cost=inf:1", "two positive numbers"),
         ("cost=a:b", "as in cost=5:1"),
+        ("cost=1e300:1e-300", "more than 1e.09 times the other"),
+        ("cost=1e-300:1e300", "more than 1e.09 times the other"),
     ],
 )
 def test_others_are_refused(text, message):

@@ -198,6 +198,50 @@ def test_what_is_said_of_reading_is_not_ignored(copied):
         calibrate(copied, parse_target("f1"), options={"nonsense": "5"}, cpu=True)
 
 
+def test_labels_that_were_corrected_are_read(tiny_run, copied):
+    table = tiny_run.parent / "labels.csv"
+    done = calibrate(copied, parse_target("f1"))
+    assert "labels and logits are those of predictions-val.npz" in done.notes[0]
+    saved = (copied / "predictions-val.npz").stat().st_mtime
+    times = table.stat().st_mtime
+    os.utime(table, (saved + 60, saved + 60))
+    try:
+        done = calibrate(copied, parse_target("f1"), cpu=True)
+    finally:
+        os.utime(table, (times, times))
+    assert "labels.csv has changed since predictions-val.npz" in done.notes[0]
+    assert done.point.fitted_on.images < IMAGES
+
+
+def test_predictions_of_another_split_are_not_taken(copied):
+    kept = Predictions.load(copied / "predictions-val.npz")
+    Predictions(kept.ids, CLASSES, kept.logits, kept.targets, "test", model=kept.model).save(
+        copied / "predictions-val.npz"
+    )
+    assert calibrate(copied, parse_target("f1"), cpu=True).images < IMAGES
+
+
+def test_a_label_that_no_image_tells_of_is_named(copied, capsys):
+    kept = Predictions.load(copied / "predictions-val.npz")
+    targets = kept.targets.copy()
+    targets[:, 2] = -1
+    Predictions(kept.ids, CLASSES, kept.logits, targets, "val", model=kept.model).save(
+        copied / "predictions-val.npz"
+    )
+    assert command("calibrate", copied) == 0
+    assert "known of no image, so never given out: owl" in capsys.readouterr().out
+
+
+def test_evaluation_says_what_is_not_guaranteed(copied, capsys):
+    assert command("calibrate", copied, "--target", "recall=0.9") == 0
+    capsys.readouterr()
+    assert command("evaluate", copied, "--cpu", "--classes") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "guaranteed for 2 of 3 labels: a recall of at least 90.0% on average" in shown
+    assert "not guaranteed, needs 9 positives, has 5: owl" in shown
+    assert (shown.count(" yes "), shown.count(" no ")) == (2, 1)
+
+
 def test_the_own_images_by_another_name_have_chosen_the_epoch_too(copied):
     source = RunFolder(copied).config().data.source
     point = calibrate(copied, parse_target("f1"), data=source, cpu=True).point

@@ -124,6 +124,13 @@ def test_the_command_says_whether_the_papers_variance_beats_entropy(measured, ca
     assert json.loads(capsys.readouterr().out)["split"] == "test"
 
 
+def test_one_picture_is_a_set_of_its_own(measured):
+    folder, _ = measured
+    picture = folder.parent / "other" / "0.png"
+    report = measure_uncertainty(folder, against=[str(picture)], cpu=True)
+    assert report.outside == {"0.png": 1}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 STEP_SHARE = 0.99
 """Share of the isotonic curve in a probability; the rest is Platt's, which always rises."""
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
+Number = Annotated[float, Field(strict=True)]
+
+Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]
 
 
 class Steps(Settings):
@@ -33,7 +35,7 @@ class Steps(Settings):
         probabilities: at these logits, not decreasing.
     """
 
-    logits: Annotated[tuple[float, ...], Field(min_length=1, max_length=MAX_CORNERS)]
+    logits: Annotated[tuple[Number, ...], Field(min_length=1, max_length=MAX_CORNERS)]
     probabilities: tuple[Fraction, ...]
 
     @model_validator(mode="after")
@@ -68,8 +70,10 @@ class Calibration(Settings):
     """
 
     kind: CalibrationKind
-    slopes: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(max_length=MAX_CLASSES)]
-    intercepts: tuple[float, ...]
+    slopes: Annotated[
+        tuple[Annotated[float, Field(gt=0, strict=True)], ...], Field(max_length=MAX_CLASSES)
+    ]
+    intercepts: tuple[Number, ...]
     steps: tuple[Steps | None, ...] = ()
 
     @model_validator(mode="after")

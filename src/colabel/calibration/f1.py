@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from colabel.calibration.thresholds import Thresholds, descend
-from colabel.errors import DataError
+from colabel.calibration.thresholds import Descending, Thresholds, descend, is_number
+from colabel.errors import ConfigError, DataError
 
 OWN_POSITIVES = 10
 """Positives from which on a label's threshold is found by its targets alone."""
@@ -43,6 +43,7 @@ def f1_thresholds(
 
     Raises:
         DataError: on what does not fit, or if no label has a positive.
+        ConfigError: on an expectation that is no number of positives.
 
     Example:
         >>> probabilities = np.arange(100)[:, None] / 100
@@ -50,7 +51,22 @@ def f1_thresholds(
         >>> chosen.thresholds.tolist(), chosen.guaranteed.tolist()
         ([0.75], [False])
     """
-    ranked = descend(probabilities, targets)
+    return f1_of(descend(probabilities, targets), expectation)
+
+
+def f1_of(ranked: Descending, expectation: float) -> Thresholds:
+    """Return the thresholds of :func:`f1_thresholds` for images that are ranked already.
+
+    Args:
+        ranked: the images of each label.
+        expectation: as there.
+
+    Raises:
+        ConfigError: on an expectation that is no number of positives.
+        DataError: if no label has a positive.
+    """
+    if not (is_number(expectation) and 0 <= expectation < np.inf):
+        raise ConfigError(f"expectation must be 0 or a number of positives, got {expectation!r}.")
     positives = ranked.total_positives
     if not positives.any():
         raise DataError(

@@ -8,11 +8,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr, bdtrik
 
-from colabel.calibration.thresholds import Thresholds, descend
+from colabel.calibration.thresholds import Descending, Thresholds, descend, is_number
 from colabel.errors import ConfigError
 from colabel.metrics.inputs import check_scores, check_targets
 
 _ROUNDING = 1e-9
+
+_MOST = 1e18
+"""More cases than this are as good as none, and fit into an integer."""
 
 _IMAGES_EACH = 10
 """Images for each that the last start of a test begins with: more starts find precision where
@@ -138,9 +141,24 @@ def precision_thresholds(
         >>> chosen.thresholds.round(2).tolist(), chosen.needed.tolist()
         ([0.51], [22])
     """
+    return precision_of(
+        descend(probabilities, targets), precision=precision, confidence=confidence
+    )
+
+
+def precision_of(ranked: Descending, *, precision: float, confidence: float) -> Thresholds:
+    """Return the thresholds of :func:`precision_thresholds` for images that are ranked already.
+
+    Args:
+        ranked: the images of each label.
+        precision: as there.
+        confidence: as there.
+
+    Raises:
+        ConfigError: on a precision or a confidence outside (0, 1).
+    """
     check_share("precision", precision)
     check_share("confidence", confidence)
-    ranked = descend(probabilities, targets)
     images = len(ranked.probabilities)
     level, starts = _starts(images, 1 - confidence, precision)
     errors = ranked.predicted - ranked.positives
@@ -205,7 +223,7 @@ def missed_label_threshold(
     present = check_targets(targets, scores.shape, "probabilities") == 1
     labels = present.sum(axis=1)
     images = int((labels > 0).sum())
-    needed = math.ceil(1 / risk - 1 - _ROUNDING)
+    needed = math.ceil(min(1 / risk, _MOST) - 1 - _ROUNDING)
     threshold, guaranteed = math.nan, images >= max(needed, 1)
     if guaranteed:
         shares = np.broadcast_to(1 / labels.clip(1)[:, None], present.shape)[present]
@@ -225,7 +243,7 @@ def missed_label_threshold(
 
 
 def check_share(name: str, value: float) -> None:
-    """Refuse a share that is 0, 1 or beyond.
+    """Refuse a share that is 0, 1 or beyond, or no number.
 
     Raises:
         ConfigError: naming it.
@@ -235,8 +253,8 @@ def check_share(name: str, value: float) -> None:
         Traceback (most recent call last):
         colabel.errors.ConfigError: recall must lie between 0 and 1, as in 0.95; got 95.
     """
-    if not 0 < value < 1:
-        raise ConfigError(f"{name} must lie between 0 and 1, as in 0.95; got {value:g}.")
+    if not (is_number(value) and 0 < value < 1):
+        raise ConfigError(f"{name} must lie between 0 and 1, as in 0.95; got {value!r}.")
 
 
 def largest_count(

@@ -22,6 +22,8 @@ _SOME = 4_000
 _ROUNDS = 40
 _TOLERANCE = 1e-4
 _LARGEST_STEP = np.array([0.5, 2.0])
+_FAR = 10.0
+_OUTLIER = 10.0
 
 
 def fit_scaling(
@@ -37,6 +39,10 @@ def fit_scaling(
     Source: empirical Bayes with Laplace's approximation: ``mu`` and ``T`` are the mean and the
     spread of the labels' parameters, the uncertainty of each added. What each label says itself
     is found by Fisher scoring, one step for all labels and one of ``mu`` and ``T`` in turn.
+
+    Deviation: a single logit far from all others would decide the slope alone, so one that lies
+    further from its label's median than 10 times the distance of the quartiles is taken to lie
+    there. The intercept of a label whose median is beyond 10 is measured at the median.
 
     Args:
         logits: shape (images, classes), finite.
@@ -54,6 +60,7 @@ def fit_scaling(
         >>> slopes.round(1).tolist(), intercepts.round(1).tolist()
         ([0.5, 0.5], [1.0, 1.0])
     """
+    logits, centres = _without_extremes(logits, centred=intercept)
     pooled = max(1, logits.size // _POOLED)
     common = _fit(
         logits.reshape(-1, 1)[::pooled],
@@ -65,7 +72,21 @@ def fit_scaling(
     # most rounds on some of the images: what is left to do on all of them is little
     for stride in dict.fromkeys((max(1, len(logits) // _SOME), 1)):
         state = _fit(logits[::stride], targets[::stride], state, intercept)
-    return np.exp(state.fitted[:, 0]), state.fitted[:, 1]
+    slopes = np.exp(state.fitted[:, 0])
+    return slopes, state.fitted[:, 1] - slopes * centres
+
+
+def _without_extremes(
+    logits: npt.NDArray[np.float64], *, centred: bool
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return logits that a few steps can fit, and what was taken from those of each label."""
+    some = logits[:: max(1, len(logits) // _SOME)]
+    low, centres, high = np.percentile(some, [25, 50, 75], axis=0)
+    reach = _OUTLIER * np.maximum(high - low, np.median(high - low))
+    reach[reach == 0] = np.inf
+    fit = np.clip(logits, centres - reach, centres + reach)
+    centres = np.where(centred & (np.abs(centres) > _FAR), centres, 0)
+    return fit - centres, centres
 
 
 @dataclass

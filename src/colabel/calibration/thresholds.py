@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
@@ -87,3 +88,13 @@ def descend(probabilities: npt.ArrayLike, targets: npt.ArrayLike) -> Descending:
         ends=((rows > below) & (rows >= 0)).T,
         known=(rows >= 0).sum(axis=1),
     )
+
+
+def is_number(value: object) -> bool:
+    """Return whether it is a real number, of Python or numpy.
+
+    Example:
+        >>> is_number(np.float32(0.5)), is_number("0.5"), is_number(None)
+        (True, False, False)
+    """
+    return isinstance(value, Real)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from csv import reader
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -39,7 +40,10 @@ def calibrate(
     ] = None,
     labels: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="Set these labels' thresholds alone (default: all)."),
+        typer.Option(
+            metavar="A,B",
+            help="Set these labels' thresholds alone (default: all); quotes around a comma.",
+        ),
     ] = None,
     calibration: Annotated[
         Literal["platt", "temperature", "isotonic"] | None,
@@ -73,7 +77,7 @@ def calibrate(
         wanted,
         confidence=confidence,
         kind=calibration or "platt",
-        labels=None if labels is None else [name.strip() for name in labels.split(",")],
+        labels=None if labels is None else _names(labels),
         data=data,
         options=read_options(option),
         missing_labels=missing_labels,
@@ -83,6 +87,16 @@ def calibrate(
         max_pixels=max_pixels,
     )
     _tell(done, as_json=as_json)
+
+
+def _names(text: str) -> list[str]:
+    """Return names with commas between; one that holds a comma stands in quotes.
+
+    Example:
+        >>> _names('cat,"dog, small"')
+        ['cat', 'dog, small']
+    """
+    return [name.strip() for row in reader([text], skipinitialspace=True) for name in row]
 
 
 def _tell(done: Calibrated, *, as_json: bool) -> None:

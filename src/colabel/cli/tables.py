@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from colabel.cli.promises import guaranteed, promises
 from colabel.errors import listed
 from colabel.printing import plain, printable
 
@@ -42,6 +43,7 @@ def metrics_table(measured: Measured, split: str) -> Group:
         lines.append(
             "the operating point was found on these very images: others will not quite reach it"
         )
+    lines.extend(promises([row["name"] for row in there["per_class"]], point))
     return Group(table, *map(plain, lines))
 
 
@@ -66,20 +68,25 @@ def _averaged(report: Report) -> list[str]:
 
 def class_table(measured: Measured) -> Table:
     """Return a line per class, in per cent; names are text, not markup."""
+    point = measured.point
+    promised = [guaranteed(rule) for rule in point.rules]
+    told = any(word != "-" for word in promised)
     table = Table(
         "class", "images", "AP", "AUC", "precision", "recall", "F1", "threshold",
+        *(["guaranteed"] if told else []),
         caption="precision, recall and F1 at the operating point",
     )  # fmt: skip
-    for column in table.columns[1:]:
+    for column in table.columns[1:8]:
         column.justify = "right"
-    thresholds = measured.point.thresholds
-    for row, threshold in zip(measured.at_point.to_dict()["per_class"], thresholds, strict=True):
+    rows = measured.at_point.to_dict()["per_class"]
+    for k, (row, threshold) in enumerate(zip(rows, point.thresholds, strict=True)):
         measures = (row[key] for key in ("AP", "AUC", "precision", "recall", "f1"))
         table.add_row(
             plain(row["name"]),
             str(row["support"]),
             *(percent(measure) for measure in measures),
             f"{threshold:.3f}",
+            *([promised[k]] if told else []),
         )
     return table
 

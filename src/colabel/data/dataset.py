@@ -205,7 +205,8 @@ def without_corrupt(
     counted = f"{len(corrupt)} of {len(records)} images cannot be decoded"
     if on_corrupt == "stop":
         raise ImageError(
-            f"{counted}:\n{names}\nRepair or remove them, or set data.on_corrupt: skip."
+            f"{counted}:\n{names}\nRepair or remove them, or leave them out: data.on_corrupt: "
+            "skip in a recipe, --on-corrupt skip after training."
         )
     bad = {index for index, _ in corrupt}
     kept = [index for index in range(len(records)) if index not in bad]

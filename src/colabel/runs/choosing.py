@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from colabel.calibration import (
     Thresholds,
-    f1_thresholds,
     fit_calibration,
     missed_label_threshold,
-    precision_thresholds,
     recall_thresholds,
 )
+from colabel.calibration.f1 import f1_of
+from colabel.calibration.guarantees import precision_of
+from colabel.calibration.thresholds import descend
 from colabel.choices import CalibrationKind
 from colabel.errors import ConfigError, DataError, nearest
 from colabel.runs.operating_point import CORNERS, FittedOn, OperatingPoint, Rule, Selectivity
@@ -96,21 +97,38 @@ def choose_operating_point(
     point = OperatingPoint(calibration=calibration, thresholds=(0.5,) * len(classes))
     probabilities = point.probabilities(logits)
     sure = calibration is not None and calibration.kind != "temperature"
-    by_f1 = f1_thresholds(probabilities, targets, expectation=EXPECTATION if sure else 0)
-    asked, confident = _asked(
-        target, probabilities, targets, by_f1, confidence=confidence, reserved=~calibrating
+    ranked = descend(probabilities, targets)
+    by_f1 = f1_of(ranked, EXPECTATION if sure else 0)
+    if target.kind == "precision":
+        confidence = confidence or CONFIDENCE
+        asked = precision_of(ranked, precision=target.value, confidence=confidence)
+    else:
+        asked = _asked(
+            target, probabilities, targets, by_f1, confidence=confidence, reserved=~calibrating
+        )
+    images = FittedOn(
+        source=source,
+        split=predictions.split,
+        images=len(targets),
+        fingerprint=fingerprint_of(predictions),
+        epochs=epochs,
     )
-    rules, thresholds = _rules(target, asked, by_f1, confident, own=chosen, former=former)
+    whole = images
+    if former is not None and former.fitted_on is not None and not chosen.all():
+        whole = former.fitted_on
+    rules, thresholds = _rules(
+        target,
+        asked,
+        by_f1,
+        confidence if target.is_guarantee else None,
+        own=chosen,
+        former=former,
+        images=None if images == whole else images,
+    )
     point = point.model_copy(update={"thresholds": thresholds, "rules": rules})
     return point.model_copy(
         update={
-            "fitted_on": FittedOn(
-                source=source,
-                split=predictions.split,
-                images=len(targets),
-                fingerprint=fingerprint_of(predictions),
-                epochs=epochs,
-            ),
+            "fitted_on": whole,
             "selectivity": _selectivity(point, probabilities, targets),
         }
     )
@@ -177,39 +195,25 @@ def _asked(
     *,
     confidence: float | None,
     reserved: npt.NDArray[np.bool_],
-) -> tuple[Thresholds, float | None]:
-    """Return the thresholds that the target gives, and the confidence they hold with."""
+) -> Thresholds:
+    """Return the thresholds that any target but a precision gives."""
     if target.kind == "recall":
-        recall = target.value
-        return (
-            recall_thresholds(probabilities, targets, recall=recall, confidence=confidence),
-            confidence,
-        )
-    if target.kind == "precision":
-        confidence, precision = confidence or CONFIDENCE, target.value
-        return (
-            precision_thresholds(
-                probabilities, targets, precision=precision, confidence=confidence
-            ),
-            confidence,
+        return recall_thresholds(
+            probabilities, targets, recall=target.value, confidence=confidence
         )
     if target.kind == "missed":
-        return (
-            missed_label_threshold(probabilities[reserved], targets[reserved], risk=target.value),
-            None,
+        return missed_label_threshold(
+            probabilities[reserved], targets[reserved], risk=target.value
         )
     if target.kind == "cost":
-        return (
-            Thresholds(
-                thresholds=np.full(len(by_f1.found), target.threshold),
-                guaranteed=np.zeros(len(by_f1.found), dtype=np.bool_),
-                found=by_f1.found,
-                needed=np.zeros_like(by_f1.found),
-                unit="positives",
-            ),
-            None,
+        return Thresholds(
+            thresholds=np.full(len(by_f1.found), target.threshold),
+            guaranteed=np.zeros(len(by_f1.found), dtype=np.bool_),
+            found=by_f1.found,
+            needed=np.zeros_like(by_f1.found),
+            unit="positives",
         )
-    return by_f1, None
+    return by_f1
 
 
 def _rules(
@@ -220,6 +224,7 @@ def _rules(
     *,
     own: npt.NDArray[np.bool_],
     former: OperatingPoint | None,
+    images: FittedOn | None,
 ) -> tuple[tuple[Rule, ...], tuple[float, ...]]:
     """Return how each threshold came about, and the thresholds."""
     rules, thresholds = [], []
@@ -240,6 +245,7 @@ def _rules(
                 found=int(asked.found[k]),
                 needed=int(asked.needed[k]),
                 unit=asked.unit,
+                fitted_on=images,
             )
         )
         threshold = float(used.thresholds[k])

@@ -20,8 +20,8 @@ class Measured:
         report: by the protocol of the papers: the sigmoid of the logits, one threshold.
         at_point: with the calibrated probabilities and the thresholds of the operating point.
         point: the operating point.
-        same_images: whether the operating point was found on these very images, so that it does
-            better on them than on others.
+        same_images: whether the operating point, or a threshold of it, was found on these very
+            images, so that it does better on them than on others.
     """
 
     split: str
@@ -32,7 +32,7 @@ class Measured:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values: those of the reports, the second under ``operating_point``."""
-        calibration, fitted_on = self.point.calibration, self.point.fitted_on
+        calibration = self.point.calibration
         return {
             "decisions": "uncalibrated",
             **self.report.to_dict(),
@@ -40,7 +40,9 @@ class Measured:
                 "decisions": "operating point",
                 "target": self.point.target,
                 "calibration": None if calibration is None else calibration.kind,
-                "fitted_on": None if fitted_on is None else fitted_on.model_dump(mode="json"),
+                "fitted_on": [
+                    images.model_dump(mode="json") for images in self.point.all_fitted_on
+                ],
                 "same_images": self.same_images,
                 "guaranteed": [rule.guaranteed for rule in self.point.rules],
                 **self.at_point.to_dict(),
@@ -63,12 +65,12 @@ def measure(
         DataError: if the predictions have no targets.
     """
     plain = OperatingPoint.plain(len(predictions.classes), threshold)
-    fitted_on = point.fitted_on
+    fingerprint = fingerprint_of(predictions)
     report = score_predictions(predictions, plain, protocol=protocol)
     return Measured(
         split=predictions.split,
         report=report,
         at_point=score_predictions(predictions, point, protocol=protocol),
         point=point,
-        same_images=fitted_on is not None and fitted_on.fingerprint == fingerprint_of(predictions),
+        same_images=any(images.fingerprint == fingerprint for images in point.all_fitted_on),
     )

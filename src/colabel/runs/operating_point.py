@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from colabel.calibration.curves import Calibration, Fraction, sigmoid
+from colabel.calibration.curves import Calibration, Fraction, Number, sigmoid
 from colabel.errors import ConfigError, DataError
 from colabel.limits import MAX_CLASSES
 from colabel.settings import Settings
@@ -19,42 +19,6 @@ if TYPE_CHECKING:
 
 CORNERS = 101
 """Points of a :class:`Selectivity`."""
-
-
-class Rule(Settings):
-    """How the threshold of a label came about.
-
-    Args:
-        target: what was asked for.
-        by: the target that gave the threshold: another one where this could not be kept.
-        guaranteed: whether what was asked for is guaranteed for images to come.
-        confidence: of the guarantee; ``None`` where it holds on average, or there is none.
-        found: how many cases of the label there were to go by.
-        needed: how many of them it takes at least.
-        unit: what the cases are.
-    """
-
-    target: str
-    by: str
-    guaranteed: bool = False
-    confidence: Annotated[float, Field(gt=0, lt=1)] | None = None
-    found: int = Field(0, ge=0)
-    needed: int = Field(0, ge=0)
-    unit: str = ""
-
-    @field_validator("target", "by")
-    @classmethod
-    def _is_target(cls, text: str) -> str:
-        return str(parse_target(text))
-
-    @property
-    def failure(self) -> str:
-        """Why what was asked for is not guaranteed; empty where it is, or nothing was promised."""
-        if self.guaranteed or not parse_target(self.target).is_guarantee:
-            return ""
-        if self.found < self.needed:
-            return f"needs {self.needed} {self.unit}, has {self.found}"
-        return "no threshold reaches it"
 
 
 class FittedOn(Settings):
@@ -75,6 +39,45 @@ class FittedOn(Settings):
     epochs: int = Field(0, ge=0)
 
 
+class Rule(Settings):
+    """How the threshold of a label came about.
+
+    Args:
+        target: what was asked for.
+        by: the target that gave the threshold: another one where this could not be kept.
+        guaranteed: whether what was asked for is guaranteed for images to come.
+        confidence: of the guarantee; ``None`` where it holds on average, or there is none.
+        found: how many cases of the label there were to go by.
+        needed: how many of them it takes at least.
+        unit: what the cases are.
+        fitted_on: the images that the threshold was found on, where the operating point comes
+            from others.
+    """
+
+    target: str
+    by: str
+    guaranteed: bool = False
+    confidence: Annotated[float, Field(gt=0, lt=1)] | None = None
+    found: int = Field(0, ge=0)
+    needed: int = Field(0, ge=0)
+    unit: str = ""
+    fitted_on: FittedOn | None = None
+
+    @field_validator("target", "by")
+    @classmethod
+    def _is_target(cls, text: str) -> str:
+        return str(parse_target(text))
+
+    @property
+    def failure(self) -> str:
+        """Why what was asked for is not guaranteed; empty where it is, or nothing was promised."""
+        if self.guaranteed or not parse_target(self.target).is_guarantee:
+            return ""
+        if self.found < self.needed:
+            return f"needs {self.needed} {self.unit}, has {self.found}"
+        return "no threshold reaches it"
+
+
 class Selectivity(Settings):
     """What is left of images and errors if the model does not decide where it is least sure.
 
@@ -90,7 +93,7 @@ class Selectivity(Settings):
         (0.9, 0.1, inf)
     """
 
-    scores: Annotated[tuple[float, ...], Field(min_length=CORNERS, max_length=CORNERS)]
+    scores: Annotated[tuple[Number, ...], Field(min_length=CORNERS, max_length=CORNERS)]
     risks: Annotated[tuple[Fraction, ...], Field(min_length=CORNERS, max_length=CORNERS)]
 
     def limit(self, wish: str) -> float:
@@ -120,7 +123,8 @@ class Selectivity(Settings):
         if not kept:
             raise ConfigError(
                 f"--abstain {wish}: of the images of the operating point even the surest have "
-                f"{self.risks[0]:.1%} of their labels wrong; allow more, or train a better model."
+                f"{min(self.risks):.1%} of their labels wrong; allow more, or train a better "
+                "model."
             )
         return math.inf if kept[-1] == CORNERS - 1 else self.scores[kept[-1]]
 
@@ -132,8 +136,10 @@ class OperatingPoint(Settings):
         calibration: from logits to probabilities; ``None``: the sigmoid.
         thresholds: probability from which a label is given out, itself included.
         rules: how each threshold came about; empty for thresholds that nothing was fitted for.
-        fitted_on: the images they come from; ``None`` if none.
-        selectivity: how sure the model was of those images; ``None`` if there were none.
+        fitted_on: the images that calibration and thresholds come from, unless a rule names
+            others; ``None`` if none.
+        selectivity: how sure the model was of the images that were seen last; ``None`` if there
+            were none.
 
     Example:
         >>> point = OperatingPoint.plain(2)
@@ -174,6 +180,12 @@ class OperatingPoint(Settings):
     def target(self) -> str:
         """What the thresholds are for, in a word: that of the labels, several if they differ."""
         return ", ".join(dict.fromkeys(rule.target for rule in self.rules)) or "none"
+
+    @property
+    def all_fitted_on(self) -> tuple[FittedOn, ...]:
+        """Every set of images that something of it was found on."""
+        found = (self.fitted_on, *(rule.fitted_on for rule in self.rules))
+        return tuple(dict.fromkeys(images for images in found if images is not None))
 
     def probabilities(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Return calibrated probabilities, shape (images, classes).

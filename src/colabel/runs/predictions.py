@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +63,9 @@ class Predictions:
     def __post_init__(self) -> None:
         """Check that the parts belong together."""
         shape = (len(self.ids), len(self.classes))
+        if len(set(self.ids)) != len(self.ids):
+            twice = next(name for name, times in Counter(self.ids).items() if times > 1)
+            raise DataError(f"two images have the name {twice!r}; every image needs its own.")
         _check_array("logits", self.logits, np.float32, shape)
         if self.targets is not None:
             _check_array("targets", self.targets, np.int8, shape)
@@ -175,14 +179,22 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             return {name: np.asanyarray(archive[name]) for name in archive.files}
     except FileNotFoundError as error:
         raise RunError(
-            f"there are no predictions at {path}; make them with: colabel evaluate RUN"
+            f"there are no predictions at {path}; make them with: {_how_to_make(path)}"
         ) from error
     except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise RunError(
             f"{path} is not a readable file of predictions ({reason}); make it again with: "
-            "colabel evaluate RUN"
+            f"{_how_to_make(path)}"
         ) from error
+
+
+def _how_to_make(path: Path) -> str:
+    """Return the command that writes a file of predictions."""
+    split = path.stem.removeprefix("predictions-")
+    if path.stem in ("predictions-val", "predictions-test"):
+        return f"colabel evaluate {path.parent} --split {split}"
+    return "colabel evaluate RUN"
 
 
 def _check_claims(file: IO[bytes]) -> None:

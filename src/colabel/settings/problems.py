@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from reprlib import Repr
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from colabel.errors import nearest
+
+MOST_PROBLEMS = 20
+"""Lines of :func:`explain_problems`, of which a damaged file could have a million."""
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
+_SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = 8
 
 
 def explain_problems(error: ValidationError, model: type[BaseModel]) -> list[str]:
@@ -17,7 +25,10 @@ def explain_problems(error: ValidationError, model: type[BaseModel]) -> list[str
         error: raised by ``model``.
         model: whose keys are offered where one is unknown.
     """
-    return [_explain(problem, model) for problem in error.errors()]
+    problems = error.errors()
+    lines = [_explain(problem, model) for problem in problems[:MOST_PROBLEMS]]
+    more = len(problems) - len(lines)
+    return [*lines, f"and {more} more"] if more else lines
 
 
 def _explain(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
@@ -31,17 +42,21 @@ def _explain(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
         tag = problem["ctx"]["discriminator"].strip("'")
         choices = ", ".join(sorted(_tags(model, problem["loc"], tag)))
         got = value.get(tag, "none") if isinstance(value, Mapping) else value
-        return f"{key}.{tag} must be one of {choices}, got {got!r}"
+        return f"{key}.{tag} must be one of {choices}, got {_SHORT.repr(got)}"
     message = problem["msg"].removeprefix("Value error, ").rstrip(".")
     if kind == "value_error":
         return f"{key}: {message}" if key else message
     if kind == "missing":
         return f"{key}: is missing"
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        return f"{key or 'the file'}: expected a group of keys with values, got {value!r}"
+        return (
+            f"{key or 'the file'}: expected a group of keys with values, got {_SHORT.repr(value)}"
+        )
     message = message[:1].lower() + message[1:]
     return (
-        f"{key}: {message}" if isinstance(value, Mapping) else f"{key}: {message}, got {value!r}"
+        f"{key}: {message}"
+        if isinstance(value, Mapping)
+        else f"{key}: {message}, got {_SHORT.repr(value)}"
     )
 
 

@@ -13,6 +13,9 @@ EXPECTED = (
 )
 """What may be written."""
 
+LARGEST_COST = 1e9
+"""Most that a missed label may cost in units of a false one, and the other way round."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -45,9 +48,11 @@ class Target:
 
     def __str__(self) -> str:
         """Return what :func:`parse_target` reads."""
-        if self.kind == "cost":
-            return f"cost={self.value:g}:1"
-        return self.kind if self.kind in ("none", "f1") else f"{self.kind}={self.value:g}"
+        if self.kind in ("none", "f1"):
+            return self.kind
+        short = f"{self.value:g}"
+        exact = short if float(short) == self.value else repr(self.value)
+        return f"cost={exact}:1" if self.kind == "cost" else f"{self.kind}={exact}"
 
 
 def parse_target(text: str) -> Target:
@@ -76,6 +81,11 @@ def parse_target(text: str) -> Target:
             raise ValueError(
                 f"target {text}: two positive numbers are expected, the cost of a missed label "
                 "and that of a false one, as in cost=5:1"
+            )
+        if not 1 / LARGEST_COST <= missed / false <= LARGEST_COST:
+            raise ValueError(
+                f"target {text}: one cost is more than {LARGEST_COST:g} times the other, so that "
+                f"no probability could tell; take at most cost={LARGEST_COST:g}:1"
             )
         return Target("cost", missed / false)
     for known in ("recall", "precision", "missed"):

@@ -5,8 +5,10 @@ Importing it imports nothing that is slow; torch only comes where predictions ha
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,6 +34,9 @@ class Calibrated:
     Args:
         classes: labels of the model.
         positives: how many of the images are known to have each.
+        known: of how many images it is known whether they have it.
+        images: how many there were.
+        split: of their source.
         point: the operating point that was written.
         before: precision, recall and F1 on the same images at the one before it.
         after: the same at this one.
@@ -41,6 +46,9 @@ class Calibrated:
 
     classes: tuple[str, ...]
     positives: tuple[int, ...]
+    known: tuple[int, ...]
+    images: int
+    split: str
     point: OperatingPoint
     before: Decisions
     after: Decisions
@@ -66,7 +74,8 @@ def calibrate(
     """Find an operating point on labelled images and write it into the run, in one step.
 
     Predictions that the run has of these images are used if they are of its present weights and
-    nothing is said of how to read the images; otherwise they are made.
+    not older than the table of labels, and nothing is said of how to read the images; otherwise
+    they are made.
 
     Args:
         folder: of the run.
@@ -137,6 +146,9 @@ def calibrate(
     return Calibrated(
         description.classes,
         tuple((predictions.targets == 1).sum(axis=0).tolist()),
+        tuple((predictions.targets >= 0).sum(axis=0).tolist()),
+        len(predictions.targets),
+        predictions.split,
         point,
         _decisions(predictions, former),
         _decisions(predictions, point),
@@ -151,17 +163,36 @@ def _predictions(
     """Return what the model says of the images, their source, and notes."""
     from colabel.runs.predictions import Predictions
 
-    path = run.predictions_file(split)
+    path, source = run.predictions_file(split), run.config().data.source
     asked_to_read = any(value for name, value in given.items() if name != "cpu")
+    changed: tuple[str, ...] = ()
     if data is None and not asked_to_read and path.is_file():
         kept = Predictions.load(path)
-        if kept.model == weights_fingerprint(run.path) and kept.targets is not None:
-            return kept, run.config().data.source, ()
+        usable = kept.model == weights_fingerprint(run.path) and kept.split == split
+        if usable and kept.targets is not None:
+            written = path.stat().st_mtime
+            if not _changed_since(source, written):
+                when = datetime.fromtimestamp(written).strftime("%Y-%m-%d %H:%M")
+                note = (
+                    f"labels and logits are those of {path.name} of {when}; if labels were "
+                    f"corrected since then: colabel evaluate {run.path} --split {split}, and again"
+                )
+                return kept, source, (note,)
+            changed = (f"{source} has changed since {path.name}, so it was read again",)
     from colabel.workflows.predicted_split import predict_split
 
     predicted = predict_split(run.path, data=data, split=split, **given)
     predicted.predictions.save(run.predictions_file(split, predicted.suffix))
-    return predicted.predictions, predicted.config.data.source, predicted.records.notes
+    notes = (*changed, *predicted.records.notes)
+    return predicted.predictions, predicted.config.data.source, notes
+
+
+def _changed_since(source: str, moment: float) -> bool:
+    """Return whether the file that names images and labels is younger; a folder never is."""
+    _, _, place = source.rpartition(":")
+    return any(
+        os.path.isfile(path) and os.path.getmtime(path) > moment for path in (source, place)
+    )
 
 
 def _check_some_guaranteed(

@@ -17,7 +17,7 @@ from colabel.data.images import FileImages, read_with
 from colabel.errors import ConfigError
 from colabel.metrics.decisions import UNKNOWN
 from colabel.settings import Data
-from colabel.workflows.pictures import find_pictures
+from colabel.workflows.pictures import PICTURE_SUFFIXES, find_pictures
 from colabel.workflows.predicted_split import PredictedSplit, readable
 
 
@@ -58,7 +58,8 @@ def outside_records(
 def _opened(place: str) -> Records:
     """Return the images of a folder or pattern, or of a source its split test, or its last."""
     path = Path(place)
-    if path.is_file() or ":" in place or place == "shapes":
+    table = path.is_file() and path.suffix.lower() not in PICTURE_SUFFIXES
+    if table or (":" in place and not path.exists()) or place == "shapes":
         splits = open_source(Data(source=absolute_source(place)))
         return splits.get("test") or list(splits.values())[-1]
     found = find_pictures([place])

@@ -1,0 +1,94 @@
+"""What an operating point promises, in sentences. Importing it imports nothing that is slow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from colabel.errors import listed
+from colabel.settings.target import parse_target
+
+if TYPE_CHECKING:
+    from colabel.runs.operating_point import FittedOn, OperatingPoint, Rule
+
+_Named = tuple[str, "Rule"]
+
+
+def guaranteed(rule: Rule | None) -> str:
+    """Return whether what was asked for is guaranteed: yes, no, or - where nothing was."""
+    if rule is None or not parse_target(rule.target).is_guarantee:
+        return "-"
+    return "yes" if rule.guaranteed else "no"
+
+
+def promises(classes: Sequence[str], point: OperatingPoint) -> list[str]:
+    """Return what is guaranteed, of how many labels, and of which it is not.
+
+    Args:
+        classes: names of the labels.
+        point: of their model.
+    """
+    rules: dict[tuple[str, float | None], list[_Named]] = {}
+    for name, rule in zip(classes, point.rules, strict=False):
+        if parse_target(rule.target).is_guarantee:
+            rules.setdefault((rule.target, rule.confidence), []).append((name, rule))
+    lines = []
+    for (target, confidence), those in rules.items():
+        kept = sum(rule.guaranteed for _, rule in those)
+        how = "on average" if confidence is None else f"with a confidence of {confidence:.0%}"
+        what = parse_target(target)
+        promise = {
+            "recall": f"a recall of at least {what.value:.1%}",
+            "precision": f"a precision of at least {what.value:.1%}",
+            "missed": f"at most {what.value:.1%} of an image's labels missed",
+        }[what.kind]
+        if what.kind == "missed" and kept:
+            lines.append(f"guaranteed: {promise} {how}, for images like these")
+        elif what.kind != "missed":
+            lines.append(
+                f"guaranteed for {kept} of {len(those)} labels: {promise} {how}, each label on "
+                "its own, for images like these"
+            )
+        failed: dict[str, list[str]] = {}
+        for name, rule in those:
+            if rule.failure:
+                failed.setdefault(rule.failure, []).append(name)
+        lines.extend(
+            f"not guaranteed, {reason}: {', '.join(names)}" for reason, names in failed.items()
+        )
+        if failed:
+            lines.append("what is not guaranteed has its threshold for F1")
+    return [*lines, *told_of_epochs(classes, point)]
+
+
+def told_of_epochs(classes: Sequence[str], point: OperatingPoint) -> list[str]:
+    """Return what it costs that images have chosen the epoch, too, a line for each set of them.
+
+    Args:
+        classes: names of the labels.
+        point: of their model.
+    """
+    promised: dict[FittedOn, list[_Named]] = {}
+    for name, rule in zip(classes, point.rules, strict=False):
+        images = rule.fitted_on or point.fitted_on
+        if rule.guaranteed and images is not None and images.epochs > 1:
+            promised.setdefault(images, []).append((name, rule))
+    return [
+        _about_epochs(images, those, everything=len(those) == len(classes))
+        for images, those in promised.items()
+    ]
+
+
+def _about_epochs(images: FittedOn, those: Iterable[_Named], *, everything: bool) -> str:
+    """Return the sentence about one set of images."""
+    those = list(those)
+    which = "" if everything else f" of {listed([name for name, _ in those])}"
+    line = (
+        f"note: the {images.images:,} images ({images.split}){which} also chose the best of "
+        f"{images.epochs} epochs, and a guarantee is for images that were used for nothing else; "
+    )
+    confidences = [rule.confidence for _, rule in those if rule.confidence is not None]
+    if confidences:
+        worst = max(0.0, 1 - images.epochs * (1 - min(confidences)))
+        line += f"at worst its confidence is {worst:.0%}; "
+    return line + "for the full one: colabel calibrate, with others by --data or --split"
