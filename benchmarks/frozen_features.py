@@ -149,10 +149,18 @@ def encode(encoder: nn.Module, maps: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def train(config: Config, maps: Tensor, targets: Tensor, *, weights: str, seed: int) -> Classifier:
-    """Train all stages of a recipe and return the model of the last."""
+def train(
+    config: Config,
+    maps: Tensor,
+    targets: Tensor,
+    *,
+    weights: str,
+    seed: int,
+    encoder: nn.Module | None = None,
+) -> Classifier:
+    """Train all stages of a recipe and return the model of the last; an encoder is trained on."""
     torch.manual_seed(seed)
-    encoder = Tail(new_encoder(weights))
+    encoder = encoder or Tail(new_encoder(weights))
     model, last = None, None
     for plan in config.stages():
         if model is None or plan.head != last:  # stages with the same head train the same one

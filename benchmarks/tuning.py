@@ -47,14 +47,14 @@ def draw(method: str, trial: int) -> dict[str, Any]:
         return fixed
     generator = random.Random(trial)
     drawn: dict[str, Any] = {
-        "training.learning_rate": log_uniform(generator, 4e-5, 1e-3),
-        "training.head_learning_rate": f"x{log_uniform(generator, 3, 60)}",
+        "training.learning_rate": log_uniform(generator, 2e-5, 4e-4),
+        "training.head_learning_rate": f"x{log_uniform(generator, 5, 100)}",
         "training.batch_size": generator.choice([16, 32, 64]),
         "training.weight_decay": generator.choice([0, 1e-5, 1e-4, 1e-3]),
         "training.warm_up": generator.choice([0.1, 0.2, 0.4]),
         "training.ema_decay": generator.choice([0, 0.99, 0.9997]),
     }
-    warm = generator.choice([0, 0, 1])
+    warm = generator.choice([0, 1, 3])
     smoothing = generator.choice([0, 0, 0.05, 0.1])
     weight = log_uniform(generator, 0.01, 0.5)
     temperature = generator.choice([0.07, 0.1, 0.2, 0.4])
