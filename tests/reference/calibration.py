@@ -77,3 +77,19 @@ def missed_threshold(probabilities, targets, risk):
         if (loss + 1) / (n + 1) <= risk + 1e-9:
             chosen = threshold
     return chosen
+
+
+def one_of_each_group(targets, groups, order, positives):
+    """Return targets with -1 where a label is not counted, as lists."""
+    chosen = [[-1] * len(targets[0]) for _ in targets]
+    for k in range(len(targets[0])):
+        for group in set(groups):
+            members = [i for i, name in enumerate(groups) if name == group]
+            if positives:
+                members = [i for i in members if targets[i][k] == 1]
+            else:
+                members = [i for i in members if targets[i][k] != -1]
+            if members:
+                first = min(members, key=lambda i: order[i])
+                chosen[first][k] = targets[first][k]
+    return chosen

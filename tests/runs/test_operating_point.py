@@ -1,6 +1,7 @@
 """The operating point: what it makes of logits, what it promises, and what it refuses."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from colabel.calibration import (
     recall_thresholds,
 )
 from colabel.errors import ConfigError, DataError
-from colabel.runs.choosing import choose_operating_point, fingerprint_of
+from colabel.runs.choosing import _half_of, choose_operating_point, fingerprint_of
 from colabel.runs.measured import measure
 from colabel.runs.operating_point import OperatingPoint, Selectivity
 from colabel.runs.predictions import Predictions
@@ -58,7 +59,7 @@ class TestChoosing:
         assert not any(rule.guaranteed or rule.failure for rule in point.rules)
         assert point.fitted_on.model_dump() == {
             "source": "x.csv", "split": "val", "images": 800, "epochs": 3,
-            "fingerprint": fingerprint_of(given),
+            "fingerprint": fingerprint_of(given), "groups": None,
         }  # fmt: skip
 
     def test_it_is_better_than_a_half_on_other_images_too(self):
@@ -193,6 +194,36 @@ class TestChoosing:
         assert not unseen.same_images
         again = OperatingPoint.model_validate(json.loads(after.model_dump_json()))
         assert again == after
+
+    @pytest.mark.parametrize(
+        ("target", "unit"),
+        [("recall=0.9", "positives"), ("precision=0.6", "positives"), ("missed=0.1", "images")],
+    )
+    def test_a_guarantee_counts_one_image_of_each_patient(self, target, unit):
+        given = predictions()
+        patients = tuple(f"p{number // 8}" for number in range(800))
+        plain, _ = choose(target, given)
+        grouped, _ = choose(target, replace(given, groups=patients))
+        assert grouped.fitted_on.groups == 100
+        assert plain.fitted_on.groups is None
+        assert grouped.rules[0].unit == f"{unit} of different groups"
+        assert grouped.rules[0].found <= 100 < plain.rules[0].found
+        if unit == "positives":
+            assert grouped.calibration == plain.calibration
+            assert grouped.thresholds[3] == plain.thresholds[3]  # F1 counts every image
+            assert grouped.thresholds[:3] != plain.thresholds[:3]
+
+    def test_groups_of_one_image_are_no_groups(self):
+        given = predictions()
+        alone = replace(given, groups=tuple(map(str, range(800))))
+        assert choose("recall=0.9", alone)[0] == choose("recall=0.9", given)[0]
+
+    def test_neither_half_of_the_images_knows_the_patients_of_the_other(self):
+        groups = [f"p{number % 37}" for number in range(500)]
+        first = _half_of(groups)
+        halves = {name: set(first[[g == name for g in groups]].tolist()) for name in set(groups)}
+        assert all(len(sides) == 1 for sides in halves.values())
+        assert sum(True in sides for sides in halves.values()) == 19
 
     def test_labels_that_are_set_later_on_the_same_images_say_nothing(self):
         before, given = choose("recall=0.9")

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,6 +56,12 @@ def test_round_trip(tmp_path, targets):
     predictions.save(path)
     assert_equal(predictions, Predictions.load(path))
     assert os.listdir(tmp_path) == [path.name]
+
+
+def test_groups_round_trip(tmp_path):
+    predictions = replace(make(), groups=("p", "p", "q", "", "ä"))
+    predictions.save(tmp_path / "p.npz")
+    assert Predictions.load(tmp_path / "p.npz").groups == predictions.groups
 
 
 def test_no_images_round_trip(tmp_path):
@@ -114,6 +121,7 @@ def test_scoring_needs_targets():
         ({"targets": np.zeros((4, 3), np.int8)}, "targets must be int8"),
         ({"targets": np.zeros((5, 3), np.int64)}, "got int64"),
         ({"extra": {"variance": np.zeros((4, 3))}}, "one row for each of the 5 images"),
+        ({"groups": ("p", "q")}, "2 groups for 5 images"),
         ({"ids": ("a", "b", "c", "b", "d")}, "two images have the name 'b'"),
         ({"extra": {"split": np.zeros(5)}}, "'split' has the name of a field"),
         ({"extra": {"things": np.array([{}] * 5)}}, "numbers or text"),

@@ -42,12 +42,13 @@ def promises(classes: Sequence[str], point: OperatingPoint) -> list[str]:
             "precision": f"a precision of at least {what.value:.1%}",
             "missed": f"at most {what.value:.1%} of an image's labels missed",
         }[what.kind]
+        like = _like_these(point, those)
         if what.kind == "missed" and kept:
-            lines.append(f"guaranteed: {promise} {how}, for images like these")
+            lines.append(f"guaranteed: {promise} {how}, {like}")
         elif what.kind != "missed":
             lines.append(
                 f"guaranteed for {kept} of {len(those)} labels: {promise} {how}, each label on "
-                "its own, for images like these"
+                f"its own, {like}"
             )
         failed: dict[str, list[str]] = {}
         for name, rule in those:
@@ -59,6 +60,15 @@ def promises(classes: Sequence[str], point: OperatingPoint) -> list[str]:
         if failed:
             lines.append("what is not guaranteed has its threshold for F1")
     return [*lines, *told_of_epochs(classes, point)]
+
+
+def _like_these(point: OperatingPoint, those: Iterable[_Named]) -> str:
+    """Return which images to come a promise is for."""
+    sets = {rule.fitted_on or point.fitted_on for _, rule in those}
+    grouped = [images for images in sets if images is not None and images.groups is not None]
+    if not grouped:
+        return "for images like these"
+    return "for images like one of each group (patient), which is what was counted"
 
 
 def told_of_epochs(classes: Sequence[str], point: OperatingPoint) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,9 @@ from colabel.calibration import (
     recall_thresholds,
 )
 from colabel.calibration.f1 import f1_of
+from colabel.calibration.groups import one_of_each_group
 from colabel.calibration.guarantees import precision_of
-from colabel.calibration.thresholds import descend
+from colabel.calibration.thresholds import Descending, descend
 from colabel.choices import CalibrationKind
 from colabel.errors import ConfigError, DataError, nearest
 from colabel.runs.operating_point import CORNERS, FittedOn, OperatingPoint, Rule, Selectivity
@@ -56,6 +58,9 @@ def choose_operating_point(
     calibration and thresholds come from the same images. ``missed`` compares labels with each
     other: half of the images calibrate, the other half give the threshold.
 
+    Of images that belong together (of a patient) a guarantee counts one, so that it is one for
+    patients to come; calibration and F1 use all.
+
     A label for which a guarantee cannot be given gets its threshold for F1 and says so.
 
     Args:
@@ -87,9 +92,12 @@ def choose_operating_point(
         )
     if former is not None and not chosen.all():
         _check_kept(former, target)
+    groups = predictions.groups
+    if groups is not None and len(set(groups)) == len(groups):
+        groups = None
     calibrating = np.ones(len(targets), dtype=np.bool_)
     if target.kind == "missed":
-        calibrating = _half_of(predictions.ids)
+        calibrating = _half_of(groups or predictions.ids)
     if former is not None and not chosen.all():
         calibration = former.calibration
     else:
@@ -101,17 +109,30 @@ def choose_operating_point(
     by_f1 = f1_of(ranked, EXPECTATION if sure else 0)
     if target.kind == "precision":
         confidence = confidence or CONFIDENCE
-        asked = precision_of(ranked, precision=target.value, confidence=confidence)
+    if groups is None or not target.is_guarantee:
+        counted = targets
     else:
-        asked = _asked(
-            target, probabilities, targets, by_f1, confidence=confidence, reserved=~calibrating
-        )
+        ranks = _ranks_of(predictions.ids)
+        counted = one_of_each_group(targets, groups, ranks, positives=target.kind == "recall")
+        ranked = descend(probabilities, counted)
+    asked = _asked(
+        target,
+        probabilities,
+        counted,
+        by_f1,
+        ranked,
+        confidence=confidence,
+        reserved=~calibrating,
+    )
+    if counted is not targets:
+        asked = replace(asked, unit=f"{asked.unit} of different groups")
     images = FittedOn(
         source=source,
         split=predictions.split,
         images=len(targets),
         fingerprint=fingerprint_of(predictions),
         epochs=epochs,
+        groups=None if groups is None else len(set(groups)),
     )
     whole = images
     if former is not None and former.fitted_on is not None and not chosen.all():
@@ -179,12 +200,20 @@ def _check_kept(former: OperatingPoint, target: Target) -> None:
         )
 
 
-def _half_of(ids: Collection[str]) -> npt.NDArray[np.bool_]:
-    """Return which images are of the first half in an order that depends on their ids alone."""
-    digests = [hashlib.blake2b(name.encode(errors="surrogateescape")).digest() for name in ids]
+def _half_of(names: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Return which images are of the first half of the names; those of one name stay together."""
+    unique = list(dict.fromkeys(names))
+    place = {name: index for index, name in enumerate(unique)}
+    first = _ranks_of(unique) < len(unique) / 2
+    return np.asarray(first[[place[name] for name in names]])
+
+
+def _ranks_of(names: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the rank of each name in an order that depends on the names alone."""
+    digests = [hashlib.blake2b(name.encode(errors="surrogateescape")).digest() for name in names]
     ranks = np.empty(len(digests), dtype=np.int64)
     ranks[sorted(range(len(digests)), key=digests.__getitem__)] = np.arange(len(digests))
-    return np.asarray(ranks < len(digests) / 2)
+    return ranks
 
 
 def _asked(
@@ -192,15 +221,19 @@ def _asked(
     probabilities: npt.NDArray[np.float64],
     targets: npt.NDArray[np.int8],
     by_f1: Thresholds,
+    ranked: Descending,
     *,
     confidence: float | None,
     reserved: npt.NDArray[np.bool_],
 ) -> Thresholds:
-    """Return the thresholds that any target but a precision gives."""
+    """Return the thresholds that the target gives."""
     if target.kind == "recall":
         return recall_thresholds(
             probabilities, targets, recall=target.value, confidence=confidence
         )
+    if target.kind == "precision":
+        assert confidence is not None
+        return precision_of(ranked, precision=target.value, confidence=confidence)
     if target.kind == "missed":
         return missed_label_threshold(
             probabilities[reserved], targets[reserved], risk=target.value

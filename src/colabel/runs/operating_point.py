@@ -30,6 +30,7 @@ class FittedOn(Settings):
         images: how many.
         fingerprint: of their ids and targets, by which they are known again.
         epochs: how many epochs of training were compared on these very images; 0 if none.
+        groups: how many patients or the like they are of; ``None`` where each stands for itself.
     """
 
     source: str
@@ -37,6 +38,7 @@ class FittedOn(Settings):
     images: int = Field(ge=1)
     fingerprint: str
     epochs: int = Field(0, ge=0)
+    groups: int | None = Field(None, ge=1)
 
 
 class Rule(Settings):

@@ -24,7 +24,7 @@ from colabel.printing import json_text
 from colabel.runs.operating_point import OperatingPoint
 
 _REQUIRED = ("ids", "classes", "logits", "split")
-_RESERVED = (*_REQUIRED, "targets", "model")
+_RESERVED = (*_REQUIRED, "targets", "model", "groups")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Predictions:
         extra: further arrays with one row per image, by name ("variance").
         model: what tells the model from every other, see
             :func:`colabel.runs.identity.weights_fingerprint`; empty where it is not known.
+        groups: one name per image, that of what several images may be of (a patient); ``None``
+            where every image stands for itself.
 
     Raises:
         DataError: if shapes or types disagree, or an extra array takes the name of a field.
@@ -59,6 +61,7 @@ class Predictions:
     split: str
     extra: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     model: str = ""
+    groups: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check that the parts belong together."""
@@ -66,6 +69,8 @@ class Predictions:
         if len(set(self.ids)) != len(self.ids):
             twice = next(name for name, times in Counter(self.ids).items() if times > 1)
             raise DataError(f"two images have the name {twice!r}; every image needs its own.")
+        if self.groups is not None and len(self.groups) != len(self.ids):
+            raise DataError(f"{len(self.groups)} groups for {len(self.ids)} images.")
         _check_array("logits", self.logits, np.float32, shape)
         if self.targets is not None:
             _check_array("targets", self.targets, np.int8, shape)
@@ -99,6 +104,8 @@ class Predictions:
         }
         if self.targets is not None:
             arrays["targets"] = self.targets
+        if self.groups is not None:
+            arrays["groups"] = np.array(self.groups, dtype=np.str_)
         replace_file(path, lambda file: _write_arrays(file, arrays))
 
     @classmethod
@@ -122,6 +129,7 @@ class Predictions:
                 targets=arrays.get("targets"),
                 split=str(arrays["split"]),
                 model=str(arrays.get("model", "")),
+                groups=tuple(arrays["groups"].tolist()) if "groups" in arrays else None,
                 extra={name: array for name, array in arrays.items() if name not in _RESERVED},
             )
         except (DataError, TypeError) as error:

@@ -21,6 +21,7 @@ def name_predictions(
     collected: Collected, records: Records, split: str, model: str = ""
 ) -> Predictions:
     """Name the rows that came back from the model, and the model."""
+    groups = records.groups
     extra = {} if collected.variance is None else {"variance": collected.variance}
     return Predictions(
         ids=tuple(records.ids[index] for index in collected.indices),
@@ -30,6 +31,7 @@ def name_predictions(
         split=split,
         extra=extra,
         model=model,
+        groups=None if groups is None else tuple(groups[index] for index in collected.indices),
     )
 
 
