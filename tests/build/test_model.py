@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from colabel.build.model import HEADS, POOLINGS, build_classifier, build_head
+from colabel.build.model import POOLINGS, READOUTS, build_classifier, build_head
 from colabel.config import check_config
 from colabel.errors import ConfigError, WeightsError
 from colabel.models import (
@@ -26,6 +26,7 @@ from colabel.settings import (
     KernelMixtureSettings,
     LinearSettings,
     MixtureDensitySettings,
+    PoolingSettings,
 )
 
 ENCODER = EncoderSettings(name="test_efficientnet")
@@ -45,8 +46,9 @@ def features_of(rows=2):
 
 def test_every_head_of_the_settings_can_be_built():
     kinds = get_args(get_args(HeadSettings)[0])
-    assert {kind.model_fields["name"].default for kind in kinds} == set(HEADS)
-    assert set(POOLINGS) == {"encoder", "class_attention"}
+    assert {kind.model_fields["name"].default for kind in kinds} == {*READOUTS, "csra"}
+    poolings = get_args(get_args(PoolingSettings)[0])
+    assert {kind.model_fields["name"].default for kind in poolings} == {*POOLINGS, "encoder"}
     for kind in kinds:
         output = head_of(kind())(features_of())
         given = {

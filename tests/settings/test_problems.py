@@ -129,7 +129,11 @@ LOSSES = (
     "asymmetric, binary_cross_entropy, kernel_contrastive, mixture_contrastive, "
     "mixture_likelihood, reconstruction"
 )
-HEADS = "kernel_mixture, linear, mixture_density"
+METHODS = "asl, bce, csra, kmcl, ml_decoder, probmcl, query2label"
+POOLINGS = (
+    "average, class_attention, csra, encoder, generalised_mean, max, ml_decoder, query2label"
+)
+HEADS = "csra, kernel_mixture, linear, mixture_density"
 
 
 def refused(*changes, recipe="shapes-kmcl"):
@@ -237,7 +241,7 @@ def test_every_problem_of_a_recipe_is_told_at_once():
     ],
 )
 def test_an_unknown_method_is_named(change, got):
-    assert refused(change) == f"method.name must be one of asl, bce, kmcl, probmcl, {got}"
+    assert refused(change) == f"method.name must be one of {METHODS}, {got}"
 
 
 @pytest.mark.parametrize(
@@ -246,7 +250,7 @@ def test_an_unknown_method_is_named(change, got):
         ("head.name=kernel", f"head.name must be one of {HEADS}, got 'kernel'"),
         (
             "head.pooling.name=x",
-            "head.pooling.name must be one of class_attention, encoder, got 'x'",
+            f"head.pooling.name must be one of {POOLINGS}, got 'x'",
         ),
         (
             "terms.contrastive.loss=kernel",

@@ -12,40 +12,81 @@ from torch import nn
 
 from colabel.errors import ConfigError
 from colabel.models import (
+    AnyHead,
+    AveragePooling,
     ClassAttentionPooling,
     Classifier,
+    CSRAHead,
+    CSRAPooling,
     Encoder,
     EncoderPooling,
+    GeneralisedMeanPooling,
     Head,
     KernelMixtureHead,
     LinearHead,
+    MaxPooling,
     MixtureDensityHead,
+    MLDecoderPooling,
+    Query2LabelPooling,
     build_encoder,
 )
 from colabel.models.feature_maps import copy_to_meta
 from colabel.models.pooling import Pooling
 from colabel.settings import (
     PRETRAINED,
+    TEMPERATURES,
+    CSRASettings,
     EncoderSettings,
     HeadSettings,
     KernelMixtureSettings,
     LinearSettings,
     MixtureDensitySettings,
+    PoolingSettings,
 )
 
-POOLINGS: Mapping[str, Callable[[Encoder, int], tuple[Pooling, int]]] = {
-    "encoder": lambda encoder, _: (EncoderPooling(), encoder.width),
-    "class_attention": lambda encoder, classes: (
-        ClassAttentionPooling(encoder.map_channels, classes),
-        encoder.map_channels,
-    ),
+POOLINGS: Mapping[str, type[Pooling]] = {
+    "average": AveragePooling,
+    "max": MaxPooling,
+    "generalised_mean": GeneralisedMeanPooling,
+    "class_attention": ClassAttentionPooling,
+    "csra": CSRAPooling,
+    "ml_decoder": MLDecoderPooling,
+    "query2label": Query2LabelPooling,
 }
-"""(encoder, classes) to the pooling called ``head.pooling.name``, and the width of its vectors."""
+"""The poolings of the map by ``head.pooling.name``. Those of each class take channels and classes,
+then all take what else their settings have, by name."""
+
+
+def build_pooling(
+    settings: PoolingSettings, encoder: Encoder, classes: int
+) -> tuple[Pooling, int]:
+    """Return a pooling, and the width of its vectors.
+
+    Args:
+        settings: of the pooling.
+        encoder: whose features it takes.
+        classes: number of labels.
+
+    Raises:
+        ConfigError: if it needs a feature map and the encoder has none.
+    """
+    if settings.name == "encoder":
+        return EncoderPooling(), encoder.width
+    channels = encoder.map_channels
+    kind = POOLINGS[settings.name]
+    sizes = (channels, classes) if kind.per_class else ()
+    pooling = kind(*sizes, **settings.model_dump(exclude={"name"}))
+    return pooling, getattr(pooling, "width", channels)
 
 
 def linear(settings: LinearSettings, pooling: Pooling, width: int, classes: int) -> Head:
-    """Return a linear head."""
-    return Head(LinearHead(width, classes), pooling, feature_length=settings.feature_length)
+    """Return a linear head; that of ML-Decoder starts as the paper's does."""
+    readout = LinearHead(width, classes)
+    if isinstance(pooling, MLDecoderPooling):
+        spread = (2 / (pooling.group * (width + len(pooling.queries)))) ** 0.5
+        nn.init.normal_(readout.weight_layer.weight, std=spread)
+        nn.init.zeros_(readout.weight_layer.bias)
+    return Head(readout, pooling, feature_length=settings.feature_length)
 
 
 def kernel_mixture(
@@ -81,12 +122,12 @@ def mixture_density(
     return Head(readout, pooling, projection=projection, feature_length=1)
 
 
-HEADS: Mapping[str, Callable[[Any, Pooling, int, int], Head]] = {
+READOUTS: Mapping[str, Callable[[Any, Pooling, int, int], Head]] = {
     "linear": linear,
     "kernel_mixture": kernel_mixture,
     "mixture_density": mixture_density,
 }
-"""(settings, pooling, width, classes) to the head called ``head.name``."""
+"""(settings, pooling, width, classes) to the head called ``head.name``, pooling and readout."""
 
 
 def build_classifier(
@@ -107,8 +148,8 @@ def build_classifier(
     """
     built = encoder_of(encoder, image_size=image_size)
     classifier = Classifier(built, build_head(head, built, classes))
-    if classifier.head.reads == "map":
-        _check_positions(built, image_size)
+    if classifier.head.per_class:
+        _check_positions(built, image_size, head)
     return classifier
 
 
@@ -138,21 +179,23 @@ def encoder_of(encoder: EncoderSettings, *, image_size: int) -> Encoder:
     return built
 
 
-def _check_positions(encoder: Encoder, image_size: int) -> None:
+def _check_positions(encoder: Encoder, image_size: int, head: HeadSettings) -> None:
     """Refuse a feature map of one position, of which attention can choose nothing."""
     images = torch.empty(1, 3, image_size, image_size, device="meta")
     with torch.no_grad():
         positions = copy_to_meta(encoder)(images).map[0, 0].numel()
     if positions == 1:
+        pooling = None if isinstance(head, CSRASettings) else head.pooling.name
+        what = f"head.name {head.name}" if pooling is None else f"head.pooling.name {pooling}"
+        other = "head.name linear" if pooling is None else "head.pooling.name encoder"
         raise ConfigError(
-            f"head.pooling.name class_attention: the feature map of {encoder.name} has one "
-            f"position for images of {image_size} x {image_size} pixels, so that no label could "
-            "look elsewhere than another; take a larger data.image_size, or head.pooling.name "
-            "encoder."
+            f"{what}: the feature map of {encoder.name} has one position for images of "
+            f"{image_size} x {image_size} pixels, so that no label could look elsewhere than "
+            f"another; take a larger data.image_size, or {other}."
         )
 
 
-def build_head(settings: HeadSettings, encoder: Encoder, classes: int) -> Head:
+def build_head(settings: HeadSettings, encoder: Encoder, classes: int) -> AnyHead:
     """Return an initialised head for an encoder.
 
     Args:
@@ -163,5 +206,8 @@ def build_head(settings: HeadSettings, encoder: Encoder, classes: int) -> Head:
     Raises:
         ConfigError: if the head needs a feature map and the encoder has none.
     """
-    pooling, width = POOLINGS[settings.pooling.name](encoder, classes)
-    return HEADS[settings.name](settings, pooling, width, classes)
+    if isinstance(settings, CSRASettings):
+        temperatures = settings.temperatures or TEMPERATURES[settings.heads]
+        return CSRAHead(encoder.map_channels, classes, temperatures, settings.residual)
+    pooling, width = build_pooling(settings.pooling, encoder, classes)
+    return READOUTS[settings.name](settings, pooling, width, classes)

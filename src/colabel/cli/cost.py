@@ -32,7 +32,10 @@ def cost(
     ] = None,
     head: Annotated[
         str | None,
-        typer.Option(help="kernel_mixture (default), linear or mixture_density. For an encoder."),
+        typer.Option(
+            help="kernel_mixture (default), linear, mixture_density, csra, ml_decoder, "
+            "query2label. For an encoder."
+        ),
     ] = None,
     covariance: Annotated[
         Literal["isotropic", "diagonal", "shared_diagonal", "shared_isotropic", "linear"] | None,

@@ -2,7 +2,18 @@
 
 from collections.abc import Mapping
 
-from colabel.methods.baselines import ASL, ASL_METHOD, BCE, BCE_METHOD
+from colabel.methods.baselines import (
+    ASL,
+    ASL_METHOD,
+    BCE,
+    BCE_METHOD,
+    CSRA,
+    CSRA_METHOD,
+    ML_DECODER_METHOD,
+    QUERY2LABEL_METHOD,
+    MLDecoder,
+    Query2Label,
+)
 from colabel.methods.kmcl import KMCL
 from colabel.methods.kmcl import METHOD as KMCL_METHOD
 from colabel.methods.plan import Method, StagePlan
@@ -14,7 +25,21 @@ METHODS: Mapping[str, Method] = {
     "probmcl": PROBMCL_METHOD,
     "asl": ASL_METHOD,
     "bce": BCE_METHOD,
+    "csra": CSRA_METHOD,
+    "ml_decoder": ML_DECODER_METHOD,
+    "query2label": QUERY2LABEL_METHOD,
 }
 """A method per ``method.name``."""
 
-__all__ = ["ASL", "BCE", "KMCL", "METHODS", "Method", "ProbMCL", "StagePlan"]
+__all__ = [
+    "ASL",
+    "BCE",
+    "CSRA",
+    "KMCL",
+    "METHODS",
+    "MLDecoder",
+    "Method",
+    "ProbMCL",
+    "Query2Label",
+    "StagePlan",
+]

@@ -1,6 +1,8 @@
-"""The baselines: an encoder with a linear head and one loss that looks at each label alone.
+"""Baselines and rivals of one stage: an encoder, a head, a loss that looks at each label alone.
 
-``bce`` is binary cross-entropy, ``asl`` the asymmetric loss (KMCL, Eq. 6, as a method of its own).
+``bce`` is binary cross-entropy, ``asl`` the asymmetric loss (KMCL, Eq. 6, as a method of its own),
+both on a linear head. ``csra``, ``ml_decoder`` and ``query2label`` are heads with the loss that
+their authors trained them with.
 """
 
 from __future__ import annotations
@@ -12,8 +14,11 @@ from colabel.methods.plan import Method, StagePlan, one_stage
 from colabel.settings import (
     AsymmetricTerm,
     BinaryCrossEntropyTerm,
+    CSRASettings,
     HeadSettings,
     LinearSettings,
+    MLDecoderPooling,
+    Query2LabelPooling,
     Settings,
     TermSettings,
     Training,
@@ -32,8 +37,29 @@ class ASL(Settings):
     name: Literal["asl"] = "asl"
 
 
+class CSRA(Settings):
+    """Class-specific residual attention with binary cross-entropy (Zhu and Wu 2021)."""
+
+    name: Literal["csra"] = "csra"
+
+
+class MLDecoder(Settings):
+    """ML-Decoder with the asymmetric loss (Ridnik et al. 2023)."""
+
+    name: Literal["ml_decoder"] = "ml_decoder"
+
+
+class Query2Label(Settings):
+    """Query2Label with the asymmetric loss, without its margin (Liu et al. 2021)."""
+
+    name: Literal["query2label"] = "query2label"
+
+
 def plan(
-    settings: BCE | ASL, head: HeadSettings, terms: Mapping[str, TermSettings], training: Training
+    settings: BCE | ASL | CSRA | MLDecoder | Query2Label,
+    head: HeadSettings,
+    terms: Mapping[str, TermSettings],
+    training: Training,
 ) -> tuple[StagePlan, ...]:
     """Return the single stage of a baseline, after a warm start if the schedule has one."""
     return one_stage(settings.name, head, terms, training)
@@ -44,4 +70,19 @@ BCE_METHOD = Method(
 )
 ASL_METHOD = Method(
     ASL, head=LinearSettings(), terms={"classification": AsymmetricTerm()}, plan=plan
+)
+CSRA_METHOD = Method(
+    CSRA, head=CSRASettings(), terms={"classification": BinaryCrossEntropyTerm()}, plan=plan
+)
+ML_DECODER_METHOD = Method(
+    MLDecoder,
+    head=LinearSettings(pooling=MLDecoderPooling()),
+    terms={"classification": AsymmetricTerm()},
+    plan=plan,
+)
+QUERY2LABEL_METHOD = Method(
+    Query2Label,
+    head=LinearSettings(pooling=Query2LabelPooling()),
+    terms={"classification": AsymmetricTerm(gamma_negative=2, margin=0)},
+    plan=plan,
 )

@@ -1,24 +1,42 @@
 """Encoders, heads, the model they make, and what it costs."""
 
-from colabel.models.classifier import Classifier, Head, Output
+from colabel.models.classifier import AnyHead, Classifier, Head
 from colabel.models.cost import Cost, cost, cost_of_model
 from colabel.models.encoders import Encoder, build_encoder, list_encoders
 from colabel.models.features import Features
-from colabel.models.heads import KernelMixtureHead, LinearHead, MixtureDensityHead
-from colabel.models.pooling import ClassAttentionPooling, EncoderPooling
+from colabel.models.heads import CSRAHead, KernelMixtureHead, LinearHead, MixtureDensityHead
+from colabel.models.output import Output
+from colabel.models.pooling import (
+    AveragePooling,
+    ClassAttentionPooling,
+    CSRAPooling,
+    EncoderPooling,
+    GeneralisedMeanPooling,
+    MaxPooling,
+    MLDecoderPooling,
+    Query2LabelPooling,
+)
 
 __all__ = [
+    "AnyHead",
+    "AveragePooling",
+    "CSRAHead",
+    "CSRAPooling",
     "ClassAttentionPooling",
     "Classifier",
     "Cost",
     "Encoder",
     "EncoderPooling",
     "Features",
+    "GeneralisedMeanPooling",
     "Head",
     "KernelMixtureHead",
     "LinearHead",
+    "MLDecoderPooling",
+    "MaxPooling",
     "MixtureDensityHead",
     "Output",
+    "Query2LabelPooling",
     "build_encoder",
     "cost",
     "cost_of_model",

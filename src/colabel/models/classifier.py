@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
@@ -11,31 +9,17 @@ from colabel.errors import ConfigError
 from colabel.mixtures import GaussianMixture
 from colabel.models.features import Features
 from colabel.models.heads import (
+    CSRAHead,
     KernelMixtureHead,
     LinearHead,
     MixtureDensityHead,
     bring_to_length,
 )
+from colabel.models.output import Output
 from colabel.models.pooling import EncoderPooling, Part, Pooling
 
 Readout = LinearHead | KernelMixtureHead | MixtureDensityHead
 """Vectors to logits, or to a mixture."""
-
-
-@dataclass(frozen=True)
-class Output:
-    """What a model says of a batch of images.
-
-    Args:
-        features: what the head read its answer off, float32: shape (batch, width), or (batch,
-            classes, width) where each class has features of its own.
-        logits: shape (batch, classes), log-odds of each label; ``None`` without a classifier.
-        mixture: the kernels or densities of the head; ``None`` for a plain linear head.
-    """
-
-    features: Tensor
-    logits: Tensor | None
-    mixture: GaussianMixture | None = None
 
 
 class Head(nn.Module):
@@ -65,10 +49,10 @@ class Head(nn.Module):
     ) -> None:
         super().__init__()
         self.pooling: Pooling = EncoderPooling() if pooling is None else pooling
-        if self.pooling.reads == "map" and isinstance(readout, MixtureDensityHead):
+        if self.pooling.per_class and isinstance(readout, MixtureDensityHead):
             raise ConfigError(
                 "the mixture density network takes one feature vector per image; choose the "
-                "encoder's pooling."
+                "encoder's pooling, average, max or generalised_mean."
             )
         self.projection = projection
         self.readout = readout
@@ -78,6 +62,11 @@ class Head(nn.Module):
     def reads(self) -> Part:
         """The part of the features that is needed."""
         return self.pooling.reads
+
+    @property
+    def per_class(self) -> bool:
+        """Whether each class has features of its own."""
+        return self.pooling.per_class
 
     @property
     def classes(self) -> int:
@@ -97,6 +86,10 @@ class Head(nn.Module):
         return Output(vectors, answer)
 
 
+AnyHead = Head | CSRAHead
+"""From the encoder's features to an output. What CSRA looks at and what it says are one thing."""
+
+
 class Classifier(nn.Module):
     """Encoder and head as one module: images in, :class:`Output` out.
 
@@ -111,7 +104,7 @@ class Classifier(nn.Module):
         torch.Size([2, 3])
     """
 
-    def __init__(self, encoder: nn.Module, head: Head) -> None:
+    def __init__(self, encoder: nn.Module, head: AnyHead) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head

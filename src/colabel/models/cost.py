@@ -113,7 +113,7 @@ def cost_of_model(model: Classifier, *, image_size: int) -> Cost:
     """
     if isinstance(model.encoder, Encoder):
         model.encoder.check_image_size(image_size)
-    readout = model.head.readout
+    readout = model.head.readout if isinstance(model.head, Head) else model.head
     unused_classifier = (
         readout.classes * (readout.width + 1) if isinstance(readout, KernelMixtureHead) else 0
     )

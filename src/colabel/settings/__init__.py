@@ -4,12 +4,23 @@ from colabel.settings.base import Settings
 from colabel.settings.data import Augmentation, Data
 from colabel.settings.encoder import PRETRAINED, EncoderSettings
 from colabel.settings.heads import (
-    ClassAttention,
-    EncoderPooling,
+    TEMPERATURES,
+    CSRASettings,
     HeadSettings,
     KernelMixtureSettings,
     LinearSettings,
     MixtureDensitySettings,
+)
+from colabel.settings.poolings import (
+    AveragePooling,
+    ClassAttention,
+    CSRAPooling,
+    EncoderPooling,
+    GeneralisedMeanPooling,
+    MaxPooling,
+    MLDecoderPooling,
+    PoolingSettings,
+    Query2LabelPooling,
 )
 from colabel.settings.problems import explain_problems
 from colabel.settings.terms import (
@@ -26,22 +37,31 @@ from colabel.settings.training import Evaluation, Training, WarmStart
 
 __all__ = [
     "PRETRAINED",
+    "TEMPERATURES",
     "AsymmetricTerm",
     "Augmentation",
+    "AveragePooling",
     "BaseTerm",
     "BinaryCrossEntropyTerm",
+    "CSRAPooling",
+    "CSRASettings",
     "ClassAttention",
     "Data",
     "EncoderPooling",
     "EncoderSettings",
     "Evaluation",
+    "GeneralisedMeanPooling",
     "HeadSettings",
     "KernelContrastiveTerm",
     "KernelMixtureSettings",
     "LinearSettings",
+    "MLDecoderPooling",
+    "MaxPooling",
     "MixtureContrastiveTerm",
     "MixtureDensitySettings",
     "MixtureLikelihoodTerm",
+    "PoolingSettings",
+    "Query2LabelPooling",
     "ReconstructionTerm",
     "Settings",
     "TermSettings",

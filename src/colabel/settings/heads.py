@@ -1,28 +1,24 @@
-"""Settings of the heads: how features are pooled, and what is read off them."""
+"""Settings of the heads: what is read off pooled features."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from colabel.choices import Activation, Covariance, Initialisation
 from colabel.settings.base import Settings
+from colabel.settings.poolings import EncoderPooling, ImagePooling, PoolingSettings
 
-
-class EncoderPooling(Settings):
-    """One vector per image, pooled as the encoder itself does: an average for most."""
-
-    name: Literal["encoder"] = "encoder"
-
-
-class ClassAttention(Settings):
-    """One vector per label: a weighted average over the positions of the feature map."""
-
-    name: Literal["class_attention"] = "class_attention"
-
-
-Pooling = Annotated[EncoderPooling | ClassAttention, Field(discriminator="name")]
+TEMPERATURES: Mapping[int, tuple[float, ...]] = {
+    1: (1,),
+    2: (1, 99),
+    4: (1, 2, 4, 99),
+    6: (1, 2, 3, 4, 5, 99),
+    8: (1, 2, 3, 4, 5, 6, 7, 99),
+}
+"""CSRA's temperatures by its number of heads (Zhu and Wu 2021, Sec. 3.3)."""
 
 
 class LinearSettings(Settings):
@@ -31,7 +27,7 @@ class LinearSettings(Settings):
     gives: ClassVar[tuple[str, ...]] = ("features", "logits")
 
     name: Literal["linear"] = "linear"
-    pooling: Pooling = EncoderPooling()
+    pooling: PoolingSettings = EncoderPooling()
     feature_length: float | None = Field(None, gt=0)
     """Length the features are brought to; null: as they are pooled."""
 
@@ -42,7 +38,7 @@ class KernelMixtureSettings(Settings):
     gives: ClassVar[tuple[str, ...]] = ("features", "logits", "mixture")
 
     name: Literal["kernel_mixture"] = "kernel_mixture"
-    pooling: Pooling = EncoderPooling()
+    pooling: PoolingSettings = EncoderPooling()
     covariance: Covariance = "isotropic"
     """Form of the kernels' covariance, which decides their similarity (Table 4)."""
     initialisation: Initialisation = "linear"
@@ -52,13 +48,27 @@ class KernelMixtureSettings(Settings):
     them as they come, as the paper does. It keeps the overlaps of Eq. 7 away from 0 and 1."""
 
 
+class CSRASettings(Settings):
+    """CSRA: classifiers at each position, averaged, and added to what they say where they look."""
+
+    gives: ClassVar[tuple[str, ...]] = ("features", "logits")
+
+    name: Literal["csra"] = "csra"
+    heads: Literal[1, 2, 4, 6, 8] = 1
+    """Independent classifiers, whose temperatures the paper lists (:data:`TEMPERATURES`)."""
+    temperatures: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(None, min_length=1)
+    """Of the classifiers; null: those of the paper. 99 is the maximum."""
+    residual: float = Field(0.1, ge=0)
+    """lambda: weight of what is attended to; the paper has 0.1 on VOC, 0.4 on COCO."""
+
+
 class MixtureDensitySettings(Settings):
     """ProbMCL's mixture density network: a Gaussian density per label of features of length 1."""
 
     gives: ClassVar[tuple[str, ...]] = ("features", "mixture")
 
     name: Literal["mixture_density"] = "mixture_density"
-    pooling: EncoderPooling = EncoderPooling()
+    pooling: ImagePooling = EncoderPooling()
     projection: int | None = Field(None, ge=1)
     """Width n of a linear layer after the encoder, dropped with the mixtures; null: no layer, n is
     the encoder's width."""
@@ -73,5 +83,6 @@ class MixtureDensitySettings(Settings):
 
 
 HeadSettings = Annotated[
-    LinearSettings | KernelMixtureSettings | MixtureDensitySettings, Field(discriminator="name")
+    LinearSettings | CSRASettings | KernelMixtureSettings | MixtureDensitySettings,
+    Field(discriminator="name"),
 ]

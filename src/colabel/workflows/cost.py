@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from colabel.build.model import HEADS, build_classifier
+from colabel.build.model import build_classifier
 from colabel.choices import Covariance
 from colabel.errors import ConfigError, nearest
+from colabel.methods import METHODS
 from colabel.models import Cost, cost_of_model, list_encoders
 from colabel.runs.description import is_surely_run, load_description
-from colabel.settings import EncoderSettings, HeadSettings
+from colabel.settings import (
+    EncoderSettings,
+    HeadSettings,
+    KernelMixtureSettings,
+    LinearSettings,
+    MixtureDensitySettings,
+)
 from colabel.workflows.predict import build_described
 
+_READOUTS: Mapping[str, HeadSettings] = {
+    "linear": LinearSettings(),
+    "kernel_mixture": KernelMixtureSettings(),
+    "mixture_density": MixtureDensitySettings(),
+}
 COVARIANCES = ("isotropic", "diagonal", "shared_diagonal", "shared_isotropic")
 
 
@@ -33,7 +46,8 @@ def cost(
         model: folder of a run, or the name of a backbone in timm.
         classes: number of labels; needed with a backbone, known of a run.
         image_size: side of the square images, in pixels; default: the run's, 224 with a backbone.
-        head: name of the head, ``"kernel_mixture"`` by default; known of a run.
+        head: name of a readout, or of the method whose head it is (``"ml_decoder"``);
+            ``"kernel_mixture"`` by default; known of a run.
         covariance: form of a kernel mixture's covariance, ``"isotropic"`` by default;
             ``"linear"`` means the head of this name; known of a run.
 
@@ -74,14 +88,15 @@ def _head_settings(head: str | None, covariance: str | None) -> HeadSettings:
     """Return the settings of the head that is asked for."""
     if covariance == "linear":
         head, covariance = head or "linear", None
-    name = head or "kernel_mixture"
-    if name not in HEADS:
-        raise ConfigError(f"there is no head {name!r}; {nearest(name, HEADS)}")
+    name = (head or "kernel_mixture").replace("-", "_")
+    known = {**{method: of.head for method, of in METHODS.items()}, **_READOUTS}
+    if name not in known:
+        raise ConfigError(f"there is no head {name!r}; {nearest(name, known)}")
     if covariance is not None and covariance not in COVARIANCES:
         raise ConfigError(
             f"there is no covariance {covariance!r}; {nearest(covariance, COVARIANCES)}"
         )
-    values: dict[str, Any] = {"name": name}
+    values: dict[str, Any] = known[name].model_dump()
     if covariance is not None:
         values["covariance"] = covariance
     try:

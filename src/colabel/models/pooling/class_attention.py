@@ -1,37 +1,16 @@
-"""Pooling: from what the encoder gives to one vector per image, or one per class."""
+"""One vector per class: an average over the positions of the feature map that the class weighs."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from colabel.models.features import Features
 from colabel.models.heads.layers import without_autocast
-
-Part = Literal["vector", "map"]
-"""The part of :class:`Features` that a pooling reads."""
+from colabel.models.pooling.base import Pooling, positions_of
 
 
-class EncoderPooling(nn.Module):
-    """One vector per image, as the encoder pooled it.
-
-    Example:
-        >>> EncoderPooling()(Features(torch.ones(2, 8))).shape
-        torch.Size([2, 8])
-    """
-
-    reads: Part = "vector"
-
-    def forward(self, features: Features) -> Tensor:
-        """Return the vectors, shape (batch, width)."""
-        if features.vector is None:
-            raise ValueError("there are no pooled features: only the feature map was kept.")
-        return features.vector
-
-
-class ClassAttentionPooling(nn.Module):
+class ClassAttentionPooling(Pooling):
     r"""One vector per class: an average over the positions, weighted for the class.
 
     .. math:: f_k = \sum_p a_{kp}\, x_p, \qquad
@@ -54,7 +33,7 @@ class ClassAttentionPooling(nn.Module):
         (torch.Size([2, 3, 8]), True)
     """
 
-    reads: Part = "map"
+    per_class = True
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -62,12 +41,8 @@ class ClassAttentionPooling(nn.Module):
 
     def forward(self, features: Features) -> Tensor:
         """Return a vector per class, shape (batch, classes, channels), in float32."""
-        positions = features.map.flatten(2)
-        positions = positions.to(torch.promote_types(positions.dtype, torch.float32))
+        positions = positions_of(features)
         with without_autocast(positions.device):
-            scores = torch.einsum("kd,ndp->nkp", self.queries, positions)
-            weights = (scores / positions.shape[1] ** 0.5).softmax(dim=2)
-            return torch.einsum("nkp,ndp->nkd", weights, positions)
-
-
-Pooling = EncoderPooling | ClassAttentionPooling
+            scores = torch.einsum("kd,npd->nkp", self.queries, positions)
+            weights = (scores / positions.shape[2] ** 0.5).softmax(dim=2)
+            return torch.einsum("nkp,npd->nkd", weights, positions)

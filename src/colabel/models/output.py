@@ -1,0 +1,25 @@
+"""What a model says of a batch of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from colabel.mixtures import GaussianMixture
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a model says of a batch of images.
+
+    Args:
+        features: what the head read its answer off, float32: shape (batch, width), or (batch,
+            classes, width) where each class has features of its own.
+        logits: shape (batch, classes), log-odds of each label; ``None`` without a classifier.
+        mixture: the kernels or densities of the head; ``None`` for a plain linear head.
+    """
+
+    features: Tensor
+    logits: Tensor | None
+    mixture: GaussianMixture | None = None

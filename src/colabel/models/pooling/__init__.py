@@ -1,0 +1,26 @@
+"""Pooling: from what the encoder gives to one vector per image, or one per class."""
+
+from colabel.models.pooling.base import Part, Pooling
+from colabel.models.pooling.class_attention import ClassAttentionPooling
+from colabel.models.pooling.csra import CSRAPooling
+from colabel.models.pooling.ml_decoder import MLDecoderPooling
+from colabel.models.pooling.plain import (
+    AveragePooling,
+    EncoderPooling,
+    GeneralisedMeanPooling,
+    MaxPooling,
+)
+from colabel.models.pooling.query2label import Query2LabelPooling
+
+__all__ = [
+    "AveragePooling",
+    "CSRAPooling",
+    "ClassAttentionPooling",
+    "EncoderPooling",
+    "GeneralisedMeanPooling",
+    "MLDecoderPooling",
+    "MaxPooling",
+    "Part",
+    "Pooling",
+    "Query2LabelPooling",
+]
