@@ -18,7 +18,7 @@ from colabel.calibration import (
 from colabel.errors import ConfigError, DataError
 from colabel.runs.choosing import _half_of, choose_operating_point, fingerprint_of
 from colabel.runs.measured import measure
-from colabel.runs.operating_point import OperatingPoint, Selectivity
+from colabel.runs.operating_point import OperatingPoint, Rule, Selectivity
 from colabel.runs.predictions import Predictions
 from colabel.settings.target import parse_target
 
@@ -225,6 +225,55 @@ class TestChoosing:
         assert all(len(sides) == 1 for sides in halves.values())
         assert sum(True in sides for sides in halves.values()) == 19
 
+    def test_abstention_is_off_where_labels_were_set_on_other_images(self):
+        before, given = choose("f1")
+        assert before.selectivity is not None
+        after, _ = choose("recall=0.9", predictions(5), labels=["dog"], former=before)
+        assert after.selectivity is None
+        with pytest.raises(ConfigError, match="set on the same images"):
+            after.limit("risk=0.1")
+        again, _ = choose("recall=0.9", given, labels=["dog"], former=before)
+        assert again.selectivity is not None
+
+    def test_equally_sure_images_are_decided_together(self):
+        random = np.random.default_rng(0)
+        logits = np.concatenate([np.linspace(8, 9, 100), np.zeros(900)])[:, None]
+        targets = np.concatenate([np.ones(100), random.random(900) < 0.5])[:, None]
+        ids = tuple(map(str, range(1000)))
+        given = Predictions(
+            ids, ("cat",), logits.astype(np.float32), targets.astype(np.int8), "val"
+        )
+        point, _ = choose("cost=1:1", given)
+        probabilities = point.probabilities(given.logits)
+        decided = point.decide(probabilities)
+        doubts = np.where(decided, 1 - probabilities, probabilities)[:, 0]
+        kept = doubts <= point.limit("risk=0.05")
+        assert kept.sum() == 100
+        assert (decided[kept] == targets[kept]).all()
+        assert (doubts <= point.limit("coverage=0.5")).all()  # no more and no less can be had
+
+    def test_rounding_does_not_reach_the_next_image(self):
+        random = np.random.default_rng(1)
+        logits = 1e-6 * random.normal(size=(3000, 1))
+        targets = (random.random(logits.shape) < 0.5 + 0.4 * np.sign(logits)).astype(np.int8)
+        given = Predictions(
+            tuple(map(str, range(3000))), ("cat",), logits.astype(np.float32), targets, "val"
+        )
+        point, _ = choose("precision=0.7", given)
+        probabilities = point.probabilities(given.logits)
+        chosen = precision_thresholds(probabilities, targets, precision=0.7, confidence=0.9)
+        assert point.rules[0].guaranteed
+        assert (point.decide(probabilities) == (probabilities >= chosen.thresholds)).all()
+
+    def test_what_contradicts_itself_is_refused(self):
+        with pytest.raises(ValidationError, match="is called guaranteed"):
+            Rule(target="recall=0.9", by="f1", guaranteed=True, found=9, needed=9, unit="x")
+        with pytest.raises(ValidationError, match="is called guaranteed"):
+            Rule(target="recall=0.9", by="recall=0.9", guaranteed=True, found=8, needed=9)
+        grid = [place / 100 for place in range(101)]
+        with pytest.raises(ValidationError, match="must rise"):
+            Selectivity(scores=grid[::-1], risks=grid)
+
     def test_labels_that_are_set_later_on_the_same_images_say_nothing(self):
         before, given = choose("recall=0.9")
         after, _ = choose("f1", given, labels=["dog"], former=before)
@@ -260,7 +309,7 @@ class TestChoosing:
     def test_what_cannot_be(self):
         with pytest.raises(ConfigError, match="no label 'bat'; did you mean 'cat'"):
             choose("f1", labels=["bat"], former=OperatingPoint.plain(4))
-        with pytest.raises(ConfigError, match="one threshold for all labels; leave out --labels"):
+        with pytest.raises(ConfigError, match="one for all labels together; leave out --labels"):
             choose("missed=0.1", labels=["cat"], former=OperatingPoint.plain(4))
         given = predictions()
         bare = Predictions(given.ids, CLASSES, given.logits, None, "val")

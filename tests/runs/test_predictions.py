@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from colabel.errors import DataError, RunError
 from colabel.metrics import evaluate_scores
@@ -106,6 +107,29 @@ def test_score_predictions_is_evaluate_scores_of_the_probabilities():
     found = score_predictions(predictions, point, protocol="voc11").to_dict()
     for key, value in expected.to_dict().items():
         assert found[key] == (value if key in ("per_class", "averaged") else pytest.approx(value))
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(300, 0), (1, 50), (1, -800), (30, 35)])
+def test_ranking_is_that_of_the_logits_however_far_they_are(scale, shift):
+    random = np.random.default_rng(0)
+    targets = (random.random((300, 3)) < 0.3).astype(np.int8)
+    logits = (random.normal(size=(300, 3)) + targets).astype(np.float32)
+    ids = tuple(map(str, range(300)))
+    near, far = (
+        score_predictions(Predictions(ids, ("a", "b", "c"), values, targets, "test"))
+        for values in (logits, (scale * logits.astype(np.float64) + shift).astype(np.float32))
+    )
+    order = [np.argsort(np.argsort(values[:, 0])) for values in (logits, scale * logits + shift)]
+    if (order[0] == order[1]).all():
+        assert far.mean_average_precision == pytest.approx(near.mean_average_precision, abs=2e-3)
+        assert far.mean_auc == pytest.approx(near.mean_auc, abs=2e-3)
+    expected = np.mean(
+        [
+            average_precision_score(targets[:, k], scale * logits[:, k].astype(np.float64) + shift)
+            for k in range(3)
+        ]
+    )
+    assert far.mean_average_precision == pytest.approx(expected, abs=2e-3)
 
 
 def test_scoring_needs_targets():

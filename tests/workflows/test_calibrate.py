@@ -131,6 +131,8 @@ class TestCommand:
             (["--confidence", "0.9"], "--confidence is for --target recall"),
             (["--labels", "cat", "--calibration", "isotonic"], "leave out --labels"),
             (["--target", "recall=0.9", "--split", "train"], "the model has learned these"),
+            (["--labels", ""], "--labels names no label"),
+            (["--labels", "cat", "--target", "none"], "leave out --labels"),
             (["--target", "recall=0.999"], "can be guaranteed for no label (cat: needs 999"),
             (["--target", "precision=0.99"], "can be guaranteed for no label"),
         ],
@@ -246,6 +248,41 @@ def test_the_own_images_by_another_name_have_chosen_the_epoch_too(copied):
     source = RunFolder(copied).config().data.source
     point = calibrate(copied, parse_target("f1"), data=source, cpu=True).point
     assert (point.fitted_on.split, point.fitted_on.epochs) == ("val", 2)
+
+
+@pytest.mark.parametrize("split", ["train", "all"])
+def test_learned_images_guarantee_nothing_by_whatever_name(tiny_run, copied, tmp_path, split):
+    shutil.copytree(tiny_run.parent / "images", tmp_path / "moved" / "images")
+    table = shutil.copy(tiny_run.parent / "labels.csv", tmp_path / "moved" / "labels.csv")
+    data = None if split == "all" else str(table)
+    before = (copied / "model.json").read_bytes()
+    with pytest.raises(ConfigError, match="images that the model has learned"):
+        calibrate(copied, parse_target("recall=0.5"), data=data, split=split, cpu=True)
+    assert (copied / "model.json").read_bytes() == before
+
+
+def test_moved_images_have_chosen_the_epoch_too(tiny_run, copied, tmp_path):
+    shutil.copytree(tiny_run.parent / "images", tmp_path / "moved" / "images")
+    table = shutil.copy(tiny_run.parent / "labels.csv", tmp_path / "moved" / "labels.csv")
+    point = calibrate(copied, parse_target("f1"), data=str(table), cpu=True).point
+    assert point.fitted_on.epochs == 2
+
+
+def test_predictions_of_some_of_the_images_are_not_taken(tiny_run, tmp_path):
+    folder = shutil.copytree(tiny_run, tmp_path / "run")
+    whole = len(Predictions.load(folder / "predictions-val.npz").ids)
+    colabel.evaluate(folder, split="val", cpu=True, max_pixels=10**6, on_corrupt="skip")
+    assert Predictions.load(folder / "predictions-val.npz").reading == (
+        "corrupt: skip, pixels: 1000000"
+    )
+    done = calibrate(folder, parse_target("f1"), cpu=True)
+    assert done.images == whole
+    assert Predictions.load(folder / "predictions-val.npz").reading == ""
+
+
+def test_a_run_that_is_not_complete_says_what_will_be_of_it(copied):
+    (copied / "result.json").unlink()
+    assert "is not complete" in calibrate(copied, parse_target("f1")).notes[-1]
 
 
 def test_another_split_has_chosen_nothing(copied):

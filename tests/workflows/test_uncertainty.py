@@ -41,6 +41,8 @@ def test_scores_are_measured_on_the_decisions_of_the_operating_point(measured):
     assert written["risk"] == report.risk
     assert {score["name"] for score in written["scores"]} == {s.name for s in report.scores}
     on_val = measure_uncertainty(folder, split="val", cpu=True)
+    assert any("found on these very images" in note for note in on_val.notes)
+    assert not any("found on these very images" in note for note in report.notes)
     point = load_description(folder).operating_point
     probabilities = point.probabilities(predictions.logits)
     given = point.decide(probabilities)

@@ -92,7 +92,7 @@ class Calibration(Settings):
             logits: log-odds of the model, shape (images, classes).
 
         Returns:
-            In [0, 1], the shape of ``logits``.
+            In [0, 1), the shape of ``logits``.
 
         Raises:
             DataError: on logits of another number of classes.
@@ -112,7 +112,8 @@ class Calibration(Settings):
             if steps is not None:
                 curve = np.interp(given[:, column], steps.logits, steps.probabilities)
                 values[:, column] += STEP_SHARE * (curve - values[:, column])
-        return values
+        # so that a threshold of 1 gives nothing out
+        return np.minimum(values, np.nextafter(1.0, 0.0))
 
 
 def sigmoid(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -24,6 +24,7 @@ _TOLERANCE = 1e-4
 _LARGEST_STEP = np.array([0.5, 2.0])
 _FAR = 10.0
 _OUTLIER = 10.0
+_ORDINARY = 50.0
 
 
 def fit_scaling(
@@ -40,9 +41,10 @@ def fit_scaling(
     spread of the labels' parameters, the uncertainty of each added. What each label says itself
     is found by Fisher scoring, one step for all labels and one of ``mu`` and ``T`` in turn.
 
-    Deviation: a single logit far from all others would decide the slope alone, so one that lies
-    further from its label's median than 10 times the distance of the quartiles is taken to lie
-    there. The intercept of a label whose median is beyond 10 is measured at the median.
+    Deviation: a few logits far from all others would decide the slope alone, so those that lie
+    further outside the middle 98 % of their label than 10 times its width, and further than 50,
+    are taken to lie there. The intercept of a label whose median is beyond 10 is measured at the
+    median.
 
     Args:
         logits: shape (images, classes), finite.
@@ -81,10 +83,9 @@ def _without_extremes(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return logits that a few steps can fit, and what was taken from those of each label."""
     some = logits[:: max(1, len(logits) // _SOME)]
-    low, centres, high = np.percentile(some, [25, 50, 75], axis=0)
-    reach = _OUTLIER * np.maximum(high - low, np.median(high - low))
-    reach[reach == 0] = np.inf
-    fit = np.clip(logits, centres - reach, centres + reach)
+    low, centres, high = np.percentile(some, [1, 50, 99], axis=0)
+    reach = np.maximum(_OUTLIER * (high - low), _ORDINARY)
+    fit = np.clip(logits, low - reach, high + reach)
     centres = np.where(centred & (np.abs(centres) > _FAR), centres, 0)
     return fit - centres, centres
 

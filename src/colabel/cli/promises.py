@@ -28,12 +28,13 @@ def promises(classes: Sequence[str], point: OperatingPoint) -> list[str]:
         classes: names of the labels.
         point: of their model.
     """
-    rules: dict[tuple[str, float | None], list[_Named]] = {}
+    rules: dict[tuple[str, float | None, FittedOn | None], list[_Named]] = {}
     for name, rule in zip(classes, point.rules, strict=False):
         if parse_target(rule.target).is_guarantee:
-            rules.setdefault((rule.target, rule.confidence), []).append((name, rule))
+            images = rule.fitted_on or point.fitted_on
+            rules.setdefault((rule.target, rule.confidence, images), []).append((name, rule))
     lines = []
-    for (target, confidence), those in rules.items():
+    for (target, confidence, images), those in rules.items():
         kept = sum(rule.guaranteed for _, rule in those)
         how = "on average" if confidence is None else f"with a confidence of {confidence:.0%}"
         what = parse_target(target)
@@ -42,7 +43,7 @@ def promises(classes: Sequence[str], point: OperatingPoint) -> list[str]:
             "precision": f"a precision of at least {what.value:.1%}",
             "missed": f"at most {what.value:.1%} of an image's labels missed",
         }[what.kind]
-        like = _like_these(point, those)
+        like = _like_which(images)
         if what.kind == "missed" and kept:
             lines.append(f"guaranteed: {promise} {how}, {like}")
         elif what.kind != "missed":
@@ -62,13 +63,14 @@ def promises(classes: Sequence[str], point: OperatingPoint) -> list[str]:
     return [*lines, *told_of_epochs(classes, point)]
 
 
-def _like_these(point: OperatingPoint, those: Iterable[_Named]) -> str:
+def _like_which(images: FittedOn | None) -> str:
     """Return which images to come a promise is for."""
-    sets = {rule.fitted_on or point.fitted_on for _, rule in those}
-    grouped = [images for images in sets if images is not None and images.groups is not None]
-    if not grouped:
-        return "for images like these"
-    return "for images like one of each group (patient), which is what was counted"
+    if images is None:
+        return "for images like those it was found on"
+    known = f"the {images.images:,} ({images.split}) of {images.source}"
+    if images.groups is None:
+        return f"for images like {known}"
+    return f"for images like one of each of {images.groups:,} groups in {known}"
 
 
 def told_of_epochs(classes: Sequence[str], point: OperatingPoint) -> list[str]:

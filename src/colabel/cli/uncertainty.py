@@ -116,8 +116,11 @@ def _of_errors(report: UncertaintyReport) -> Table:
     )
     for name in ("score", "of", "AURC", "AUGRC"):
         table.add_column(name, justify="left" if name in ("score", "of") else "right")
-    for per, named in (("pair", "labels"), ("image", "images")):
-        table.add_row("chance", named, f"{100 * report.risk:.2f}", f"{50 * report.risk:.2f}")
+    for per, named, risk in (
+        ("pair", "labels", report.risk),
+        ("image", "images", report.image_risk),
+    ):
+        table.add_row("chance", named, f"{100 * risk:.2f}", f"{50 * risk:.2f}")
         for score in _sorted(report, per):
             numbers = (f"{100 * score.aurc:.2f}", f"{100 * score.augrc:.2f}")
             table.add_row(plain(score.name.replace("_", " ")), named, *numbers)

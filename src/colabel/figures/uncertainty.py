@@ -18,7 +18,7 @@ _COLOURS = 6
 
 def uncertainty_chart(
     curves: Mapping[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]],
-    risk: float,
+    risks: Mapping[str, float],
     *,
     uncalibrated: npt.NDArray[np.float64],
     calibrated: npt.NDArray[np.float64],
@@ -29,7 +29,7 @@ def uncertainty_chart(
 
     Args:
         curves: scores and errors by the name of the score.
-        risk: share of wrong labels if all are decided.
+        risks: share of wrong labels if all are decided, of a "pair" and of an "image".
         uncalibrated: probabilities before calibration.
         calibrated: probabilities after it.
         targets: 1 present, 0 absent, -1 unknown.
@@ -55,6 +55,7 @@ def uncertainty_chart(
                 linestyle="-" if place < _COLOURS else ":",
                 label=name.replace("_", " "),
             )
+        risk = risks[per]
         axes.axhline(100 * risk, color=GREY, linewidth=0.9, linestyle="--", label="chance")
         axes.set_xlabel(f"{title.lower()} that are decided, %")
         axes.set_xlim(0, 100)

@@ -52,6 +52,22 @@ class Ranking:
         return sums.astype(np.float64, copy=False)  # whole numbers where there is no group
 
 
+def in_order(
+    logits: Float[np.ndarray, "images classes"],
+) -> Float[np.ndarray, "images classes"]:
+    """Return numbers in [0, 1) in the order of logits, equal only where those are.
+
+    Args:
+        logits: finite, of any size: their sigmoids would be equal far from 0.
+
+    Example:
+        >>> in_order(np.array([[-800.0], [40.0], [41.0], [40.0]])).ravel().tolist()
+        [0.0, 0.25, 0.5, 0.25]
+    """
+    places = np.unique(logits, return_inverse=True)[1].reshape(logits.shape)
+    return places / logits.size
+
+
 def rank(
     scores: Float[np.ndarray, "images classes"], targets: Int8[np.ndarray, "images classes"]
 ) -> Ranking:

@@ -18,8 +18,8 @@ from colabel.metrics.decisions import (
     mean_of_defined,
     measure,
 )
-from colabel.metrics.inputs import check_scores, check_targets, check_thresholds
-from colabel.metrics.ranking import PROTOCOLS, average_precision, rank, roc_auc
+from colabel.metrics.inputs import check_logits, check_scores, check_targets, check_thresholds
+from colabel.metrics.ranking import PROTOCOLS, average_precision, in_order, rank, roc_auc
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,7 @@ def evaluate_scores(
     thresholds: float | npt.ArrayLike = 0.5,
     class_names: Sequence[str] | None = None,
     protocol: APProtocol = "noninterpolated",
+    logits: npt.ArrayLike | None = None,
 ) -> Report:
     """Measure scores against targets: AP, AUC, and precision, recall and F1 at a threshold.
 
@@ -173,13 +174,15 @@ def evaluate_scores(
         thresholds: one number in [0, 1], or one per class; a score equal to it is positive.
         class_names: one name per class; ``None`` numbers them from "class 0".
         protocol: "noninterpolated", "voc11" or "interpolated"; see :func:`average_precision`.
+        logits: what the images of a class are ranked by, for AP and AUC, where ``scores`` are a
+            rising map of them: far from 0 probabilities become ties. ``None``: the scores.
 
     Returns:
         The metrics, overall and per class.
 
     Raises:
-        DataError: on scores that are not numbers in [0, 1], targets other than 1, 0, -1, or shapes
-            that do not fit one another.
+        DataError: on scores that are not numbers in [0, 1], targets other than 1, 0, -1, logits
+            that are not finite, or shapes that do not fit one another.
         ConfigError: on an unknown protocol, or thresholds outside [0, 1] or of another number.
 
     Example:
@@ -201,7 +204,13 @@ def evaluate_scores(
     if len(names) != classes:
         raise DataError(f"{len(names)} class names for {classes} columns of scores.")
     cuts = check_thresholds(thresholds, classes)
-    return _report(checked_scores, checked_targets, cuts, tuple(names), protocol)
+    ranked_by = checked_scores if logits is None else in_order(check_logits(logits))
+    if ranked_by.shape != checked_scores.shape:
+        raise DataError(
+            f"logits must have the scores' shape (images, classes) = {checked_scores.shape}, got "
+            f"{ranked_by.shape}."
+        )
+    return _report(checked_scores, checked_targets, cuts, tuple(names), protocol, ranked_by)
 
 
 def _report(
@@ -210,8 +219,9 @@ def _report(
     thresholds: Float[np.ndarray, " classes"],
     names: tuple[str, ...],
     protocol: APProtocol,
+    ranked_by: Float[np.ndarray, "images classes"],
 ) -> Report:
-    ranking = rank(scores, targets)
+    ranking = rank(ranked_by, targets)
     precisions = average_precision(ranking, protocol=protocol)
     areas = roc_auc(ranking)
     support = ranking.total_positives

@@ -82,14 +82,14 @@ def choose_operating_point(
     classes = predictions.classes
     if predictions.targets is None:
         raise DataError("an operating point needs images whose labels are known.")
+    chosen = _chosen(labels, classes)
+    if target.kind in ("missed", "none") and not chosen.all():
+        raise ConfigError(
+            f"the target {target} is one for all labels together; leave out --labels."
+        )
     if target.kind == "none":
         return OperatingPoint.plain(len(classes))
     logits, targets = predictions.logits, predictions.targets
-    chosen = _chosen(labels, classes)
-    if target.kind == "missed" and not chosen.all():
-        raise ConfigError(
-            f"the target {target} sets one threshold for all labels; leave out --labels."
-        )
     if former is not None and not chosen.all():
         _check_kept(former, target)
     groups = predictions.groups
@@ -145,12 +145,15 @@ def choose_operating_point(
         own=chosen,
         former=former,
         images=None if images == whole else images,
+        room=_room_below(probabilities, by_f1.thresholds, asked.thresholds),
     )
     point = point.model_copy(update={"thresholds": thresholds, "rules": rules})
     return point.model_copy(
         update={
             "fitted_on": whole,
-            "selectivity": _selectivity(point, probabilities, targets),
+            "selectivity": _selectivity(point, probabilities, targets)
+            if images == whole
+            else None,
         }
     )
 
@@ -175,6 +178,8 @@ def fingerprint_of(predictions: Predictions) -> str:
 
 def _chosen(labels: Collection[str] | None, classes: tuple[str, ...]) -> npt.NDArray[np.bool_]:
     """Return which labels are set."""
+    if labels is not None and not labels:
+        raise ConfigError("--labels names no label; leave it out for all.")
     for label in labels or ():
         if label not in classes:
             raise ConfigError(f"the model has no label {label!r}; {nearest(label, classes)}")
@@ -258,6 +263,7 @@ def _rules(
     own: npt.NDArray[np.bool_],
     former: OperatingPoint | None,
     images: FittedOn | None,
+    room: npt.NDArray[np.float64],
 ) -> tuple[tuple[Rule, ...], tuple[float, ...]]:
     """Return how each threshold came about, and the thresholds."""
     rules, thresholds = [], []
@@ -283,8 +289,21 @@ def _rules(
         )
         threshold = float(used.thresholds[k])
         exact = kept and target.kind == "cost"
-        thresholds.append(threshold - (0 if exact else ROUNDING * min(threshold, 1 - threshold)))
+        below = room[int(used is asked), k]
+        lower = min(ROUNDING * min(threshold, 1 - threshold), below / 2)
+        thresholds.append(threshold - (0 if exact else lower))
     return tuple(rules), tuple(thresholds)
+
+
+def _room_below(
+    probabilities: npt.NDArray[np.float64], *thresholds: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return how far the next lower image of each label lies below each threshold."""
+    room = []
+    for each in thresholds:
+        lower = np.where(probabilities < each, probabilities, -np.inf).max(axis=0)
+        room.append(each - lower)
+    return np.asarray(np.nan_to_num(np.stack(room), nan=0.0, posinf=1.0))
 
 
 def _selectivity(
@@ -298,7 +317,7 @@ def _selectivity(
     judged = ~np.isnan(errors)
     scores = error_probability(probabilities[judged], given[judged]).mean(axis=1)
     risks = risk_coverage(scores, errors[judged]).risk
+    ascending = np.sort(scores)
     last = np.ceil(np.linspace(0, 1, CORNERS) * len(risks)).astype(int).clip(1) - 1
-    return Selectivity(
-        scores=tuple(np.sort(scores)[last].tolist()), risks=tuple(risks[last].tolist())
-    )
+    last = np.searchsorted(ascending, ascending[last], side="right") - 1  # equal ones go together
+    return Selectivity(scores=tuple(ascending[last].tolist()), risks=tuple(risks[last].tolist()))

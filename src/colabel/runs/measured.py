@@ -45,6 +45,7 @@ class Measured:
                 ],
                 "same_images": self.same_images,
                 "guaranteed": [rule.guaranteed for rule in self.point.rules],
+                "rules": [rule.model_dump(mode="json") for rule in self.point.rules],
                 **self.at_point.to_dict(),
             },
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, field_validator, model_validator
@@ -70,6 +71,15 @@ class Rule(Settings):
     def _is_target(cls, text: str) -> str:
         return str(parse_target(text))
 
+    @model_validator(mode="after")
+    def _holds_together(self) -> Rule:
+        if self.guaranteed and (self.by != self.target or self.found < self.needed):
+            raise ValueError(
+                f"{self.target} is called guaranteed, by a threshold for {self.by} and with "
+                f"{self.found} of {self.needed} {self.unit}"
+            )
+        return self
+
     @property
     def failure(self) -> str:
         """Why what was asked for is not guaranteed; empty where it is, or nothing was promised."""
@@ -97,6 +107,12 @@ class Selectivity(Settings):
 
     scores: Annotated[tuple[Number, ...], Field(min_length=CORNERS, max_length=CORNERS)]
     risks: Annotated[tuple[Fraction, ...], Field(min_length=CORNERS, max_length=CORNERS)]
+
+    @model_validator(mode="after")
+    def _rises(self) -> Selectivity:
+        if any(a > b for a, b in pairwise(self.scores)):
+            raise ValueError("the scores of a selectivity must rise")
+        return self
 
     def limit(self, wish: str) -> float:
         """Return the largest expected share of wrong labels of an image that is decided.
@@ -140,8 +156,8 @@ class OperatingPoint(Settings):
         rules: how each threshold came about; empty for thresholds that nothing was fitted for.
         fitted_on: the images that calibration and thresholds come from, unless a rule names
             others; ``None`` if none.
-        selectivity: how sure the model was of the images that were seen last; ``None`` if there
-            were none.
+        selectivity: how sure the model was of these images; ``None`` if there were none, or
+            labels were set on others.
 
     Example:
         >>> point = OperatingPoint.plain(2)
@@ -221,8 +237,8 @@ class OperatingPoint(Settings):
         """
         if self.selectivity is None:
             raise ConfigError(
-                "--abstain needs an operating point that was found on images with labels; find "
-                "one with: colabel calibrate RUN"
+                "--abstain needs an operating point whose labels were all set on the same images "
+                "with labels; find one with: colabel calibrate RUN"
             )
         return self.selectivity.limit(wish)
 

@@ -24,7 +24,7 @@ from colabel.printing import json_text
 from colabel.runs.operating_point import OperatingPoint
 
 _REQUIRED = ("ids", "classes", "logits", "split")
-_RESERVED = (*_REQUIRED, "targets", "model", "groups")
+_RESERVED = (*_REQUIRED, "targets", "model", "groups", "reading")
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Predictions:
             :func:`colabel.runs.identity.weights_fingerprint`; empty where it is not known.
         groups: one name per image, that of what several images may be of (a patient); ``None``
             where every image stands for itself.
+        reading: what was said of how to read the images, if not what the run says; empty if so.
 
     Raises:
         DataError: if shapes or types disagree, or an extra array takes the name of a field.
@@ -62,6 +63,7 @@ class Predictions:
     extra: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     model: str = ""
     groups: tuple[str, ...] | None = None
+    reading: str = ""
 
     def __post_init__(self) -> None:
         """Check that the parts belong together."""
@@ -100,6 +102,7 @@ class Predictions:
             "logits": self.logits,
             "split": np.array(self.split),
             "model": np.array(self.model),
+            "reading": np.array(self.reading),
             **self.extra,
         }
         if self.targets is not None:
@@ -121,6 +124,9 @@ class Predictions:
             raise RunError(
                 f"{path} is not a file of predictions: it has no array {', '.join(missing)}."
             )
+        unnamed = [name for name in ("ids", "classes", "groups") if _is_no_text(arrays, name)]
+        if unnamed:
+            raise RunError(f"{path} is not a file of predictions: {unnamed[0]} must be names.")
         try:
             return cls(
                 ids=tuple(arrays["ids"].tolist()),
@@ -129,11 +135,17 @@ class Predictions:
                 targets=arrays.get("targets"),
                 split=str(arrays["split"]),
                 model=str(arrays.get("model", "")),
+                reading=str(arrays.get("reading", "")),
                 groups=tuple(arrays["groups"].tolist()) if "groups" in arrays else None,
                 extra={name: array for name, array in arrays.items() if name not in _RESERVED},
             )
         except (DataError, TypeError) as error:
             raise RunError(f"{path} is not a file of predictions: {error}") from error
+
+
+def _is_no_text(arrays: Mapping[str, npt.NDArray[Any]], name: str) -> bool:
+    # numpy makes an array of floats of an empty list of names
+    return name in arrays and arrays[name].size > 0 and arrays[name].dtype.kind != "U"
 
 
 def _check_array(
@@ -267,6 +279,7 @@ def score_predictions(
         thresholds=list(point.thresholds),
         class_names=predictions.classes,
         protocol=protocol,
+        logits=predictions.logits,
     )
 
 

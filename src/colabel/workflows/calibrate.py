@@ -6,6 +6,7 @@ Importing it imports nothing that is slow; torch only comes where predictions ha
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -120,6 +121,7 @@ def calibrate(
             on_corrupt=on_corrupt,
             max_pixels=max_pixels,
         )
+        epochs = _epochs_compared(run, predictions, target, own=own)
         description = load_description(run.path)
         if predictions.classes != description.classes:
             raise RunError(
@@ -128,13 +130,12 @@ def calibrate(
             )
         from colabel.runs.choosing import choose_operating_point
 
-        config = run.config()
         former = description.operating_point
         point = choose_operating_point(
             predictions,
             target,
             source=source,
-            epochs=config.stages()[-1].epochs if own and split == "val" else 0,
+            epochs=epochs,
             confidence=confidence,
             kind=kind,
             labels=labels,
@@ -143,6 +144,12 @@ def calibrate(
         _check_some_guaranteed(point, target, description.classes, labels)
         save_description(run.path, description.model_copy(update={"operating_point": point}))
     assert predictions.targets is not None
+    if not run.is_finished:
+        notes = (
+            *notes,
+            f"training in {run.path} is not complete: if it goes on, a better epoch gets the "
+            "operating point of the recipe again",
+        )
     return Calibrated(
         description.classes,
         tuple((predictions.targets == 1).sum(axis=0).tolist()),
@@ -169,6 +176,7 @@ def _predictions(
     if data is None and not asked_to_read and path.is_file():
         kept = Predictions.load(path)
         usable = kept.model == weights_fingerprint(run.path) and kept.split == split
+        usable = usable and not kept.reading
         if usable and kept.targets is not None:
             written = path.stat().st_mtime
             if not _changed_since(source, written):
@@ -185,6 +193,30 @@ def _predictions(
     predicted.predictions.save(run.predictions_file(split, predicted.suffix))
     notes = (*changed, *predicted.records.notes)
     return predicted.predictions, predicted.config.data.source, notes
+
+
+def _epochs_compared(
+    run: RunFolder, predictions: Predictions, target: Target, *, own: bool
+) -> int:
+    """Return how many epochs were compared on these images, known by their names; 0 if none.
+
+    Raises:
+        ConfigError: if a guarantee is asked of images that the model has learned.
+    """
+    from colabel.data.split import read_split_table
+
+    readable = run.division.is_file() and not run.division.is_symlink()
+    division = read_split_table(run.division) if readable else {}
+    roles = Counter(division.get(name) for name in predictions.ids)
+    if roles["train"] and target.is_guarantee:
+        named = "are" if own else "have the names of"
+        raise ConfigError(
+            f"{target} cannot be guaranteed by these images: {roles['train']:,} of "
+            f"{len(predictions.ids):,} {named} images that the model has learned. Take others "
+            "with --split or --data; if they are others, put them into a folder of another name."
+        )
+    chose = roles["val"] > 0 or (own and predictions.split == "val")
+    return run.config().stages()[-1].epochs if chose else 0
 
 
 def _changed_since(source: str, moment: float) -> bool:

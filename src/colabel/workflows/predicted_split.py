@@ -136,8 +136,11 @@ def predict_split(
     collected = _collect(model, records, config, accelerator, size=size, everything=everything)
     own = with_absolute_paths(trained, None).data
     is_own = (config.data.source, config.data.options) == (own.source, own.options)
+    named = name_predictions(collected, records, split, weights_fingerprint(run.path))
+    said = {"missing labels": missing_labels, "corrupt": on_corrupt, "pixels": max_pixels}
+    reading = ", ".join(f"{key}: {value}" for key, value in said.items() if value is not None)
     return PredictedSplit(
-        name_predictions(collected, records, split, weights_fingerprint(run.path)),
+        replace(named, reading=reading),
         collected,
         records,
         config,

@@ -16,6 +16,7 @@ from colabel.files import replace_file
 from colabel.metrics.decisions import UNKNOWN
 from colabel.models.dropout import active_dropout, dropout_layers
 from colabel.printing import json_text
+from colabel.runs.choosing import fingerprint_of
 from colabel.runs.folder import RunFolder
 from colabel.runs.operating_point import OperatingPoint
 from colabel.runs.results import describe_data
@@ -73,6 +74,7 @@ class UncertaintyReport:
         split: that was measured.
         images: how many.
         risk: share of wrong labels if all are decided: the area of a score that tells nothing.
+        image_risk: the mean over images of their share of wrong labels: the same of an image.
         scores: what each score is worth.
         unavailable: why other scores could not be computed, a sentence each.
         calibration: mean over the classes of calibration error and Brier score, "before" and
@@ -86,6 +88,7 @@ class UncertaintyReport:
     split: str
     images: int
     risk: float
+    image_risk: float
     scores: tuple[ScoreReport, ...]
     unavailable: tuple[str, ...]
     calibration: Mapping[str, Mapping[str, float]]
@@ -100,6 +103,7 @@ class UncertaintyReport:
             "split": self.split,
             "images": self.images,
             "risk": self.risk,
+            "image_risk": self.image_risk,
             "scores": [
                 {
                     "name": score.name,
@@ -184,6 +188,12 @@ def measure_uncertainty(
         outputs = replace(outputs, samples=_dropped_samples(inside, passes))
     outside = {}
     notes = list(inside.records.notes)
+    fingerprint = fingerprint_of(inside.predictions)
+    if any(images.fingerprint == fingerprint for images in point.all_fitted_on):
+        notes.append(
+            "the operating point was found on these very images: on others, calibration and "
+            "decisions are a little worse"
+        )
     for name, records in outside_records(against, inside, on_corrupt=on_corrupt).items():
         outside[name] = outputs_of(run_on(inside, records), point, *compared)
         notes.extend(f"{name}: {note}" for note in records.notes)
@@ -196,7 +206,7 @@ def measure_uncertainty(
         replace_file(path, lambda file: file.write(text.encode()))
         uncertainty_chart(
             curves,
-            report.risk,
+            {"pair": report.risk, "image": report.image_risk},
             uncalibrated=inside.predictions.probabilities,
             calibrated=outputs.probabilities,
             targets=_targets(inside),
@@ -333,6 +343,7 @@ def _report(
         split=inside.predictions.split,
         images=len(targets),
         risk=float(of_pairs[known].mean()),
+        image_risk=float(of_images[judged].mean()),
         scores=tuple(reports),
         unavailable=tuple(missing),
         calibration={
