@@ -45,6 +45,7 @@ class Tail(nn.Module):
         self.blocks = nn.Sequential(*list(net.blocks)[FROZEN_BLOCKS:])
         self.conv_head, self.bn2, self.pool = net.conv_head, net.bn2, net.global_pool
         self.width = encoder.width
+        self.map_channels = encoder.map_channels
 
     def train(self, mode: bool = True) -> Tail:
         """Leave the batch norms as they came."""
@@ -55,8 +56,9 @@ class Tail(nn.Module):
         return self
 
     def forward(self, maps: Tensor) -> Features:
-        """Return the pooled features."""
-        return Features(self.pool(self.bn2(self.conv_head(self.blocks(maps)))))
+        """Return the pooled features and their map."""
+        unpooled = self.bn2(self.conv_head(self.blocks(maps)))
+        return Features(self.pool(unpooled), unpooled)
 
 
 def frozen_maps(records: Any, weights: str) -> Tensor:
