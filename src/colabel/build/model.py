@@ -10,12 +10,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from colabel.build.graph_heads import GRAPH_HEADS
+from colabel.data import Records
 from colabel.errors import ConfigError
 from colabel.models import (
     ClassAttentionPooling,
     Classifier,
     Encoder,
     EncoderPooling,
+    GraphHead,
     Head,
     KernelMixtureHead,
     LinearHead,
@@ -23,10 +26,12 @@ from colabel.models import (
     build_encoder,
 )
 from colabel.models.feature_maps import copy_to_meta
+from colabel.models.heads.tdrg import check_positions
 from colabel.models.pooling import Pooling
 from colabel.settings import (
     PRETRAINED,
     EncoderSettings,
+    GraphSettings,
     HeadSettings,
     KernelMixtureSettings,
     LinearSettings,
@@ -90,7 +95,12 @@ HEADS: Mapping[str, Callable[[Any, Pooling, int, int], Head]] = {
 
 
 def build_classifier(
-    encoder: EncoderSettings, head: HeadSettings, classes: int, *, image_size: int
+    encoder: EncoderSettings,
+    head: HeadSettings,
+    classes: int,
+    *,
+    image_size: int,
+    train: Records | None = None,
 ) -> Classifier:
     """Return an initialised model.
 
@@ -99,15 +109,19 @@ def build_classifier(
         head: what is read off its features.
         classes: number of labels.
         image_size: side of the images it will see, in pixels.
+        train: the images it will learn from, of whose labels some heads make a graph; ``None``
+            where weights bring it.
 
     Raises:
         ConfigError: if the backbone or an option of it is unknown, it takes no such images, or
-            has no feature map, or one of a single position, where the head needs one.
+            has no feature map, or one of too few positions, where the head needs one.
         WeightsError: if the weights do not fit.
     """
     built = encoder_of(encoder, image_size=image_size)
-    classifier = Classifier(built, build_head(head, built, classes))
-    if classifier.head.reads == "map":
+    classifier = Classifier(built, build_head(head, built, classes, train=train))
+    if classifier.head.reads == "maps":
+        check_positions(_positions(built, image_size))
+    elif classifier.head.reads == "map" and isinstance(classifier.head, Head):
         _check_positions(built, image_size)
     return classifier
 
@@ -140,10 +154,7 @@ def encoder_of(encoder: EncoderSettings, *, image_size: int) -> Encoder:
 
 def _check_positions(encoder: Encoder, image_size: int) -> None:
     """Refuse a feature map of one position, of which attention can choose nothing."""
-    images = torch.empty(1, 3, image_size, image_size, device="meta")
-    with torch.no_grad():
-        positions = copy_to_meta(encoder)(images).map[0, 0].numel()
-    if positions == 1:
+    if _positions(encoder, image_size) == (1, 1):
         raise ConfigError(
             f"head.pooling.name class_attention: the feature map of {encoder.name} has one "
             f"position for images of {image_size} x {image_size} pixels, so that no label could "
@@ -152,16 +163,29 @@ def _check_positions(encoder: Encoder, image_size: int) -> None:
         )
 
 
-def build_head(settings: HeadSettings, encoder: Encoder, classes: int) -> Head:
+def _positions(encoder: Encoder, image_size: int) -> tuple[int, ...]:
+    """Return the sides of the last feature map."""
+    images = torch.empty(1, 3, image_size, image_size, device="meta")
+    with torch.no_grad():
+        return tuple(copy_to_meta(encoder)(images).map.shape[2:])
+
+
+def build_head(
+    settings: HeadSettings, encoder: Encoder, classes: int, *, train: Records | None = None
+) -> Head | GraphHead:
     """Return an initialised head for an encoder.
 
     Args:
         settings: of the head.
-        encoder: whose features it takes.
+        encoder: whose features it takes; it is told if the head reads more of it than it gives.
         classes: number of labels.
+        train: as for :func:`build_classifier`.
 
     Raises:
         ConfigError: if the head needs a feature map and the encoder has none.
+        DataError: if the vectors of labels cannot be read.
     """
+    if isinstance(settings, GraphSettings):
+        return GRAPH_HEADS[settings.name](settings, encoder, classes, train)
     pooling, width = POOLINGS[settings.pooling.name](encoder, classes)
     return HEADS[settings.name](settings, pooling, width, classes)

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from colabel.config.fitting import check_fit
 from colabel.errors import nearest
-from colabel.methods import ASL, BCE, KMCL, METHODS, ProbMCL, StagePlan
+from colabel.methods import ASL, BCE, KMCL, METHODS, MLGCN, TDRG, ProbMCL, StagePlan
 from colabel.methods import Method as MethodDefaults
 from colabel.settings import (
     Augmentation,
@@ -25,7 +25,7 @@ from colabel.settings import (
 )
 from colabel.settings.target import parse_target
 
-Method = Annotated[KMCL | ProbMCL | ASL | BCE, Field(discriminator="name")]
+Method = Annotated[KMCL | ProbMCL | ASL | BCE | MLGCN | TDRG, Field(discriminator="name")]
 
 
 class Published(Settings):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from colabel.methods.baselines import ASL, ASL_METHOD, BCE, BCE_METHOD
+from colabel.methods.graphs import MLGCN, MLGCN_METHOD, TDRG, TDRG_METHOD
 from colabel.methods.kmcl import KMCL
 from colabel.methods.kmcl import METHOD as KMCL_METHOD
 from colabel.methods.plan import Method, StagePlan
@@ -14,7 +15,9 @@ METHODS: Mapping[str, Method] = {
     "probmcl": PROBMCL_METHOD,
     "asl": ASL_METHOD,
     "bce": BCE_METHOD,
+    "ml_gcn": MLGCN_METHOD,
+    "tdrg": TDRG_METHOD,
 }
 """A method per ``method.name``."""
 
-__all__ = ["ASL", "BCE", "KMCL", "METHODS", "Method", "ProbMCL", "StagePlan"]
+__all__ = ["ASL", "BCE", "KMCL", "METHODS", "MLGCN", "TDRG", "Method", "ProbMCL", "StagePlan"]

@@ -11,12 +11,16 @@ from colabel.errors import ConfigError
 from colabel.mixtures import GaussianMixture
 from colabel.models.features import Features
 from colabel.models.heads import (
+    FoldedGraphHead,
+    GraphConvolutionHead,
     KernelMixtureHead,
     LinearHead,
     MixtureDensityHead,
+    TransformerGraphHead,
     bring_to_length,
 )
-from colabel.models.pooling import EncoderPooling, Part, Pooling
+from colabel.models.part import Part
+from colabel.models.pooling import EncoderPooling, Pooling
 
 Readout = LinearHead | KernelMixtureHead | MixtureDensityHead
 """Vectors to logits, or to a mixture."""
@@ -31,11 +35,14 @@ class Output:
             classes, width) where each class has features of its own.
         logits: shape (batch, classes), log-odds of each label; ``None`` without a classifier.
         mixture: the kernels or densities of the head; ``None`` for a plain linear head.
+        auxiliary: further logits that are trained and not used, shape (batch, branches, classes);
+            ``None`` for a head of one branch.
     """
 
     features: Tensor
     logits: Tensor | None
     mixture: GaussianMixture | None = None
+    auxiliary: Tensor | None = None
 
 
 class Head(nn.Module):
@@ -97,6 +104,49 @@ class Head(nn.Module):
         return Output(vectors, answer)
 
 
+class GraphHead(nn.Module):
+    """A head over a graph of labels, which reads feature maps itself and has no pooling to choose.
+
+    Args:
+        readout: feature maps to vectors and logits.
+
+    Example:
+        >>> head = GraphHead(GraphConvolutionHead(8, torch.eye(3), None, hidden=6))
+        >>> head(Features(None, torch.rand(2, 8, 4, 4))).logits.shape
+        torch.Size([2, 3])
+    """
+
+    def __init__(
+        self, readout: GraphConvolutionHead | FoldedGraphHead | TransformerGraphHead
+    ) -> None:
+        super().__init__()
+        self.readout = readout
+
+    @property
+    def reads(self) -> Part:
+        """The part of the features that is needed."""
+        return self.readout.reads
+
+    @property
+    def classes(self) -> int:
+        """Number of labels."""
+        return self.readout.classes
+
+    def forward(self, features: Features) -> Output:
+        """Read the maps, in float32 also under autocast."""
+        if isinstance(self.readout, TransformerGraphHead):
+            vectors, logits, auxiliary = self.readout(features.previous_map, features.map)
+            return Output(vectors, logits, auxiliary=auxiliary)
+        vectors, logits = self.readout(features.map)
+        return Output(vectors, logits)
+
+    def folded(self) -> GraphHead:
+        """Return the head for inference, with what no image changes computed once."""
+        if isinstance(self.readout, GraphConvolutionHead):
+            return GraphHead(self.readout.folded())
+        return self
+
+
 class Classifier(nn.Module):
     """Encoder and head as one module: images in, :class:`Output` out.
 
@@ -111,7 +161,7 @@ class Classifier(nn.Module):
         torch.Size([2, 3])
     """
 
-    def __init__(self, encoder: nn.Module, head: Head) -> None:
+    def __init__(self, encoder: nn.Module, head: Head | GraphHead) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
@@ -128,3 +178,13 @@ class Classifier(nn.Module):
             features = Features(features)
         output: Output = self.head(features)
         return output
+
+    def folded(self) -> Classifier:
+        """Return a model that answers the same and computes nothing twice that no image changes.
+
+        It shares its parts with this one where they are the same, and is for inference: load
+        weights, and train, before.
+        """
+        if not isinstance(self.head, GraphHead):
+            return self
+        return Classifier(self.encoder, self.head.folded()).train(self.training)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from colabel.models.features import Features
 from colabel.models.heads.layers import without_autocast
-
-Part = Literal["vector", "map"]
-"""The part of :class:`Features` that a pooling reads."""
+from colabel.models.part import Part
 
 
 class EncoderPooling(nn.Module):

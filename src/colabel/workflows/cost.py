@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from colabel.build.graph_heads import GRAPH_HEADS
 from colabel.build.model import HEADS, build_classifier
 from colabel.choices import Covariance
 from colabel.errors import ConfigError, nearest
@@ -75,8 +76,8 @@ def _head_settings(head: str | None, covariance: str | None) -> HeadSettings:
     if covariance == "linear":
         head, covariance = head or "linear", None
     name = head or "kernel_mixture"
-    if name not in HEADS:
-        raise ConfigError(f"there is no head {name!r}; {nearest(name, HEADS)}")
+    if name not in (*HEADS, *GRAPH_HEADS):
+        raise ConfigError(f"there is no head {name!r}; {nearest(name, (*HEADS, *GRAPH_HEADS))}")
     if covariance is not None and covariance not in COVARIANCES:
         raise ConfigError(
             f"there is no covariance {covariance!r}; {nearest(covariance, COVARIANCES)}"
