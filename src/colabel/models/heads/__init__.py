@@ -1,8 +1,8 @@
 """Heads: from an image's features to its labels' logits, or to a mixture with logits."""
 
 from colabel.choices import Activation, Covariance, Initialisation
+from colabel.models.heads.graph_of_labels import conditional_frequencies, label_graph
 from colabel.models.heads.kernel_mixture import KernelMixtureHead
-from colabel.models.heads.label_graph import conditional_frequencies, label_graph
 from colabel.models.heads.layers import bring_to_length
 from colabel.models.heads.linear import LinearHead
 from colabel.models.heads.mixture_density import MixtureDensityHead
