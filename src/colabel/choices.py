@@ -13,6 +13,9 @@ Initialisation = Literal["linear", "paper", "paper_mean_variance"]
 Activation = Literal["gelu", "relu", "silu", "tanh"]
 """What the hidden layers of a :class:`colabel.models.MixtureDensityHead` apply."""
 
+GraphNorm = Literal["paper", "released"]
+"""How a graph of labels is weighted: see :func:`colabel.models.heads.label_graph`."""
+
 Similarity = Literal["bhattacharyya", "mahalanobis", "gaussian"]
 """How the kernels of one class are compared between images (KMCL, Eq. 3, 2a and 2b)."""
 

@@ -142,6 +142,13 @@ MAX_CSV_BYTES = 64 * 2**30
 MAX_LINE_LENGTH = 2**20
 """Longest line of a table that is read line by line, in characters."""
 
+MAX_WORDS_BYTES = 64 * 2**30
+"""Largest text file of word vectors, which is read line by line; three million words of 300
+numbers take an eighth of it."""
+
+MAX_VECTORS_BYTES = 2**30
+"""Largest matrix of vectors of labels: 300 numbers of 800,000 labels."""
+
 MAX_ROW_NUMBERS_BYTES = 2**30
 """Largest array of the row numbers of a split: a hundred million."""
 

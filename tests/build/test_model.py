@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from colabel.build.graph_heads import GRAPH_HEADS
 from colabel.build.model import POOLINGS, READOUTS, build_classifier, build_head
 from colabel.config import check_config
 from colabel.errors import ConfigError, WeightsError
@@ -32,7 +33,9 @@ from colabel.settings import (
 ENCODER = EncoderSettings(name="test_efficientnet")
 LINEAR = LinearSettings()
 WIDTH, CHANNELS, CLASSES = 6, 5, 3
-SIZES = SimpleNamespace(width=WIDTH, map_channels=CHANNELS)
+SIZES = SimpleNamespace(
+    width=WIDTH, map_channels=CHANNELS, give_previous_stage=lambda: CHANNELS - 1
+)
 
 
 def head_of(settings):
@@ -41,19 +44,20 @@ def head_of(settings):
 
 def features_of(rows=2):
     torch.manual_seed(0)
-    return Features(torch.randn(rows, WIDTH), torch.randn(rows, CHANNELS, 2, 3))
+    vector, last = torch.randn(rows, WIDTH), torch.randn(rows, CHANNELS, 3, 4)
+    return Features(vector, last, previous=torch.randn(rows, CHANNELS - 1, 6, 8))
 
 
 def test_every_head_of_the_settings_can_be_built():
     kinds = get_args(get_args(HeadSettings)[0])
-    assert {kind.model_fields["name"].default for kind in kinds} == {*READOUTS, "csra"}
+    names = {kind.model_fields["name"].default for kind in kinds}
+    assert names == {*READOUTS, *GRAPH_HEADS, "csra"}
     poolings = get_args(get_args(PoolingSettings)[0])
     assert {kind.model_fields["name"].default for kind in poolings} == {*POOLINGS, "encoder"}
     for kind in kinds:
         output = head_of(kind())(features_of())
-        given = {
-            name for name in ("features", "logits", "mixture") if getattr(output, name) is not None
-        }
+        parts = ("features", "logits", "mixture", "auxiliary")
+        given = {name for name in parts if getattr(output, name) is not None}
         assert given == set(kind.gives)
 
 

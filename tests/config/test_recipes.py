@@ -29,6 +29,21 @@ def test_the_published_rows_and_the_laptop_ones_are_there():
         assert {f"{place}-{method}" for method in ("kmcl", "probmcl", "asl", "bce")} <= set(
             RECIPES
         )
+    for place in ("laptop", "coco2014", "voc2007"):
+        assert {f"{place}-ml-gcn", f"{place}-tdrg"} <= set(RECIPES)
+
+
+@pytest.mark.parametrize("method", ["ml-gcn", "tdrg"])
+def test_the_graph_methods_differ_from_cross_entropy_in_their_method_alone(method):
+    graph, plain = load_config(f"laptop-{method}"), load_config("laptop-bce")
+    own = {"description", "method", "head", "terms"}
+    assert graph.model_dump(exclude=own) == plain.model_dump(exclude=own)
+    assert graph.terms["classification"] == plain.terms["classification"]
+    for name, value in (("coco2014", 83.0), ("voc2007", 94.0)):
+        expected = value if method == "ml-gcn" else {83.0: 84.6, 94.0: 95.0}[value]
+        config = load_config(f"{name}-{method}")
+        assert config.published.value == expected
+        assert (config.encoder.name, config.data.image_size) == ("resnet101", 448)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +81,9 @@ def test_every_recipe_states_the_learning_rate_of_its_head(recipe):
 def test_a_published_number_has_a_source(recipe):
     name, config = recipe
     reader = config.data.source.partition(":")[0]
-    if reader in READERS and config.method.name in ("kmcl", "probmcl"):
+    if reader in READERS and config.method.name in (
+        "kmcl", "probmcl", "ml_gcn", "tdrg",
+    ):  # fmt: skip
         assert config.published is not None, f"{name} is for {reader}: which number is expected?"
     if config.published is not None:
         assert config.published.source.strip()
@@ -84,7 +101,8 @@ def test_a_recipe_takes_a_step_on_a_small_encoder(recipe):
     _, config = recipe
     torch.manual_seed(0)
     small = {"encoder": EncoderSettings(name="test_efficientnet")}
-    small["data"] = config.data.model_copy(update={"image_size": SIDE})
+    size = 96 if config.method.name == "tdrg" else SIDE  # it needs a map of 3 x 3
+    small["data"] = config.data.model_copy(update={"image_size": size})
     config = config.model_copy(update=small)
     model = build_model(config, 4)
     stages = build_stages(model, config)
@@ -92,11 +110,11 @@ def test_a_recipe_takes_a_step_on_a_small_encoder(recipe):
     assert stages[0].learning_rate == config.training.learning_rate
     assert stages[-1].model is model
     for stage in stages:
-        _take_a_step(stage)
+        _take_a_step(stage, size)
 
 
-def _take_a_step(stage):
-    images = torch.randint(0, 256, (6, 3, SIDE, SIDE), dtype=torch.uint8)
+def _take_a_step(stage, size):
+    images = torch.randint(0, 256, (6, 3, size, size), dtype=torch.uint8)
     output = stage.model(images)
     targets = torch.randint(-1, 2, (6, 4), dtype=torch.int8)
     loss = sum(term.weight * term(output, targets) for term in stage.objective.terms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from accelerate import Accelerator
 from torch import Tensor
@@ -18,7 +18,7 @@ from colabel.data.encoded import EncodedImages
 from colabel.data.loader import evaluation_loader, training_loader
 from colabel.data.transforms import Augment
 from colabel.models import Classifier, Features
-from colabel.models.pooling import Part
+from colabel.models.part import Part
 from colabel.training import Display, Stage, collect_features, prepare_evaluation
 
 
@@ -63,7 +63,7 @@ class Batches:
         size, seed = config.training.batch_size, config.training.seed
         self._encoded = None
         if self._encodes_once(stage):
-            part = _part_read(stage)
+            part: Literal["vector", "map"] = "map" if _part_read(stage) == "map" else "vector"
             collate = _COLLATE[part]
             train, validation = (
                 EncodedImages(self._encode(stage, split, part), self._records[split])
@@ -77,9 +77,14 @@ class Batches:
             )
             return training_loader(train, batch_size=size, seed=seed, collate=collate)
         if stage.encoder is not None:
+            why = (
+                "the maps of two stages are not kept"
+                if _part_read(stage) == "maps"
+                else "without augmentation they would be encoded once"
+            )
             self._note(
-                f"{stage.name}: augmented images are encoded anew in each of the {stage.epochs} "
-                "epochs; without augmentation they would be encoded once"
+                f"{stage.name}: {'augmented ' if stage.augmented else ''}images are encoded anew "
+                f"in each of the {stage.epochs} epochs; {why}"
             )
         images = TrainingImages(
             self._records["train"],
@@ -105,9 +110,9 @@ class Batches:
 
     def _encodes_once(self, stage: Stage) -> bool:
         augmented = stage.augmented and not self._augment.idle
-        return stage.encoder is not None and not augmented
+        return stage.encoder is not None and not augmented and _part_read(stage) != "maps"
 
-    def _encode(self, stage: Stage, split: str, part: Part) -> Tensor:
+    def _encode(self, stage: Stage, split: str, part: Literal["vector", "map"]) -> Tensor:
         assert stage.encoder is not None
         self._note(f"{split}: encoding {len(self._records[split])} images once")
         loader = self._pixels if split == "val" else self._prepare(split)

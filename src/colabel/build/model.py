@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from colabel.build.graph_heads import GRAPH_HEADS
+from colabel.data import Records
 from colabel.errors import ConfigError
 from colabel.models import (
     AnyHead,
@@ -31,12 +33,14 @@ from colabel.models import (
     build_encoder,
 )
 from colabel.models.feature_maps import copy_to_meta
+from colabel.models.heads.tdrg import check_positions
 from colabel.models.pooling import Pooling
 from colabel.settings import (
     PRETRAINED,
     TEMPERATURES,
     CSRASettings,
     EncoderSettings,
+    GraphSettings,
     HeadSettings,
     KernelMixtureSettings,
     LinearSettings,
@@ -131,7 +135,12 @@ READOUTS: Mapping[str, Callable[[Any, Pooling, int, int], Head]] = {
 
 
 def build_classifier(
-    encoder: EncoderSettings, head: HeadSettings, classes: int, *, image_size: int
+    encoder: EncoderSettings,
+    head: HeadSettings,
+    classes: int,
+    *,
+    image_size: int,
+    train: Records | None = None,
 ) -> Classifier:
     """Return an initialised model.
 
@@ -140,15 +149,19 @@ def build_classifier(
         head: what is read off its features.
         classes: number of labels.
         image_size: side of the images it will see, in pixels.
+        train: the images it will learn from, of whose labels some heads make a graph; ``None``
+            where weights bring it.
 
     Raises:
         ConfigError: if the backbone or an option of it is unknown, it takes no such images, or
-            has no feature map, or one of a single position, where the head needs one.
+            has no feature map, or one of too few positions, where the head needs one.
         WeightsError: if the weights do not fit.
     """
     built = encoder_of(encoder, image_size=image_size)
-    classifier = Classifier(built, build_head(head, built, classes))
-    if classifier.head.per_class:
+    classifier = Classifier(built, build_head(head, built, classes, train=train))
+    if classifier.head.reads == "maps":
+        check_positions(_positions(built, image_size))
+    elif classifier.head.per_class:
         _check_positions(built, image_size, head)
     return classifier
 
@@ -181,12 +194,9 @@ def encoder_of(encoder: EncoderSettings, *, image_size: int) -> Encoder:
 
 def _check_positions(encoder: Encoder, image_size: int, head: HeadSettings) -> None:
     """Refuse a feature map of one position, of which attention can choose nothing."""
-    images = torch.empty(1, 3, image_size, image_size, device="meta")
-    with torch.no_grad():
-        positions = copy_to_meta(encoder)(images).map[0, 0].numel()
-    if positions == 1:
-        pooling = None if isinstance(head, CSRASettings) else head.pooling.name
-        what = f"head.name {head.name}" if pooling is None else f"head.pooling.name {pooling}"
+    if _positions(encoder, image_size) == (1, 1):
+        pooling = getattr(head, "pooling", None)
+        what = f"head.name {head.name}" if pooling is None else f"head.pooling.name {pooling.name}"
         other = "head.name linear" if pooling is None else "head.pooling.name encoder"
         raise ConfigError(
             f"{what}: the feature map of {encoder.name} has one position for images of "
@@ -195,17 +205,30 @@ def _check_positions(encoder: Encoder, image_size: int, head: HeadSettings) -> N
         )
 
 
-def build_head(settings: HeadSettings, encoder: Encoder, classes: int) -> AnyHead:
+def _positions(encoder: Encoder, image_size: int) -> tuple[int, ...]:
+    """Return the sides of the last feature map."""
+    images = torch.empty(1, 3, image_size, image_size, device="meta")
+    with torch.no_grad():
+        return tuple(copy_to_meta(encoder)(images).map.shape[2:])
+
+
+def build_head(
+    settings: HeadSettings, encoder: Encoder, classes: int, *, train: Records | None = None
+) -> AnyHead:
     """Return an initialised head for an encoder.
 
     Args:
         settings: of the head.
-        encoder: whose features it takes.
+        encoder: whose features it takes; it is told if the head reads more of it than it gives.
         classes: number of labels.
+        train: as for :func:`build_classifier`.
 
     Raises:
         ConfigError: if the head needs a feature map and the encoder has none.
+        DataError: if the vectors of labels cannot be read.
     """
+    if isinstance(settings, GraphSettings):
+        return GRAPH_HEADS[settings.name](settings, encoder, classes, train)
     if isinstance(settings, CSRASettings):
         temperatures = settings.temperatures or TEMPERATURES[settings.heads]
         return CSRAHead(encoder.map_channels, classes, temperatures, settings.residual)

@@ -11,6 +11,7 @@ from colabel.config.fitting import SIMILARITY_OF
 from colabel.losses import (
     AsymmetricLoss,
     BinaryCrossEntropyLoss,
+    DeepSupervisionLoss,
     KernelContrastiveLoss,
     MixtureContrastiveLoss,
     MixtureLikelihoodLoss,
@@ -22,6 +23,7 @@ from colabel.losses import (
 from colabel.settings import (
     AsymmetricTerm,
     BinaryCrossEntropyTerm,
+    DeepSupervisionTerm,
     HeadSettings,
     KernelContrastiveTerm,
     KernelMixtureSettings,
@@ -50,6 +52,11 @@ def asymmetric(term: AsymmetricTerm, _: HeadSettings) -> dict[str, Any]:
 def binary_cross_entropy(term: BinaryCrossEntropyTerm, _: HeadSettings) -> dict[str, Any]:
     """Return binary cross-entropy."""
     return {"loss": BinaryCrossEntropyLoss(term.label_smoothing)}
+
+
+def deep_supervision(term: DeepSupervisionTerm, _: HeadSettings) -> dict[str, Any]:
+    """Return the cross-entropy of every branch of a head."""
+    return {"loss": DeepSupervisionLoss(term.label_smoothing)}
 
 
 def reconstruction(term: ReconstructionTerm, _: HeadSettings) -> dict[str, Any]:
@@ -92,6 +99,7 @@ def mixture_contrastive(term: MixtureContrastiveTerm, _: HeadSettings) -> dict[s
 LOSSES: Mapping[str, Callable[[Any, HeadSettings], dict[str, Any]]] = {
     "asymmetric": asymmetric,
     "binary_cross_entropy": binary_cross_entropy,
+    "deep_supervision": deep_supervision,
     "reconstruction": reconstruction,
     "kernel_contrastive": kernel_contrastive,
     "mixture_likelihood": mixture_likelihood,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from colabel.config.schema import Config
 from colabel.settings.encoder import PRETRAINED
+from colabel.settings.heads import LEARNED, ONE_HOT, MLGCNSettings
 
 
 def _absolute(path: str | Path) -> str:
@@ -35,8 +36,12 @@ def with_absolute_paths(config: Config, source: str | None) -> Config:
     weights = encoder.weights
     if weights is not None and weights != PRETRAINED:
         weights = _absolute(weights)
+    head = config.head
+    if isinstance(head, MLGCNSettings) and head.vectors not in (LEARNED, ONE_HOT):
+        head = head.model_copy(update={"vectors": _absolute(head.vectors)})
     return config.model_copy(
         update={
+            "head": head,
             "data": data.model_copy(update={"source": path, "options": options}),
             "encoder": encoder.model_copy(update={"weights": weights}),
         }

@@ -16,6 +16,8 @@ from colabel.methods import (
     CSRA,
     KMCL,
     METHODS,
+    MLGCN,
+    TDRG,
     MLDecoder,
     ProbMCL,
     Query2Label,
@@ -36,7 +38,8 @@ from colabel.settings import (
 from colabel.settings.target import parse_target
 
 Method = Annotated[
-    KMCL | ProbMCL | ASL | BCE | CSRA | MLDecoder | Query2Label, Field(discriminator="name")
+    KMCL | ProbMCL | ASL | BCE | CSRA | MLGCN | TDRG | MLDecoder | Query2Label,
+    Field(discriminator="name"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from colabel.losses.asymmetric import AsymmetricLoss, asymmetric_loss
 from colabel.losses.binary_cross_entropy import BinaryCrossEntropyLoss, binary_cross_entropy
+from colabel.losses.deep_supervision import DeepSupervisionLoss, deep_supervision
 from colabel.losses.diagnostics import collapse_warning, kernel_overlaps, mixture_similarities
 from colabel.losses.kernel_contrastive import KernelContrastiveLoss, kernel_contrastive_loss
 from colabel.losses.mixture_contrastive import (
@@ -16,6 +17,7 @@ from colabel.losses.reconstruction import ReconstructionLoss, log_kernels, recon
 __all__ = [
     "AsymmetricLoss",
     "BinaryCrossEntropyLoss",
+    "DeepSupervisionLoss",
     "KernelContrastiveLoss",
     "MixtureContrastiveLoss",
     "MixtureLikelihoodLoss",
@@ -25,6 +27,7 @@ __all__ = [
     "binary_cross_entropy",
     "collapse_warning",
     "compare_mixtures",
+    "deep_supervision",
     "kernel_contrastive_loss",
     "kernel_overlaps",
     "log_kernels",

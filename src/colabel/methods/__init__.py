@@ -14,6 +14,7 @@ from colabel.methods.baselines import (
     MLDecoder,
     Query2Label,
 )
+from colabel.methods.graphs import MLGCN, MLGCN_METHOD, TDRG, TDRG_METHOD
 from colabel.methods.kmcl import KMCL
 from colabel.methods.kmcl import METHOD as KMCL_METHOD
 from colabel.methods.plan import Method, StagePlan
@@ -26,6 +27,8 @@ METHODS: Mapping[str, Method] = {
     "asl": ASL_METHOD,
     "bce": BCE_METHOD,
     "csra": CSRA_METHOD,
+    "ml_gcn": MLGCN_METHOD,
+    "tdrg": TDRG_METHOD,
     "ml_decoder": ML_DECODER_METHOD,
     "query2label": QUERY2LABEL_METHOD,
 }
@@ -37,6 +40,8 @@ __all__ = [
     "CSRA",
     "KMCL",
     "METHODS",
+    "MLGCN",
+    "TDRG",
     "MLDecoder",
     "Method",
     "ProbMCL",

@@ -1,10 +1,18 @@
 """Encoders, heads, the model they make, and what it costs."""
 
-from colabel.models.classifier import AnyHead, Classifier, Head
+from colabel.models.classifier import AnyHead, Classifier, GraphHead, Head
 from colabel.models.cost import Cost, cost, cost_of_model
 from colabel.models.encoders import Encoder, build_encoder, list_encoders
 from colabel.models.features import Features
-from colabel.models.heads import CSRAHead, KernelMixtureHead, LinearHead, MixtureDensityHead
+from colabel.models.heads import (
+    CSRAHead,
+    FoldedGraphHead,
+    GraphConvolutionHead,
+    KernelMixtureHead,
+    LinearHead,
+    MixtureDensityHead,
+    TransformerGraphHead,
+)
 from colabel.models.output import Output
 from colabel.models.pooling import (
     AveragePooling,
@@ -28,7 +36,10 @@ __all__ = [
     "Encoder",
     "EncoderPooling",
     "Features",
+    "FoldedGraphHead",
     "GeneralisedMeanPooling",
+    "GraphConvolutionHead",
+    "GraphHead",
     "Head",
     "KernelMixtureHead",
     "LinearHead",
@@ -37,6 +48,7 @@ __all__ = [
     "MixtureDensityHead",
     "Output",
     "Query2LabelPooling",
+    "TransformerGraphHead",
     "build_encoder",
     "cost",
     "cost_of_model",

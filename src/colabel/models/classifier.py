@@ -10,13 +10,17 @@ from colabel.mixtures import GaussianMixture
 from colabel.models.features import Features
 from colabel.models.heads import (
     CSRAHead,
+    FoldedGraphHead,
+    GraphConvolutionHead,
     KernelMixtureHead,
     LinearHead,
     MixtureDensityHead,
+    TransformerGraphHead,
     bring_to_length,
 )
 from colabel.models.output import Output
-from colabel.models.pooling import EncoderPooling, Part, Pooling
+from colabel.models.part import Part
+from colabel.models.pooling import EncoderPooling, Pooling
 
 Readout = LinearHead | KernelMixtureHead | MixtureDensityHead
 """Vectors to logits, or to a mixture."""
@@ -86,8 +90,54 @@ class Head(nn.Module):
         return Output(vectors, answer)
 
 
-AnyHead = Head | CSRAHead
-"""From the encoder's features to an output. What CSRA looks at and what it says are one thing."""
+class GraphHead(nn.Module):
+    """A head over a graph of labels, which reads feature maps itself and has no pooling to choose.
+
+    Args:
+        readout: feature maps to vectors and logits.
+
+    Example:
+        >>> head = GraphHead(GraphConvolutionHead(8, torch.eye(3), None, hidden=6))
+        >>> head(Features(None, torch.rand(2, 8, 4, 4))).logits.shape
+        torch.Size([2, 3])
+    """
+
+    per_class = False
+
+    def __init__(
+        self, readout: GraphConvolutionHead | FoldedGraphHead | TransformerGraphHead
+    ) -> None:
+        super().__init__()
+        self.readout = readout
+
+    @property
+    def reads(self) -> Part:
+        """The part of the features that is needed."""
+        return self.readout.reads
+
+    @property
+    def classes(self) -> int:
+        """Number of labels."""
+        return self.readout.classes
+
+    def forward(self, features: Features) -> Output:
+        """Read the maps, in float32 also under autocast."""
+        if isinstance(self.readout, TransformerGraphHead):
+            vectors, logits, auxiliary = self.readout(features.previous_map, features.map)
+            return Output(vectors, logits, auxiliary=auxiliary)
+        vectors, logits = self.readout(features.map)
+        return Output(vectors, logits)
+
+    def folded(self) -> GraphHead:
+        """Return the head for inference, with what no image changes computed once."""
+        if isinstance(self.readout, GraphConvolutionHead):
+            return GraphHead(self.readout.folded())
+        return self
+
+
+AnyHead = Head | CSRAHead | GraphHead
+"""From the encoder's features to an output. CSRA and graphs read maps themselves and have no pooling
+to choose."""
 
 
 class Classifier(nn.Module):
@@ -121,3 +171,13 @@ class Classifier(nn.Module):
             features = Features(features)
         output: Output = self.head(features)
         return output
+
+    def folded(self) -> Classifier:
+        """Return a model that answers the same and computes nothing twice that no image changes.
+
+        It shares its parts with this one where they are the same, and is for inference: load
+        weights, and train, before.
+        """
+        if not isinstance(self.head, GraphHead):
+            return self
+        return Classifier(self.encoder, self.head.folded()).train(self.training)

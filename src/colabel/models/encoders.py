@@ -20,7 +20,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from colabel.errors import ConfigError, WeightsError
-from colabel.models.feature_maps import FeatureMap, copy_to_meta, find_map, in_two_steps
+from colabel.models.feature_maps import (
+    FeatureMap,
+    copy_to_meta,
+    count_previous_channels,
+    find_map,
+    in_two_steps,
+    with_previous_stage,
+)
 from colabel.models.features import Features
 from colabel.models.folded_norms import fold_frozen_norms
 from colabel.models.frozen_stages import freeze_first_stages
@@ -79,6 +86,7 @@ class Encoder(nn.Module):
         self.image_size = image_size
         self.freeze_batch_norm = freeze_batch_norm
         self.frozen = frozen
+        self.gives_previous_stage = False
         shape = (1, 3, 1, 1)
         self.register_buffer("pixel_mean", torch.tensor(mean, dtype=torch.float32).view(shape))
         self.register_buffer("pixel_std", torch.tensor(std, dtype=torch.float32).view(shape))
@@ -109,6 +117,24 @@ class Encoder(nn.Module):
             )
         return self.feature_map.channels
 
+    def give_previous_stage(self) -> int:
+        """Give the map of the stage before the last from now on, and return its channels.
+
+        The backbone computes it anyway; without this nothing is kept of it.
+
+        Raises:
+            ConfigError: if the backbone has no such stage with a finer map than that of the last.
+        """
+        try:
+            channels = count_previous_channels(self.backbone, self.image_size)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{self.name} has no finer map before that of its last stage, which the head tdrg "
+                f"needs: {error}. Choose an encoder of several stages, such as resnet101."
+            ) from error
+        self.gives_previous_stage = True
+        return channels
+
     def no_weight_decay(self) -> set[str]:
         """Return the names of parameters that the backbone's authors do not decay."""
         names = getattr(self.backbone, "no_weight_decay", None)
@@ -135,6 +161,11 @@ class Encoder(nn.Module):
         normalised = (pixels - largest * self.pixel_mean) / (largest * self.pixel_std)
         if self.feature_map.channels is None:
             return Features(self.backbone(normalised), reason=self.feature_map.reason)
+        if self.gives_previous_stage:
+            backbone: Any = self.backbone
+            unpooled, previous = with_previous_stage(backbone, normalised)
+            vector = backbone.forward_head(unpooled)
+            return Features(vector, unpooled, self.feature_map.to_map, previous=previous)
         unpooled, vector = in_two_steps(self.backbone, normalised)
         return Features(vector, unpooled, self.feature_map.to_map)
 

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from colabel.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class FeatureMap:
@@ -56,7 +58,7 @@ def find_map(backbone: nn.Module, width: int, image_size: int) -> FeatureMap:
     if tuple(pooled.shape) != (1, width):
         return FeatureMap(None, "what it pools is not what it gives")
     if unpooled.ndim == 4:
-        last = getattr(backbone, "output_fmt", "NCHW") == "NHWC"
+        last = _is_channels_last(backbone)
         to_map = _channels_first if last else None
         return FeatureMap(int(unpooled.shape[3 if last else 1]), to_map=to_map)
     tokens = int(unpooled.shape[1])
@@ -74,6 +76,44 @@ def in_two_steps(backbone: Any, images: Tensor) -> tuple[Tensor, Tensor]:
     """Return what a backbone of timm pools, and what it is pooled to."""
     unpooled = backbone.forward_features(images)
     return unpooled, backbone.forward_head(unpooled)
+
+
+def with_previous_stage(backbone: Any, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what a backbone of timm pools, and the map of the stage before its last.
+
+    The map has the shape (batch, channels, height, width).
+
+    Raises:
+        ConfigError: if the backbone does not give the features of its stages.
+    """
+    stages = getattr(backbone, "feature_info", None)
+    if not hasattr(backbone, "forward_intermediates") or stages is None or len(stages) < 2:
+        raise ConfigError("timm does not give the features of its stages")
+    unpooled, (previous,) = backbone.forward_intermediates(images, indices=[len(stages) - 2])
+    return unpooled, previous
+
+
+def count_previous_channels(backbone: nn.Module, image_size: int) -> int:
+    """Return the features at each position after the stage before the last.
+
+    Raises:
+        ConfigError: with the reason, if there is no such stage with a finer map than the last.
+    """
+    hollow: Any = copy_to_meta(backbone)
+    images = torch.empty(1, 3, image_size, image_size, device="meta")
+    try:
+        with torch.no_grad():
+            unpooled, previous = with_previous_stage(hollow, images)
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(str(error)) from error
+    sides = unpooled.shape[1:3] if _is_channels_last(backbone) else unpooled.shape[2:]
+    if unpooled.ndim != 4 or min(previous.shape[2:]) <= min(sides):
+        raise ConfigError("its stages all have positions of one size")
+    return int(previous.shape[1])
+
+
+def _is_channels_last(backbone: nn.Module) -> bool:
+    return getattr(backbone, "output_fmt", "NCHW") == "NHWC"
 
 
 def _channels_first(unpooled: Tensor) -> Tensor:

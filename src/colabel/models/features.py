@@ -25,6 +25,8 @@ class Features:
         to_map: brings ``unpooled`` into the shape (batch, channels, height, width); ``None`` where
             it has that shape.
         reason: why there is no map, for the message.
+        previous: the map of the stage before the last, shape (batch, channels, height, width);
+            ``None`` unless a head has asked the encoder for it.
 
     Example:
         >>> tokens = torch.zeros(2, 9, 8)
@@ -37,6 +39,7 @@ class Features:
     unpooled: Tensor | None = None
     to_map: Callable[[Tensor], Tensor] | None = None
     reason: str = "only the pooled features are there"
+    previous: Tensor | None = None
 
     @property
     def map(self) -> Tensor:
@@ -48,6 +51,20 @@ class Features:
         if self.unpooled is None:
             raise ValueError(f"there is no feature map: {self.reason}.")
         return self.unpooled if self.to_map is None else self.to_map(self.unpooled)
+
+    @property
+    def previous_map(self) -> Tensor:
+        """Features at each position after the stage before the last.
+
+        Raises:
+            ValueError: if they were not asked for.
+        """
+        if self.previous is None:
+            raise ValueError(
+                "there is no map of the stage before the last; call give_previous_stage() of the "
+                "encoder first."
+            )
+        return self.previous
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -75,4 +92,5 @@ class Features:
             None if self.unpooled is None else change(self.unpooled),
             self.to_map,
             self.reason,
+            None if self.previous is None else change(self.previous),
         )

@@ -18,8 +18,11 @@ class Output:
             classes, width) where each class has features of its own.
         logits: shape (batch, classes), log-odds of each label; ``None`` without a classifier.
         mixture: the kernels or densities of the head; ``None`` for a plain linear head.
+        auxiliary: further logits that are trained and not used, shape (batch, branches, classes);
+            ``None`` for a head of one branch.
     """
 
     features: Tensor
     logits: Tensor | None
     mixture: GaussianMixture | None = None
+    auxiliary: Tensor | None = None

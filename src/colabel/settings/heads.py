@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from colabel.choices import Activation, Covariance, Initialisation
+from colabel.choices import Activation, Covariance, GraphNorm, Initialisation
 from colabel.settings.base import Settings
 from colabel.settings.poolings import EncoderPooling, ImagePooling, PoolingSettings
 
@@ -82,7 +82,49 @@ class MixtureDensitySettings(Settings):
     """Length the features are brought to before the network; null: 1, that of Eq. 2."""
 
 
+LEARNED, ONE_HOT = "learned", "one_hot"
+"""Values of ``head.vectors`` that are no file."""
+
+
+class MLGCNSettings(Settings):
+    """ML-GCN: a classifier per label, made by a graph of the labels of the training images."""
+
+    gives: ClassVar[tuple[str, ...]] = ("features", "logits")
+
+    name: Literal["ml_gcn"] = "ml_gcn"
+    vectors: str = LEARNED
+    """Of the labels: ``learned``; ``one_hot``; or a file: text of GloVe's format, a word and its
+    numbers a line, or .npy or .safetensors with a row per label in the order of the classes. What
+    a file says is saved with the weights."""
+    width: int = Field(300, ge=1)
+    """Numbers in a vector, learned or of a file."""
+    hidden: int = Field(1024, ge=1)
+    """Width between the two graph layers."""
+    threshold: float = Field(0.4, ge=0, le=1)
+    """tau of Eq. 7: share of a label's images in which another is its neighbour."""
+    neighbours: float = Field(0.2, ge=0, lt=1)
+    """p of Eq. 8: weight of a label's neighbours together."""
+    norm: GraphNorm = "paper"
+    """Over what it is shared out: ``paper``: the neighbours of the label; ``released``: the labels
+    it is a neighbour of, as the published numbers were made."""
+
+
+class TDRGSettings(Settings):
+    """TDRG: a transformer over three scales and a graph of the labels of each image."""
+
+    gives: ClassVar[tuple[str, ...]] = ("features", "logits", "auxiliary")
+
+    name: Literal["tdrg"] = "tdrg"
+    channels: int = Field(512, ge=4, multiple_of=4)
+    """Features of each scale."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Of the transformer."""
+
+
+GraphSettings = MLGCNSettings | TDRGSettings
+"""Heads that read feature maps themselves and have no pooling to choose."""
+
 HeadSettings = Annotated[
-    LinearSettings | CSRASettings | KernelMixtureSettings | MixtureDensitySettings,
+    LinearSettings | CSRASettings | KernelMixtureSettings | MixtureDensitySettings | GraphSettings,
     Field(discriminator="name"),
 ]

@@ -53,6 +53,17 @@ class BinaryCrossEntropyTerm(BaseTerm):
     """Part of every target that is one half instead: 0.1 makes them 0.95 and 0.05."""
 
 
+class DeepSupervisionTerm(BaseTerm):
+    """Binary cross-entropy of every branch of a head that has several, added up."""
+
+    needs = ("auxiliary", "targets")
+
+    loss: Literal["deep_supervision"] = "deep_supervision"
+    reduction: Literal["mean"] = "mean"
+    label_smoothing: float = Field(0, ge=0, lt=1)
+    """As of the cross-entropy."""
+
+
 class ReconstructionTerm(BaseTerm):
     """The kernels of the present labels explain the features (KMCL, Eq. 5)."""
 
@@ -117,6 +128,7 @@ class MixtureContrastiveTerm(BaseTerm):
 TermSettings = Annotated[
     AsymmetricTerm
     | BinaryCrossEntropyTerm
+    | DeepSupervisionTerm
     | ReconstructionTerm
     | KernelContrastiveTerm
     | MixtureLikelihoodTerm

@@ -77,7 +77,7 @@ def prepare_model(model: nn.Module, accelerator: Accelerator) -> nn.Module:
         model: on its device.
         accelerator: from :func:`make_accelerator`.
     """
-    reads_map = getattr(getattr(model, "head", None), "reads", "vector") == "map"
+    reads_map = getattr(getattr(model, "head", None), "reads", "vector") != "vector"
     accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=reads_map)
     prepared: nn.Module = accelerator.prepare_model(model)
     return prepared
@@ -167,6 +167,8 @@ def gather_output(output: Output, targets: Tensor) -> tuple[Output, Tensor]:
     parts = [output.features]
     if output.logits is not None:
         parts.append(output.logits)
+    if output.auxiliary is not None:
+        parts.append(output.auxiliary)
     if mixture is not None:
         parts.extend((mixture.log_weights, mixture.mean, mixture.variance))
         if mixture.logits is not None:
@@ -190,6 +192,7 @@ def gather_output(output: Output, targets: Tensor) -> tuple[Output, Tensor]:
         features=whole[id(output.features)],
         logits=found(output.logits),
         mixture=mixture,
+        auxiliary=found(output.auxiliary),
     )
     with torch.no_grad():
         (all_targets,) = gather_with_gradient(targets)

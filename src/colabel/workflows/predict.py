@@ -307,7 +307,7 @@ def load_predictor(
     try:
         if torch.device(device).type == "meta":
             raise RuntimeError("it has shapes and no numbers")
-        return Predictor(model, description, torch.device(device))
+        return Predictor(model.folded(), description, torch.device(device))
     except (AssertionError, RuntimeError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise ConfigError(

@@ -62,8 +62,8 @@ def find_learning_rate(
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(config.training.seed)
         records = open_training_data(config.data, seed=config.training.seed).records
-        model = build_model(config, len(records["train"].classes))
-        stages = build_stages(model, config)
+        model = build_model(config, len(records["train"].classes), train=records["train"])
+        stages = build_stages(model, config, train=records["train"])
         check_stages(stages, config.training, accelerator)
         check_memory(stages, config, accelerator)
         stage = next((stage for stage in stages if not stage.frozen), stages[0])

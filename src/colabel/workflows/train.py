@@ -178,8 +178,8 @@ def _train(
         if opened.divided:
             display.note(opened.divided)
     start = without_weights(run, config) if resume else config
-    model = build_model(start, len(records["train"].classes))
-    stages = build_stages(model, config)
+    model = build_model(start, len(records["train"].classes), train=records["train"])
+    stages = build_stages(model, config, train=records["train"])
     left = len(records["train"]) % config.training.batch_size
     if main and display is not None and left:
         display.note(

@@ -9,7 +9,8 @@ from torch.nn import functional
 from colabel.models.features import Features
 from colabel.models.heads.layers import check_sizes, without_autocast
 from colabel.models.output import Output
-from colabel.models.pooling.base import Part, positions_of
+from colabel.models.part import Part
+from colabel.models.pooling.base import positions_of
 from colabel.models.pooling.csra import attend
 
 

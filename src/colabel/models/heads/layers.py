@@ -129,3 +129,12 @@ def check_features(features: Tensor, width: int, classes: int | None = None) -> 
         f"features must have shape (batch, width) = (batch, {width}){other}, "
         f"got {tuple(features.shape)}."
     )
+
+
+def check_map(features: Tensor, channels: int) -> None:
+    """Raise ValueError unless the features at each position have the shape that a head takes."""
+    if features.ndim != 4 or features.shape[1] != channels:
+        raise ValueError(
+            "features must have shape (batch, channels, height, width) = (batch, "
+            f"{channels}, height, width), got {tuple(features.shape)}."
+        )

@@ -1,6 +1,6 @@
 """Pooling: from what the encoder gives to one vector per image, or one per class."""
 
-from colabel.models.pooling.base import Part, Pooling
+from colabel.models.pooling.base import Pooling
 from colabel.models.pooling.class_attention import ClassAttentionPooling
 from colabel.models.pooling.csra import CSRAPooling
 from colabel.models.pooling.ml_decoder import MLDecoderPooling
@@ -20,7 +20,6 @@ __all__ = [
     "GeneralisedMeanPooling",
     "MLDecoderPooling",
     "MaxPooling",
-    "Part",
     "Pooling",
     "Query2LabelPooling",
 ]

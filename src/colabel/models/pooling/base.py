@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from colabel.models.features import Features
-
-Part = Literal["vector", "map"]
-"""The part of :class:`Features` that a pooling reads."""
+from colabel.models.part import Part
 
 
 class Pooling(nn.Module):

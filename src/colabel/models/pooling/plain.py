@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from colabel.models.features import Features
-from colabel.models.pooling.base import Part, Pooling, positions_of
+from colabel.models.part import Part
+from colabel.models.pooling.base import Pooling, positions_of
 
 
 class EncoderPooling(Pooling):
