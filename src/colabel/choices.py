@@ -37,5 +37,5 @@ Positives = Literal["all", "any", "per_label"]
 PairAverage = Literal["pairs", "images"]
 """Whether every (anchor, label) pair or every image weighs the same in that loss."""
 
-Projection = Literal["linear", "mlp"]
+ProjectionKind = Literal["linear", "mlp"]
 """What brings features to embeddings: see :class:`colabel.models.Projection`."""

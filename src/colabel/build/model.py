@@ -11,15 +11,19 @@ import torch
 from torch import nn
 
 from colabel.errors import ConfigError
+from colabel.methods.plan import Embeddings
 from colabel.models import (
     ClassAttentionPooling,
     Classifier,
     Encoder,
     EncoderPooling,
+    FeaturesHead,
     Head,
+    HeadWithEmbeddings,
     KernelMixtureHead,
     LinearHead,
     MixtureDensityHead,
+    Projection,
     build_encoder,
 )
 from colabel.models.feature_maps import copy_to_meta
@@ -27,6 +31,7 @@ from colabel.models.pooling import Pooling
 from colabel.settings import (
     PRETRAINED,
     EncoderSettings,
+    FeaturesSettings,
     HeadSettings,
     KernelMixtureSettings,
     LinearSettings,
@@ -81,10 +86,16 @@ def mixture_density(
     return Head(readout, pooling, projection=projection, feature_length=1)
 
 
+def features(settings: FeaturesSettings, pooling: Pooling, width: int, classes: int) -> Head:
+    """Return a head that hands on what was pooled."""
+    return Head(FeaturesHead(width, classes), pooling, feature_length=settings.feature_length)
+
+
 HEADS: Mapping[str, Callable[[Any, Pooling, int, int], Head]] = {
     "linear": linear,
     "kernel_mixture": kernel_mixture,
     "mixture_density": mixture_density,
+    "features": features,
 }
 """(settings, pooling, width, classes) to the head called ``head.name``."""
 
@@ -165,3 +176,19 @@ def build_head(settings: HeadSettings, encoder: Encoder, classes: int) -> Head:
     """
     pooling, width = POOLINGS[settings.pooling.name](encoder, classes)
     return HEADS[settings.name](settings, pooling, width, classes)
+
+
+def add_embeddings(head: Head, embeddings: Embeddings | None) -> Head | HeadWithEmbeddings:
+    """Return a head as the terms of a stage train it: with embeddings, where one compares them.
+
+    Args:
+        head: which stays as it is, and is part of the result.
+        embeddings: that the terms ask for; ``None`` for none.
+    """
+    if embeddings is None:
+        return head
+    if embeddings.projection is None:
+        return HeadWithEmbeddings(head, None)
+    return HeadWithEmbeddings(
+        head, Projection(head.width, embeddings.width, embeddings.projection)
+    )

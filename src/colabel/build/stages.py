@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from colabel.build.model import build_classifier, build_head
+from collections.abc import Sequence
+
+from colabel.build.model import add_embeddings, build_classifier, build_head
 from colabel.build.objective import build_objective
 from colabel.config import Config
 from colabel.methods import StagePlan
-from colabel.models import Classifier, Encoder
+from colabel.models import Classifier, Encoder, Head
+from colabel.settings import HeadSettings
 from colabel.training import Stage
 
 
@@ -29,18 +32,42 @@ def build_stages(model: Classifier, config: Config) -> tuple[Stage, ...]:
         config: a complete recipe.
     """
     plans = config.stages()
-    return tuple(_build_stage(plan, plans[-1], model) for plan in plans)
+    built: list[tuple[StagePlan, Classifier]] = []
+    for plan in plans:
+        trained = _model_of(plan, plans[-1].head, model, built)
+        built.append((plan, trained))
+    return tuple(_build_stage(plan, trained, model) for plan, trained in built)
 
 
-def _build_stage(plan: StagePlan, last: StagePlan, model: Classifier) -> Stage:
-    """Return one stage, with the deployed model or with another head on its encoder."""
-    encoder = model.encoder
-    if plan.head != last.head:
+def _model_of(
+    plan: StagePlan,
+    deployed: HeadSettings,
+    model: Classifier,
+    before: Sequence[tuple[StagePlan, Classifier]],
+) -> Classifier:
+    """Return what a stage trains: the deployed model, or its encoder with what the stage adds.
+
+    Two stages of the same head and the same embeddings train one and the same.
+    """
+    for other, trained in before:
+        if other.head == plan.head and other.embeddings == plan.embeddings:
+            return trained
+    if plan.head == deployed and plan.embeddings is None:
+        return model
+    encoder, head = model.encoder, model.head
+    if plan.head != deployed:
         assert isinstance(encoder, Encoder)
-        model = Classifier(encoder, build_head(plan.head, encoder, model.head.classes))
+        head = build_head(plan.head, encoder, head.classes)
+    assert isinstance(head, Head)
+    return Classifier(encoder, add_embeddings(head, plan.embeddings))
+
+
+def _build_stage(plan: StagePlan, trained: Classifier, model: Classifier) -> Stage:
+    """Return one stage."""
+    encoder = model.encoder
     return Stage(
         plan.name,
-        model,
+        trained,
         build_objective(plan.terms, plan.head),
         plan.epochs,
         plan.learning_rate,

@@ -8,9 +8,20 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from colabel.config.fitting import check_fit
+from colabel.config.fitting import check_deployed, check_fit
 from colabel.errors import nearest
-from colabel.methods import ASL, BCE, KMCL, METHODS, ProbMCL, StagePlan
+from colabel.methods import (
+    ASL,
+    BCE,
+    KMCL,
+    METHODS,
+    ZLPR,
+    Focal,
+    MulSupCon,
+    ProbMCL,
+    StagePlan,
+    TwoWay,
+)
 from colabel.methods import Method as MethodDefaults
 from colabel.settings import (
     Augmentation,
@@ -25,7 +36,9 @@ from colabel.settings import (
 )
 from colabel.settings.target import parse_target
 
-Method = Annotated[KMCL | ProbMCL | ASL | BCE, Field(discriminator="name")]
+Method = Annotated[
+    KMCL | ProbMCL | ASL | BCE | Focal | ZLPR | TwoWay | MulSupCon, Field(discriminator="name")
+]
 
 
 class Published(Settings):
@@ -93,6 +106,7 @@ class Config(Settings):
             )
         for stage in self.stages():
             check_fit(stage)
+        check_deployed(self.stages()[-1])
         return self
 
     def stages(self) -> tuple[StagePlan, ...]:

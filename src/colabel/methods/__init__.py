@@ -2,9 +2,22 @@
 
 from collections.abc import Mapping
 
-from colabel.methods.baselines import ASL, ASL_METHOD, BCE, BCE_METHOD
+from colabel.methods.baselines import (
+    ASL,
+    ASL_METHOD,
+    BCE,
+    BCE_METHOD,
+    FOCAL_METHOD,
+    TWO_WAY_METHOD,
+    ZLPR,
+    ZLPR_METHOD,
+    Focal,
+    TwoWay,
+)
 from colabel.methods.kmcl import KMCL
 from colabel.methods.kmcl import METHOD as KMCL_METHOD
+from colabel.methods.mulsupcon import METHOD as MULSUPCON_METHOD
+from colabel.methods.mulsupcon import MulSupCon
 from colabel.methods.plan import Method, StagePlan
 from colabel.methods.probmcl import METHOD as PROBMCL_METHOD
 from colabel.methods.probmcl import ProbMCL
@@ -14,7 +27,23 @@ METHODS: Mapping[str, Method] = {
     "probmcl": PROBMCL_METHOD,
     "asl": ASL_METHOD,
     "bce": BCE_METHOD,
+    "focal": FOCAL_METHOD,
+    "zlpr": ZLPR_METHOD,
+    "two_way": TWO_WAY_METHOD,
+    "mulsupcon": MULSUPCON_METHOD,
 }
 """A method per ``method.name``."""
 
-__all__ = ["ASL", "BCE", "KMCL", "METHODS", "Method", "ProbMCL", "StagePlan"]
+__all__ = [
+    "ASL",
+    "BCE",
+    "KMCL",
+    "METHODS",
+    "ZLPR",
+    "Focal",
+    "Method",
+    "MulSupCon",
+    "ProbMCL",
+    "StagePlan",
+    "TwoWay",
+]

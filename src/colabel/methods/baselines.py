@@ -1,6 +1,8 @@
-"""The baselines: an encoder with a linear head and one loss that looks at each label alone.
+"""The baselines: an encoder with a linear head and one loss on its logits.
 
-``bce`` is binary cross-entropy, ``asl`` the asymmetric loss (KMCL, Eq. 6, as a method of its own).
+``bce`` is binary cross-entropy, ``asl`` the asymmetric loss (KMCL, Eq. 6, as a method of its own),
+``focal`` the focal loss; these look at each label alone. ``zlpr`` compares the labels of an image
+with zero, ``two_way`` present labels with absent ones, along images and along labels.
 """
 
 from __future__ import annotations
@@ -12,11 +14,14 @@ from colabel.methods.plan import Method, StagePlan, one_stage
 from colabel.settings import (
     AsymmetricTerm,
     BinaryCrossEntropyTerm,
+    FocalTerm,
     HeadSettings,
     LinearSettings,
     Settings,
     TermSettings,
     Training,
+    TwoWayTerm,
+    ZLPRTerm,
 )
 
 
@@ -32,8 +37,29 @@ class ASL(Settings):
     name: Literal["asl"] = "asl"
 
 
+class Focal(Settings):
+    """The focal loss on a linear head."""
+
+    name: Literal["focal"] = "focal"
+
+
+class ZLPR(Settings):
+    """ZLPR on a linear head; a label is present above logit 0, which is probability 0.5."""
+
+    name: Literal["zlpr"] = "zlpr"
+
+
+class TwoWay(Settings):
+    """The two-way loss on a linear head, whose logits rank and have no natural threshold."""
+
+    name: Literal["two_way"] = "two_way"
+
+
 def plan(
-    settings: BCE | ASL, head: HeadSettings, terms: Mapping[str, TermSettings], training: Training
+    settings: BCE | ASL | Focal | ZLPR | TwoWay,
+    head: HeadSettings,
+    terms: Mapping[str, TermSettings],
+    training: Training,
 ) -> tuple[StagePlan, ...]:
     """Return the single stage of a baseline, after a warm start if the schedule has one."""
     return one_stage(settings.name, head, terms, training)
@@ -44,4 +70,11 @@ BCE_METHOD = Method(
 )
 ASL_METHOD = Method(
     ASL, head=LinearSettings(), terms={"classification": AsymmetricTerm()}, plan=plan
+)
+FOCAL_METHOD = Method(
+    Focal, head=LinearSettings(), terms={"classification": FocalTerm()}, plan=plan
+)
+ZLPR_METHOD = Method(ZLPR, head=LinearSettings(), terms={"classification": ZLPRTerm()}, plan=plan)
+TWO_WAY_METHOD = Method(
+    TwoWay, head=LinearSettings(), terms={"classification": TwoWayTerm()}, plan=plan
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -11,15 +11,18 @@ from colabel.errors import ConfigError
 from colabel.mixtures import GaussianMixture
 from colabel.models.features import Features
 from colabel.models.heads import (
+    FeaturesHead,
     KernelMixtureHead,
     LinearHead,
     MixtureDensityHead,
+    Projection,
     bring_to_length,
 )
+from colabel.models.heads.projection import mean_over_classes
 from colabel.models.pooling import EncoderPooling, Part, Pooling
 
-Readout = LinearHead | KernelMixtureHead | MixtureDensityHead
-"""Vectors to logits, or to a mixture."""
+Readout = LinearHead | KernelMixtureHead | MixtureDensityHead | FeaturesHead
+"""Vectors to logits, to a mixture, or to nothing."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,14 @@ class Output:
             classes, width) where each class has features of its own.
         logits: shape (batch, classes), log-odds of each label; ``None`` without a classifier.
         mixture: the kernels or densities of the head; ``None`` for a plain linear head.
+        embeddings: what contrastive terms compare, shape (batch, width), of any length; ``None``
+            outside of training with such a term.
     """
 
     features: Tensor
     logits: Tensor | None
     mixture: GaussianMixture | None = None
+    embeddings: Tensor | None = None
 
 
 class Head(nn.Module):
@@ -84,6 +90,11 @@ class Head(nn.Module):
         """Number of labels."""
         return self.readout.classes
 
+    @property
+    def width(self) -> int:
+        """Number of features that the answer is read off."""
+        return self.readout.width
+
     def forward(self, features: Features) -> Output:
         """Pool and read, in float32 also under autocast."""
         vectors = self.pooling(features)
@@ -95,6 +106,43 @@ class Head(nn.Module):
         if isinstance(answer, GaussianMixture):
             return Output(vectors, answer.logits, answer)
         return Output(vectors, answer)
+
+
+class HeadWithEmbeddings(nn.Module):
+    """A head as it is trained by a term that compares embeddings: the projection is not deployed.
+
+    Args:
+        head: gives the features, and answers as it does alone.
+        projection: features to embeddings; ``None``: the features are the embeddings.
+
+    Example:
+        >>> head = HeadWithEmbeddings(Head(LinearHead(8, 3)), Projection(8, 4))
+        >>> output = head(Features(torch.rand(2, 8)))
+        >>> output.logits.shape, output.embeddings.shape
+        (torch.Size([2, 3]), torch.Size([2, 4]))
+    """
+
+    def __init__(self, head: Head, projection: Projection | None) -> None:
+        super().__init__()
+        self.head = head
+        self.projection = projection
+
+    @property
+    def reads(self) -> Part:
+        """The part of the features that is needed."""
+        return self.head.reads
+
+    @property
+    def classes(self) -> int:
+        """Number of labels."""
+        return self.head.classes
+
+    def forward(self, features: Features) -> Output:
+        """Return the answer of the head with embeddings."""
+        output: Output = self.head(features)
+        if self.projection is None:
+            return replace(output, embeddings=mean_over_classes(output.features))
+        return replace(output, embeddings=self.projection(output.features))
 
 
 class Classifier(nn.Module):
@@ -111,7 +159,7 @@ class Classifier(nn.Module):
         torch.Size([2, 3])
     """
 
-    def __init__(self, encoder: nn.Module, head: Head) -> None:
+    def __init__(self, encoder: nn.Module, head: Head | HeadWithEmbeddings) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
@@ -128,3 +176,17 @@ class Classifier(nn.Module):
             features = Features(features)
         output: Output = self.head(features)
         return output
+
+
+def as_deployed(model: nn.Module) -> nn.Module:
+    """Return a model without what only its training needs, of the same modules.
+
+    Example:
+        >>> head = Head(LinearHead(12, 3))
+        >>> model = Classifier(nn.Flatten(), HeadWithEmbeddings(head, Projection(12, 4)))
+        >>> as_deployed(model).head is head
+        True
+    """
+    if isinstance(model, Classifier) and isinstance(model.head, HeadWithEmbeddings):
+        return Classifier(model.encoder, model.head.head)
+    return model

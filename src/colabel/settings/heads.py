@@ -72,6 +72,18 @@ class MixtureDensitySettings(Settings):
     """Length the features are brought to before the network; null: 1, that of Eq. 2."""
 
 
+class FeaturesSettings(Settings):
+    """The pooled features and no answer: for a stage whose terms compare embeddings alone."""
+
+    gives: ClassVar[tuple[str, ...]] = ("features",)
+
+    name: Literal["features"] = "features"
+    pooling: Pooling = EncoderPooling()
+    feature_length: float | None = Field(None, gt=0)
+    """Length the features are brought to; null: as they are pooled."""
+
+
 HeadSettings = Annotated[
-    LinearSettings | KernelMixtureSettings | MixtureDensitySettings, Field(discriminator="name")
+    LinearSettings | KernelMixtureSettings | MixtureDensitySettings | FeaturesSettings,
+    Field(discriminator="name"),
 ]

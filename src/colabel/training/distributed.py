@@ -167,6 +167,8 @@ def gather_output(output: Output, targets: Tensor) -> tuple[Output, Tensor]:
     parts = [output.features]
     if output.logits is not None:
         parts.append(output.logits)
+    if output.embeddings is not None:
+        parts.append(output.embeddings)
     if mixture is not None:
         parts.extend((mixture.log_weights, mixture.mean, mixture.variance))
         if mixture.logits is not None:
@@ -190,6 +192,7 @@ def gather_output(output: Output, targets: Tensor) -> tuple[Output, Tensor]:
         features=whole[id(output.features)],
         logits=found(output.logits),
         mixture=mixture,
+        embeddings=found(output.embeddings),
     )
     with torch.no_grad():
         (all_targets,) = gather_with_gradient(targets)
