@@ -126,10 +126,12 @@ def test_every_problem_has_a_line():
 # --- the keys of recipes
 
 LOSSES = (
-    "asymmetric, binary_cross_entropy, kernel_contrastive, mixture_contrastive, "
-    "mixture_likelihood, reconstruction"
+    "asymmetric, binary_cross_entropy, focal, kernel_contrastive, mixture_contrastive, "
+    "mixture_likelihood, reconstruction, similarity_dissimilarity, supervised_contrastive, "
+    "two_way, zlpr"
 )
-HEADS = "kernel_mixture, linear, mixture_density"
+HEADS = "features, kernel_mixture, linear, mixture_density"
+METHODS = "asl, bce, focal, kmcl, mulsupcon, probmcl, two_way, zlpr"
 
 
 def refused(*changes, recipe="shapes-kmcl"):
@@ -237,7 +239,7 @@ def test_every_problem_of_a_recipe_is_told_at_once():
     ],
 )
 def test_an_unknown_method_is_named(change, got):
-    assert refused(change) == f"method.name must be one of asl, bce, kmcl, probmcl, {got}"
+    assert refused(change) == f"method.name must be one of {METHODS}, {got}"
 
 
 @pytest.mark.parametrize(
