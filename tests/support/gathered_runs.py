@@ -60,10 +60,10 @@ TERMS = {
     "contrastive": MixtureContrastiveTerm(weight=0.3, threshold=0.3),
 }
 EMBEDDINGS = {
-    "all": SupervisedContrastiveTerm(positives="all", temperature=0.5),
-    "any": SupervisedContrastiveTerm(positives="any", temperature=0.5),
-    "per_label": SupervisedContrastiveTerm(positives="per_label", temperature=0.5),
-    "weighted": SimilarityDissimilarityTerm(temperature=0.5),
+    "all": SupervisedContrastiveTerm(positives="all", temperature=0.5, weight=0.1),
+    "any": SupervisedContrastiveTerm(positives="any", temperature=0.5, weight=0.1),
+    "per_label": SupervisedContrastiveTerm(positives="per_label", temperature=0.5, weight=0.1),
+    "weighted": SimilarityDissimilarityTerm(temperature=0.5, weight=0.1),
 }
 TWO_WAY = {"two_way": TwoWayTerm()}
 
