@@ -15,7 +15,10 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 GROUPS = "method|head|terms|training|data|encoder|augmentation|evaluation"
 NAMED = re.compile(rf"`((?:{GROUPS})(?:\.\w+)+)(?:: [^`]*)?`")
-METHODS = ("kmcl", "probmcl", "asl", "bce")
+RECIPES = (
+    *(f"shapes-{method}" for method in ("kmcl", "probmcl", "asl", "bce")),
+    *(f"laptop-{method}" for method in ("focal", "zlpr", "two-way", "mulsupcon")),
+)
 
 
 def commands():
@@ -66,8 +69,7 @@ def test_every_training_command_can_be_read():
 def test_every_setting_in_backticks_is_one_of_some_recipe(page):
     found = {match[1] for match in NAMED.finditer(page.read_text("utf-8"))}
     names = found - {"data.json"}  # a file of the run
-    recipes = [f"shapes-{method}" for method in METHODS] + ["laptop-ml-gcn", "laptop-tdrg"]
-    assert [key for key in names if not any(knows(recipe, key) for recipe in recipes)] == []
+    assert [key for key in names if not any(knows(recipe, key) for recipe in RECIPES)] == []
 
 
 def test_a_setting_that_is_not_there_is_noticed():

@@ -33,3 +33,12 @@ APProtocol = Literal["noninterpolated", "voc11", "interpolated"]
 
 CalibrationKind = Literal["temperature", "platt", "isotonic"]
 """How probabilities are corrected: see :func:`colabel.calibration.fit_calibration`."""
+
+Positives = Literal["all", "any", "per_label"]
+"""Which images are alike in :class:`colabel.losses.SupervisedContrastiveLoss`."""
+
+PairAverage = Literal["pairs", "images"]
+"""Whether every (anchor, label) pair or every image weighs the same in that loss."""
+
+ProjectionKind = Literal["linear", "mlp"]
+"""What brings features to embeddings: see :class:`colabel.models.Projection`."""

@@ -7,7 +7,7 @@ import torch
 from mixture_cases import sparse_targets
 from pydantic import TypeAdapter
 
-from colabel.build.model import build_head
+from colabel.build.model import add_embeddings, build_head
 from colabel.build.objective import LOSSES, build_objective
 from colabel.config.fitting import check_fit
 from colabel.methods import StagePlan
@@ -27,6 +27,8 @@ HEADS = [
         )
     ),
     {"name": "mixture_density", "hidden": [4]},
+    {"name": "features"},
+    {"name": "features", "pooling": {"name": "class_attention"}},
 ]
 TERMS = [
     *({"loss": name} for name in sorted(LOSSES)),
@@ -37,6 +39,11 @@ TERMS = [
     {"loss": "kernel_contrastive", "effective_dim": 2},
     {"loss": "mixture_contrastive", "effective_dim": 2},
     {"loss": "mixture_contrastive", "similarity": "bhattacharyya"},
+    *(
+        {"loss": "supervised_contrastive", "positives": positives, "projection": "linear"}
+        for positives in ("any", "per_label")
+    ),
+    {"loss": "supervised_contrastive", "positives": "any", "projection": None},
 ]
 
 
@@ -50,12 +57,14 @@ def test_what_is_said_to_fit_has_a_value_and_a_gradient_and_nothing_else_has(hea
     head = TypeAdapter(HeadSettings).validate_python(head)
     term = TypeAdapter(TermSettings).validate_python(term)
     torch.manual_seed(0)
-    built = build_head(head, ENCODER, CLASSES)
-    output = built(Features(torch.randn(ROWS, WIDTH), torch.randn(ROWS, WIDTH, 2, 3)))
+    plan = StagePlan("any", head, {"some": term}, 1, 1e-3, 1e-3)
+    built = add_embeddings(build_head(head, ENCODER, CLASSES), plan.embeddings)
+    vector = torch.randn(ROWS, WIDTH).requires_grad_()
+    output = built(Features(vector, torch.randn(ROWS, WIDTH, 2, 3)))
     targets = sparse_targets(ROWS, CLASSES, density=0.5, unknown=0.1)
     objective = build_objective({"some": term}, head)
     try:
-        check_fit(StagePlan("any", head, {"some": term}, 1, 1e-3, 1e-3))
+        check_fit(plan)
     except ValueError:
         with pytest.raises((TypeError, ValueError)):
             objective.terms[0](output, targets)
@@ -63,5 +72,6 @@ def test_what_is_said_to_fit_has_a_value_and_a_gradient_and_nothing_else_has(hea
     loss = objective.terms[0](output, targets)
     loss.backward()
     assert torch.isfinite(loss)
-    assert any(parameter.grad is not None for parameter in built.parameters())
+    trained = (vector, *built.parameters())
+    assert any(each.grad is not None and each.grad.any() for each in trained)
     assert all(value == value for value in objective.diagnose(output, targets).values())

@@ -3,14 +3,13 @@
 import pytest
 import torch
 from probmcl_cases import CLASSES, WIDTH, config_of
-from torch import nn
+from scaling_encoder import Scaling, images_of
 
 from colabel.build.model import build_head
 from colabel.build.stages import build_model, build_stages
 from colabel.config import check_config
 from colabel.models import (
     Classifier,
-    Encoder,
     KernelMixtureHead,
     LinearHead,
     MixtureDensityHead,
@@ -19,30 +18,12 @@ from colabel.models import (
 LINEAR = {"encoder.scale", "head.readout.weight_layer.weight", "head.readout.weight_layer.bias"}
 
 
-class Scaling(Encoder):
-    """An encoder with something to learn, for features that are nearly there."""
-
-    def __init__(self):
-        nn.Module.__init__(self)
-        self.scale = nn.Parameter(torch.ones(WIDTH))
-
-    width = WIDTH
-
-    def forward(self, images):
-        return images.flatten(1) * self.scale
-
-
 def stages_of(config):
     """Return the deployed model and the stages that train it, on an encoder of five numbers."""
     encoder = Scaling()
     head = build_head(config.stages()[-1].head, encoder, CLASSES)
     model = Classifier(encoder, head)
     return model, *build_stages(model, config)
-
-
-def images_of(rows, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(rows, WIDTH, 1, 1, generator=generator)
 
 
 # --- methods of one stage

@@ -68,6 +68,58 @@ def test_what_the_head_does_not_give_is_named(recipe, changes, message):
     assert refused(*changes, recipe=recipe) == message
 
 
+def test_a_term_that_compares_embeddings_fits_any_head_with_features():
+    loss = "terms.more={loss: supervised_contrastive, projection: linear}"
+    for recipe in ("shapes-kmcl", "shapes-probmcl", "shapes-bce"):
+        (stage, *_) = load_config(recipe, [loss]).stages()
+        assert (stage.embeddings.projection, stage.embeddings.width) == ("linear", 256)
+
+
+def test_the_terms_of_a_stage_have_the_same_embeddings():
+    one = "terms.one={loss: supervised_contrastive, projection_width: 8}"
+    other = "terms.other={loss: similarity_dissimilarity, %s}"
+    message = (
+        "terms.one and terms.other ask for different embeddings; the terms of a stage share one "
+        "projection, give them the same projection and projection_width"
+    )
+    for changed in ("projection_width: 9", "projection_width: 8, projection: linear"):
+        assert refused(one, other % changed) == message
+    load_config("shapes-kmcl", [one, other % "projection_width: 8"])
+    nothing = [f"terms.{name}.projection=null" for name in ("one", "other")]
+    load_config("shapes-kmcl", [one, other % "projection_width: 9", *nothing])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "key", "name"),
+    [
+        ("laptop-bce", "", "features"),
+        ("laptop-mulsupcon", "method.classification.", "features"),
+        ("laptop-probmcl", "method.classification.", "mixture_density"),
+    ],
+)
+def test_a_deployed_head_without_logits_is_refused(recipe, key, name):
+    gives = {"features": "features", "mixture_density": "features, mixture"}[name]
+    term = "{loss: %s}" % (
+        "mixture_likelihood" if name == "mixture_density" else "supervised_contrastive"
+    )
+    changes = [f"{key}head.name={name}", f"{key}terms.classification={term}"]
+    assert refused(*changes, recipe=recipe) == (
+        f"{key}head.name {name} gives no logits ({gives}), and the head of the last stage is the "
+        f"one that is deployed; choose another {key}head.name"
+    )
+
+
+def test_a_classifier_that_no_term_trains_is_refused():
+    message = (
+        "terms: every term compares embeddings, so that the classifier would stay as it is drawn; "
+        "give the stage a term for classification, or take method mulsupcon, which trains its "
+        "classifier afterwards"
+    )
+    contrastive = "terms.contrastive={loss: supervised_contrastive}"
+    for change in ("terms.classification=null", "terms.classification.weight=0"):
+        assert refused(contrastive, change, recipe="laptop-bce") == message
+
+
 @pytest.mark.parametrize("form", ["isotropic", "shared_isotropic"])
 def test_the_mahalanobis_similarity_is_for_diagonal_kernels(form):
     changes = [f"head.covariance={form}", "terms.contrastive.similarity=mahalanobis"]

@@ -29,6 +29,8 @@ def test_the_published_rows_and_the_laptop_ones_are_there():
         assert {f"{place}-{method}" for method in ("kmcl", "probmcl", "asl", "bce")} <= set(
             RECIPES
         )
+    for method in ("focal", "zlpr", "two-way", "mulsupcon"):
+        assert f"laptop-{method}" in RECIPES
     for place in ("laptop", "coco2014", "voc2007"):
         assert {f"{place}-ml-gcn", f"{place}-tdrg"} <= set(RECIPES)
 
@@ -135,3 +137,22 @@ def test_a_baseline_differs_from_kmcl_in_its_method_alone(name):
     losses = (config.terms["classification"] for config in (baseline, ours))
     first, second = (loss.model_dump(exclude={"weight"}) for loss in losses)
     assert first == second
+
+
+@pytest.mark.parametrize(
+    ("name", "like"),
+    [
+        ("laptop-focal", "laptop-bce"),
+        ("laptop-zlpr", "laptop-bce"),
+        ("laptop-two-way", "laptop-bce"),
+        ("laptop-mulsupcon", "laptop-probmcl"),
+    ],
+)
+def test_a_rival_differs_from_its_neighbour_in_its_method_alone(name, like):
+    rival, neighbour = load_config(name), load_config(like)
+    own = {"description", "method", "head", "terms"}
+    assert rival.model_dump(exclude=own) == neighbour.model_dump(exclude=own)
+    if name == "laptop-mulsupcon":
+        assert rival.method.classification == neighbour.method.classification
+    else:
+        assert rival.head == neighbour.head

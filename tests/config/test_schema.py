@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from colabel.config import change_config, check_config, load_config
 from colabel.errors import ConfigError
+from colabel.methods import METHODS
 from colabel.settings import (
     AsymmetricTerm,
     BinaryCrossEntropyTerm,
@@ -51,7 +52,7 @@ def test_defaults_are_the_papers():
     assert (config.augmentation.operations, config.augmentation.cutout) == (2, 0.5)
 
 
-@pytest.mark.parametrize("name", ["kmcl", "probmcl", "asl", "bce"])
+@pytest.mark.parametrize("name", sorted(METHODS))
 def test_a_method_may_be_a_word(name):
     assert check_config({"method": name}) == check_config({"method": {"name": name}})
     assert check_config({"method": name}).method.name == name

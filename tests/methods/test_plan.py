@@ -8,13 +8,17 @@ from colabel.methods import METHODS
 from colabel.settings import (
     AsymmetricTerm,
     BinaryCrossEntropyTerm,
+    FocalTerm,
     KernelContrastiveTerm,
     KernelMixtureSettings,
     LinearSettings,
     ReconstructionTerm,
+    TwoWayTerm,
+    ZLPRTerm,
 )
 
-METHODS_OF_ONE_STAGE = pytest.mark.parametrize("name", ["kmcl", "asl", "bce"])
+ONE_STAGE = ["kmcl", "asl", "bce", "focal", "zlpr", "two_way"]
+METHODS_OF_ONE_STAGE = pytest.mark.parametrize("name", ONE_STAGE)
 
 
 def stages_of(name, **training):
@@ -22,7 +26,7 @@ def stages_of(name, **training):
 
 
 def test_these_are_the_methods():
-    assert set(METHODS) == {"kmcl", "probmcl", "asl", "bce"}
+    assert set(METHODS) == {*ONE_STAGE, "probmcl", "mulsupcon"}
 
 
 @pytest.mark.parametrize(
@@ -39,6 +43,13 @@ def test_these_are_the_methods():
         ),
         ("asl", LinearSettings(), {"classification": AsymmetricTerm(weight=1)}),
         ("bce", LinearSettings(), {"classification": BinaryCrossEntropyTerm(weight=1)}),
+        ("focal", LinearSettings(), {"classification": FocalTerm(gamma=2, alpha=0.25)}),
+        ("zlpr", LinearSettings(), {"classification": ZLPRTerm(weight=1)}),
+        (
+            "two_way",
+            LinearSettings(),
+            {"classification": TwoWayTerm(temperature_positive=4, temperature_negative=1)},
+        ),
     ],
 )
 def test_heads_and_terms_are_those_of_the_method(name, head, terms):
@@ -91,7 +102,7 @@ def test_a_warm_start_may_have_a_learning_rate_of_its_own():
     assert main.head_learning_rate == 2e-4
 
 
-@pytest.mark.parametrize("method", ["kmcl", "asl", "bce"])
+@pytest.mark.parametrize("method", ONE_STAGE)
 def test_a_warm_start_of_a_head_that_is_trained_alone_anyway_is_refused(method):
     training = {"freeze_encoder": True, "warm_start": {"epochs": 1}}
     with pytest.raises(ConfigError, match=r"warm_start .*freeze_encoder .*set one of the two"):

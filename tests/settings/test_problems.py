@@ -126,14 +126,18 @@ def test_every_problem_has_a_line():
 # --- the keys of recipes
 
 LOSSES = (
-    "asymmetric, binary_cross_entropy, kernel_contrastive, mixture_contrastive, "
-    "mixture_likelihood, reconstruction"
+    "asymmetric, binary_cross_entropy, focal, kernel_contrastive, mixture_contrastive, "
+    "mixture_likelihood, reconstruction, similarity_dissimilarity, supervised_contrastive, "
+    "two_way, zlpr"
 )
-METHODS = "asl, bce, csra, kmcl, ml_decoder, probmcl, query2label"
+METHODS = (
+    "asl, bce, csra, focal, kmcl, ml_decoder, ml_gcn, mulsupcon, probmcl, query2label, tdrg, "
+    "two_way, zlpr"
+)
 POOLINGS = (
     "average, class_attention, csra, encoder, generalised_mean, max, ml_decoder, query2label"
 )
-HEADS = "csra, kernel_mixture, linear, mixture_density"
+HEADS = "csra, features, kernel_mixture, linear, mixture_density, ml_gcn, tdrg"
 
 
 def refused(*changes, recipe="shapes-kmcl"):

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from pictures import some_records
@@ -27,21 +28,44 @@ from colabel.models import (
     Classifier,
     EncoderPooling,
     Features,
+    FeaturesHead,
     Head,
+    HeadWithEmbeddings,
     KernelMixtureHead,
     LinearHead,
+    Projection,
 )
-from colabel.settings import MixtureContrastiveTerm, MixtureDensitySettings, MixtureLikelihoodTerm
+from colabel.settings import (
+    FeaturesSettings,
+    LinearSettings,
+    MixtureContrastiveTerm,
+    MixtureDensitySettings,
+    MixtureLikelihoodTerm,
+    SimilarityDissimilarityTerm,
+    SupervisedContrastiveTerm,
+    TwoWayTerm,
+)
 from colabel.training import collect_features, collect_logits, gather_output, make_accelerator
 from colabel.training.optimiser import ParameterGroup, build_optimiser
 from colabel.training.step import compute_gradients
 
 ROWS = 8
+CASES = (
+    "isotropic", "diagonal", "shared_diagonal", "densities", "linear", "pieces", "embeddings",
+    "two_way",
+)  # fmt: skip
 DENSITIES = MixtureDensitySettings(hidden=(7, 6), feature_length=400)
 TERMS = {
     "likelihood": MixtureLikelihoodTerm(weight=1.0),
     "contrastive": MixtureContrastiveTerm(weight=0.3, threshold=0.3),
 }
+EMBEDDINGS = {
+    "all": SupervisedContrastiveTerm(positives="all", temperature=0.5, weight=0.1),
+    "any": SupervisedContrastiveTerm(positives="any", temperature=0.5, weight=0.1),
+    "per_label": SupervisedContrastiveTerm(positives="per_label", temperature=0.5, weight=0.1),
+    "weighted": SimilarityDissimilarityTerm(temperature=0.5, weight=0.1),
+}
+TWO_WAY = {"two_way": TwoWayTerm()}
 
 
 def batch(accelerator):
@@ -59,12 +83,24 @@ def model_with(head_name):
     encoder = SmallEncoder(normalise=False, dropout=0.0)
     if head_name == "densities":
         return Classifier(encoder, mixture_density(DENSITIES, EncoderPooling(), WIDTH, CLASSES))
+    if head_name == "embeddings":
+        return model_with_embeddings(encoder)
     readout = (
         LinearHead(WIDTH, CLASSES)
-        if head_name == "linear"
+        if head_name in ("linear", "two_way")
         else KernelMixtureHead(WIDTH, CLASSES, covariance=head_name)
     )
     return Classifier(encoder, Head(readout))
+
+
+def model_with_embeddings(encoder):
+    """Return a model whose embeddings of the batch do not all point the same way."""
+    head = HeadWithEmbeddings(Head(FeaturesHead(WIDTH, CLASSES)), Projection(WIDTH, 5))
+    model = Classifier(encoder, head)
+    images, _ = batch(SimpleNamespace(num_processes=1, process_index=0))
+    with torch.no_grad():
+        head.projection.output.bias -= 0.9 * model(images).embeddings.mean(dim=0)
+    return model
 
 
 class MapEncoder(SmallEncoder):
@@ -88,6 +124,10 @@ def model_with_map():
 def objective_of(case):
     if case == "densities":
         return build_objective(TERMS, DENSITIES)
+    if case == "embeddings":
+        return build_objective(EMBEDDINGS, FeaturesSettings())
+    if case == "two_way":
+        return build_objective(TWO_WAY, LinearSettings())
     return square_objective("mean") if case in ("linear", "pieces") else kernel_objective()
 
 
@@ -97,10 +137,14 @@ def gradients(accelerator, case):
     optimiser = accelerator.prepare_optimizer(
         build_optimiser([ParameterGroup("model", (model,), 0.1)], weight_decay=0)
     )
+    images, targets = batch(accelerator)
+    if case == "embeddings":
+        targets[:, :2].abs_()  # so that there are positives by every rule
     losses = compute_gradients(
         accelerator.prepare_model(model),
         objective_of(case),
-        *batch(accelerator),
+        images,
+        targets,
         accelerator=accelerator,
         optimiser=optimiser,
         parts=2 if case == "pieces" else 1,
@@ -138,7 +182,9 @@ def main():
         f"gathered.densities.{name}": getattr(whole.mixture, name).detach()
         for name in ("log_weights", "mean", "variance")
     }
-    for case in ("isotropic", "diagonal", "shared_diagonal", "densities", "linear", "pieces"):
+    whole, _ = gather_output(model_with("embeddings")(images), targets)
+    found["gathered.embeddings"] = whole.embeddings.detach()
+    for case in CASES:
         found |= gradients(accelerator, case)
     records = some_records(7, width=SIZE, height=SIZE)
     loader = evaluation_loader(EvaluationImages(records, size=SIZE), batch_size=4)

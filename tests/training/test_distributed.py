@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 import training_runs
-from gathered_runs import model_with_map
+from gathered_runs import CASES, model_with_map
 from safetensors.torch import load_file
 from tiny_runs import ENVIRONMENT, TESTS, launch, run_python
 from torch import nn
@@ -97,9 +97,7 @@ def test_both_processes_see_the_global_batch(two_processes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "case", ["isotropic", "diagonal", "shared_diagonal", "densities", "linear", "pieces"]
-)
+@pytest.mark.parametrize("case", CASES)
 def test_gradients_of_two_halves_are_those_of_the_whole(two_processes, case):
     for name in ("0-of-2", "1-of-2"):
         close(two_processes[name], two_processes["0-of-1"], f"gradient.{case}.", rtol=2e-4)
@@ -119,6 +117,22 @@ def test_the_contrastive_stage_has_losses_to_share(two_processes):
     assert 0.01 < min(similarities) < max(similarities) < 0.99
     slope = alone["gradient.densities.encoder.convolution.weight"]
     assert slope.abs().max() > 1e-4
+
+
+@pytest.mark.slow
+def test_embeddings_and_columns_have_losses_to_share(two_processes):
+    alone = two_processes["0-of-1"]
+    values = {
+        name: alone[f"loss.embeddings.{name}"].item()
+        for name in ("all", "any", "per_label", "weighted")
+    }
+    assert min(values.values()) > 0.1
+    assert len(set(values.values())) == 4
+    assert alone["loss.two_way.two_way"] > 0.1
+    for case in ("embeddings", "two_way"):
+        slope = alone[f"gradient.{case}.encoder.convolution.weight"]
+        assert slope.abs().max() > 1e-4
+    assert alone["gathered.embeddings"].shape == (8, 5)
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from torch import nn
 from colabel.build.graph_heads import GRAPH_HEADS
 from colabel.data import Records
 from colabel.errors import ConfigError
+from colabel.methods.plan import Embeddings
 from colabel.models import (
     AnyHead,
     AveragePooling,
@@ -22,13 +23,16 @@ from colabel.models import (
     CSRAPooling,
     Encoder,
     EncoderPooling,
+    FeaturesHead,
     GeneralisedMeanPooling,
     Head,
+    HeadWithEmbeddings,
     KernelMixtureHead,
     LinearHead,
     MaxPooling,
     MixtureDensityHead,
     MLDecoderPooling,
+    Projection,
     Query2LabelPooling,
     build_encoder,
 )
@@ -40,6 +44,7 @@ from colabel.settings import (
     TEMPERATURES,
     CSRASettings,
     EncoderSettings,
+    FeaturesSettings,
     GraphSettings,
     HeadSettings,
     KernelMixtureSettings,
@@ -126,10 +131,16 @@ def mixture_density(
     return Head(readout, pooling, projection=projection, feature_length=1)
 
 
+def features(settings: FeaturesSettings, pooling: Pooling, width: int, classes: int) -> Head:
+    """Return a head that hands on what was pooled."""
+    return Head(FeaturesHead(width, classes), pooling, feature_length=settings.feature_length)
+
+
 READOUTS: Mapping[str, Callable[[Any, Pooling, int, int], Head]] = {
     "linear": linear,
     "kernel_mixture": kernel_mixture,
     "mixture_density": mixture_density,
+    "features": features,
 }
 """(settings, pooling, width, classes) to the head called ``head.name``, pooling and readout."""
 
@@ -234,3 +245,19 @@ def build_head(
         return CSRAHead(encoder.map_channels, classes, temperatures, settings.residual)
     pooling, width = build_pooling(settings.pooling, encoder, classes)
     return READOUTS[settings.name](settings, pooling, width, classes)
+
+
+def add_embeddings(head: AnyHead, embeddings: Embeddings | None) -> AnyHead | HeadWithEmbeddings:
+    """Return a head as the terms of a stage train it: with embeddings, where one compares them.
+
+    Args:
+        head: which stays as it is, and is part of the result.
+        embeddings: that the terms ask for; ``None`` for none.
+    """
+    if embeddings is None:
+        return head
+    if embeddings.projection is None:
+        return HeadWithEmbeddings(head, None)
+    return HeadWithEmbeddings(
+        head, Projection(head.width, embeddings.width, embeddings.projection)
+    )

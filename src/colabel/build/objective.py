@@ -12,10 +12,15 @@ from colabel.losses import (
     AsymmetricLoss,
     BinaryCrossEntropyLoss,
     DeepSupervisionLoss,
+    FocalLoss,
     KernelContrastiveLoss,
     MixtureContrastiveLoss,
     MixtureLikelihoodLoss,
     ReconstructionLoss,
+    SimilarityDissimilarityLoss,
+    SupervisedContrastiveLoss,
+    TwoWayLoss,
+    ZLPRLoss,
     collapse_warning,
     kernel_overlaps,
     mixture_similarities,
@@ -24,13 +29,18 @@ from colabel.settings import (
     AsymmetricTerm,
     BinaryCrossEntropyTerm,
     DeepSupervisionTerm,
+    FocalTerm,
     HeadSettings,
     KernelContrastiveTerm,
     KernelMixtureSettings,
     MixtureContrastiveTerm,
     MixtureLikelihoodTerm,
     ReconstructionTerm,
+    SimilarityDissimilarityTerm,
+    SupervisedContrastiveTerm,
     TermSettings,
+    TwoWayTerm,
+    ZLPRTerm,
 )
 from colabel.training import Objective, Term
 
@@ -96,6 +106,31 @@ def mixture_contrastive(term: MixtureContrastiveTerm, _: HeadSettings) -> dict[s
     }
 
 
+def focal(term: FocalTerm, _: HeadSettings) -> dict[str, Any]:
+    """Return the focal loss."""
+    return {"loss": FocalLoss(term.gamma, term.alpha)}
+
+
+def zlpr(_: ZLPRTerm, __: HeadSettings) -> dict[str, Any]:
+    """Return ZLPR, which has no settings."""
+    return {"loss": ZLPRLoss()}
+
+
+def two_way(term: TwoWayTerm, _: HeadSettings) -> dict[str, Any]:
+    """Return the two-way loss."""
+    return {"loss": TwoWayLoss(term.temperature_positive, term.temperature_negative)}
+
+
+def supervised_contrastive(term: SupervisedContrastiveTerm, _: HeadSettings) -> dict[str, Any]:
+    """Return a supervised contrastive loss."""
+    return {"loss": SupervisedContrastiveLoss(term.positives, term.temperature, term.average)}
+
+
+def similarity_dissimilarity(term: SimilarityDissimilarityTerm, _: HeadSettings) -> dict[str, Any]:
+    """Return the similarity-dissimilarity loss."""
+    return {"loss": SimilarityDissimilarityLoss(term.temperature)}
+
+
 LOSSES: Mapping[str, Callable[[Any, HeadSettings], dict[str, Any]]] = {
     "asymmetric": asymmetric,
     "binary_cross_entropy": binary_cross_entropy,
@@ -104,6 +139,11 @@ LOSSES: Mapping[str, Callable[[Any, HeadSettings], dict[str, Any]]] = {
     "kernel_contrastive": kernel_contrastive,
     "mixture_likelihood": mixture_likelihood,
     "mixture_contrastive": mixture_contrastive,
+    "focal": focal,
+    "zlpr": zlpr,
+    "two_way": two_way,
+    "supervised_contrastive": supervised_contrastive,
+    "similarity_dissimilarity": similarity_dissimilarity,
 }
 """(settings, head) to the loss of a term called ``terms.NAME.loss``, and what watches it."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from colabel.build.model import build_classifier, build_head
+from collections.abc import Sequence
+
+from colabel.build.model import add_embeddings, build_classifier, build_head
 from colabel.build.objective import build_objective
 from colabel.config import Config
 from colabel.data import Records
 from colabel.methods import StagePlan
-from colabel.models import Classifier, Encoder
+from colabel.models import Classifier, Encoder, HeadWithEmbeddings
+from colabel.settings import HeadSettings
 from colabel.training import Stage
 
 
@@ -35,21 +38,43 @@ def build_stages(
         train: as for :func:`build_model`.
     """
     plans = config.stages()
-    return tuple(_build_stage(plan, plans[-1], model, train) for plan in plans)
+    built: list[tuple[StagePlan, Classifier]] = []
+    for plan in plans:
+        trained = _model_of(plan, plans[-1].head, model, built, train)
+        built.append((plan, trained))
+    return tuple(_build_stage(plan, trained, model) for plan, trained in built)
 
 
-def _build_stage(
-    plan: StagePlan, last: StagePlan, model: Classifier, train: Records | None
-) -> Stage:
-    """Return one stage, with the deployed model or with another head on its encoder."""
-    encoder = model.encoder
-    if plan.head != last.head:
+def _model_of(
+    plan: StagePlan,
+    deployed: HeadSettings,
+    model: Classifier,
+    before: Sequence[tuple[StagePlan, Classifier]],
+    train: Records | None,
+) -> Classifier:
+    """Return what a stage trains: the deployed model, or its encoder with what the stage adds.
+
+    Two stages of the same head and the same embeddings train one and the same.
+    """
+    for other, trained in before:
+        if other.head == plan.head and other.embeddings == plan.embeddings:
+            return trained
+    if plan.head == deployed and plan.embeddings is None:
+        return model
+    encoder, head = model.encoder, model.head
+    assert not isinstance(head, HeadWithEmbeddings)
+    if plan.head != deployed:
         assert isinstance(encoder, Encoder)
-        head = build_head(plan.head, encoder, model.head.classes, train=train)
-        model = Classifier(encoder, head)
+        head = build_head(plan.head, encoder, head.classes, train=train)
+    return Classifier(encoder, add_embeddings(head, plan.embeddings))
+
+
+def _build_stage(plan: StagePlan, trained: Classifier, model: Classifier) -> Stage:
+    """Return one stage."""
+    encoder = model.encoder
     return Stage(
         plan.name,
-        model,
+        trained,
         build_objective(plan.terms, plan.head),
         plan.epochs,
         plan.learning_rate,

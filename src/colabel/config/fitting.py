@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from colabel.choices import Covariance, Similarity
 from colabel.methods import StagePlan
 from colabel.settings import (
+    EmbeddingTerm,
     HeadSettings,
     KernelContrastiveTerm,
     KernelMixtureSettings,
@@ -37,9 +38,10 @@ def check_fit(stage: StagePlan) -> None:
             f"stage {stage.name}: no term has a weight above 0, so nothing would be learned; the "
             "objective needs at least one term"
         )
+    _check_embeddings(stage)
     for name, term in stage.terms.items():
         key = f"{stage.key}terms.{name}"
-        missing = [need for need in term.needs if need not in (*head.gives, "targets")]
+        missing = [need for need in term.needs if need not in (*_there(head), "targets")]
         if missing:
             raise ValueError(
                 f"{key}: the loss {term.loss} needs {' and '.join(missing)}, which the "
@@ -53,6 +55,50 @@ def check_fit(stage: StagePlan) -> None:
                 f"{key}: the loss {term.loss} is for isotropic kernels; {stage.key}"
                 f"head.covariance is {_covariance(head)}"
             )
+
+
+def _there(head: HeadSettings) -> tuple[str, ...]:
+    """Return what a head gives, with the embeddings that are made of its features for a term."""
+    return (*head.gives, "embeddings") if "features" in head.gives else head.gives
+
+
+def check_deployed(stage: StagePlan) -> None:
+    """Refuse a last stage whose head answers nothing, or whose answer no term trains.
+
+    Args:
+        stage: the last of a method.
+
+    Raises:
+        ValueError: with what to change.
+    """
+    head = stage.head
+    if "logits" not in head.gives:
+        raise ValueError(
+            f"{stage.key}head.name {head.name} gives no logits ({', '.join(head.gives)}), and the "
+            f"head of the last stage is the one that is deployed; choose another "
+            f"{stage.key}head.name"
+        )
+    if all(isinstance(term, EmbeddingTerm) for term in stage.terms.values() if term.weight):
+        raise ValueError(
+            f"{stage.key}terms: every term compares embeddings, so that the classifier would stay "
+            "as it is drawn; give the stage a term for classification, or take method mulsupcon, "
+            "which trains its classifier afterwards"
+        )
+
+
+def _check_embeddings(stage: StagePlan) -> None:
+    """Refuse terms that ask for different embeddings; a stage has one projection."""
+    asked = {
+        name: (term.projection, term.projection_width if term.projection else None)
+        for name, term in stage.terms.items()
+        if isinstance(term, EmbeddingTerm)
+    }
+    if len(set(asked.values())) > 1:
+        names = " and ".join(f"{stage.key}terms.{name}" for name in asked)
+        raise ValueError(
+            f"{names} ask for different embeddings; the terms of a stage share one projection, "
+            "give them the same projection and projection_width"
+        )
 
 
 def _covariance(head: HeadSettings) -> Covariance:

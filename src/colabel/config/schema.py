@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from colabel.config.fitting import check_fit
+from colabel.config.fitting import check_deployed, check_fit
 from colabel.errors import nearest
 from colabel.methods import (
     ASL,
@@ -18,10 +18,14 @@ from colabel.methods import (
     METHODS,
     MLGCN,
     TDRG,
+    ZLPR,
+    Focal,
     MLDecoder,
+    MulSupCon,
     ProbMCL,
     Query2Label,
     StagePlan,
+    TwoWay,
 )
 from colabel.methods import Method as MethodDefaults
 from colabel.settings import (
@@ -38,7 +42,19 @@ from colabel.settings import (
 from colabel.settings.target import parse_target
 
 Method = Annotated[
-    KMCL | ProbMCL | ASL | BCE | CSRA | MLGCN | TDRG | MLDecoder | Query2Label,
+    KMCL
+    | ProbMCL
+    | ASL
+    | BCE
+    | Focal
+    | ZLPR
+    | TwoWay
+    | MulSupCon
+    | CSRA
+    | MLGCN
+    | TDRG
+    | MLDecoder
+    | Query2Label,
     Field(discriminator="name"),
 ]
 
@@ -108,6 +124,7 @@ class Config(Settings):
             )
         for stage in self.stages():
             check_fit(stage)
+        check_deployed(self.stages()[-1])
         return self
 
     def stages(self) -> tuple[StagePlan, ...]:

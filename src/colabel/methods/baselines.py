@@ -1,8 +1,10 @@
-"""Baselines and rivals of one stage: an encoder, a head, a loss that looks at each label alone.
+"""Baselines and rivals of one stage: an encoder, a head and one loss on its logits.
 
 ``bce`` is binary cross-entropy, ``asl`` the asymmetric loss (KMCL, Eq. 6, as a method of its own),
-both on a linear head. ``csra``, ``ml_decoder`` and ``query2label`` are heads with the loss that
-their authors trained them with.
+``focal`` the focal loss; these look at each label alone. ``zlpr`` compares the labels of an image
+with zero, ``two_way`` present labels with absent ones, along images and along labels. All are on
+a linear head. ``csra``, ``ml_decoder`` and ``query2label`` are heads with the loss that their
+authors trained them with.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from colabel.settings import (
     AsymmetricTerm,
     BinaryCrossEntropyTerm,
     CSRASettings,
+    FocalTerm,
     HeadSettings,
     LinearSettings,
     MLDecoderPooling,
@@ -22,6 +25,8 @@ from colabel.settings import (
     Settings,
     TermSettings,
     Training,
+    TwoWayTerm,
+    ZLPRTerm,
 )
 
 
@@ -35,6 +40,24 @@ class ASL(Settings):
     """The asymmetric loss on a linear head."""
 
     name: Literal["asl"] = "asl"
+
+
+class Focal(Settings):
+    """The focal loss on a linear head."""
+
+    name: Literal["focal"] = "focal"
+
+
+class ZLPR(Settings):
+    """ZLPR on a linear head; a label is present above logit 0, which is probability 0.5."""
+
+    name: Literal["zlpr"] = "zlpr"
+
+
+class TwoWay(Settings):
+    """The two-way loss on a linear head, whose logits rank and have no natural threshold."""
+
+    name: Literal["two_way"] = "two_way"
 
 
 class CSRA(Settings):
@@ -56,7 +79,7 @@ class Query2Label(Settings):
 
 
 def plan(
-    settings: BCE | ASL | CSRA | MLDecoder | Query2Label,
+    settings: BCE | ASL | Focal | ZLPR | TwoWay | CSRA | MLDecoder | Query2Label,
     head: HeadSettings,
     terms: Mapping[str, TermSettings],
     training: Training,
@@ -70,6 +93,13 @@ BCE_METHOD = Method(
 )
 ASL_METHOD = Method(
     ASL, head=LinearSettings(), terms={"classification": AsymmetricTerm()}, plan=plan
+)
+FOCAL_METHOD = Method(
+    Focal, head=LinearSettings(), terms={"classification": FocalTerm()}, plan=plan
+)
+ZLPR_METHOD = Method(ZLPR, head=LinearSettings(), terms={"classification": ZLPRTerm()}, plan=plan)
+TWO_WAY_METHOD = Method(
+    TwoWay, head=LinearSettings(), terms={"classification": TwoWayTerm()}, plan=plan
 )
 CSRA_METHOD = Method(
     CSRA, head=CSRASettings(), terms={"classification": BinaryCrossEntropyTerm()}, plan=plan

@@ -6,8 +6,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from colabel.choices import ProjectionKind
 from colabel.errors import ConfigError
-from colabel.settings import HeadSettings, Settings, TermSettings, Training
+from colabel.settings import EmbeddingTerm, HeadSettings, Settings, TermSettings, Training
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """What the terms of a stage compare instead of the features, trained with them and dropped.
+
+    Args:
+        projection: from the features; ``None``: the features themselves.
+        width: of the embeddings, where there is a projection.
+    """
+
+    projection: ProjectionKind | None
+    width: int
 
 
 @dataclass(frozen=True)
@@ -39,6 +53,18 @@ class StagePlan:
     frozen: bool = False
     augmented: bool = True
     key: str = ""
+
+    @property
+    def embeddings(self) -> Embeddings | None:
+        """What the first term asks for that compares embeddings; ``None`` where none does."""
+        return next(
+            (
+                Embeddings(term.projection, term.projection_width)
+                for term in self.terms.values()
+                if isinstance(term, EmbeddingTerm)
+            ),
+            None,
+        )
 
 
 @dataclass(frozen=True)

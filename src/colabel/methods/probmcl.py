@@ -21,14 +21,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
-
-from colabel.errors import ConfigError
 from colabel.methods.plan import Method, StagePlan
+from colabel.methods.two_stages import Classification, two_stages
 from colabel.settings import (
-    AsymmetricTerm,
     HeadSettings,
-    LinearSettings,
     MixtureContrastiveTerm,
     MixtureDensitySettings,
     MixtureLikelihoodTerm,
@@ -36,23 +32,6 @@ from colabel.settings import (
     TermSettings,
     Training,
 )
-
-VIEWS = 2
-"""Augmented versions of each image in a batch of stage 1."""
-
-
-class Classification(Settings):
-    """Stage 2: a classifier on the frozen encoder."""
-
-    epochs: int = Field(40, ge=1)
-    learning_rate: float | None = Field(None, gt=0)
-    """The largest of the schedule; null: that of stage 1."""
-    augmented: bool = True
-    """Augment the images, as the paper does, which encodes every image again in every epoch; false
-    encodes each once."""
-    head: HeadSettings = LinearSettings(feature_length=1)
-    """The classifier. Its features have length 1 in the paper."""
-    terms: dict[str, TermSettings] = Field({"classification": AsymmetricTerm()})
 
 
 class ProbMCL(Settings):
@@ -65,41 +44,8 @@ class ProbMCL(Settings):
 def plan(
     settings: ProbMCL, head: HeadSettings, terms: Mapping[str, TermSettings], training: Training
 ) -> tuple[StagePlan, ...]:
-    """Return the contrastive and the classification stage, which share the encoder.
-
-    Raises:
-        ConfigError: if the schedule asks for what only a method of one stage has.
-    """
-    if training.warm_start.epochs or training.freeze_encoder:
-        raise ConfigError(
-            "training.warm_start and training.freeze_encoder are for methods of one stage; "
-            "probmcl trains its classifier on a frozen encoder in any case."
-        )
-    second = settings.classification
-    rate = training.learning_rate
-    classifier_rate = second.learning_rate or rate
-    return (
-        StagePlan(
-            "contrastive",
-            head,
-            terms,
-            training.epochs,
-            rate,
-            training.rate_of_head(rate),
-            views=VIEWS,
-        ),
-        StagePlan(
-            "classification",
-            second.head,
-            second.terms,
-            second.epochs,
-            classifier_rate,
-            classifier_rate,
-            frozen=True,
-            augmented=second.augmented,
-            key="method.classification.",
-        ),
-    )
+    """Return the contrastive and the classification stage, which share the encoder."""
+    return two_stages(settings.name, settings.classification, head, terms, training)
 
 
 METHOD = Method(

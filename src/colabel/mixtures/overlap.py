@@ -34,7 +34,7 @@ def jaccard(
                 [0.3333, 1.0000, 0.0000],
                 [0.0000, 0.0000, 0.0000]])
     """
-    shared, own, others = _counts(targets, targets if other is None else other)
+    shared, own, others = count_labels(targets, targets if other is None else other)
     return shared / (own + others - shared).clamp(min=1)
 
 
@@ -67,11 +67,11 @@ def cosine(
         tensor([[1.0000, 0.5000],
                 [0.5000, 1.0000]])
     """
-    shared, own, others = _counts(targets, targets if other is None else other)
+    shared, own, others = count_labels(targets, targets if other is None else other)
     return shared / (own * others).clamp(min=1).sqrt()
 
 
-def _counts(targets: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def count_labels(targets: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Per pair, among classes known in both: labels of both, of the first and of the second."""
     if targets.shape[1] != other.shape[1]:
         raise ValueError(

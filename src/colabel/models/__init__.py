@@ -1,16 +1,25 @@
 """Encoders, heads, the model they make, and what it costs."""
 
-from colabel.models.classifier import AnyHead, Classifier, GraphHead, Head
+from colabel.models.classifier import (
+    AnyHead,
+    Classifier,
+    GraphHead,
+    Head,
+    HeadWithEmbeddings,
+    as_deployed,
+)
 from colabel.models.cost import Cost, cost, cost_of_model
 from colabel.models.encoders import Encoder, build_encoder, list_encoders
 from colabel.models.features import Features
 from colabel.models.heads import (
     CSRAHead,
+    FeaturesHead,
     FoldedGraphHead,
     GraphConvolutionHead,
     KernelMixtureHead,
     LinearHead,
     MixtureDensityHead,
+    Projection,
     TransformerGraphHead,
 )
 from colabel.models.output import Output
@@ -36,19 +45,23 @@ __all__ = [
     "Encoder",
     "EncoderPooling",
     "Features",
+    "FeaturesHead",
     "FoldedGraphHead",
     "GeneralisedMeanPooling",
     "GraphConvolutionHead",
     "GraphHead",
     "Head",
+    "HeadWithEmbeddings",
     "KernelMixtureHead",
     "LinearHead",
     "MLDecoderPooling",
     "MaxPooling",
     "MixtureDensityHead",
     "Output",
+    "Projection",
     "Query2LabelPooling",
     "TransformerGraphHead",
+    "as_deployed",
     "build_encoder",
     "cost",
     "cost_of_model",

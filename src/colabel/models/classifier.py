@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -10,20 +12,23 @@ from colabel.mixtures import GaussianMixture
 from colabel.models.features import Features
 from colabel.models.heads import (
     CSRAHead,
+    FeaturesHead,
     FoldedGraphHead,
     GraphConvolutionHead,
     KernelMixtureHead,
     LinearHead,
     MixtureDensityHead,
+    Projection,
     TransformerGraphHead,
     bring_to_length,
 )
+from colabel.models.heads.projection import mean_over_classes
 from colabel.models.output import Output
 from colabel.models.part import Part
 from colabel.models.pooling import EncoderPooling, Pooling
 
-Readout = LinearHead | KernelMixtureHead | MixtureDensityHead
-"""Vectors to logits, or to a mixture."""
+Readout = LinearHead | KernelMixtureHead | MixtureDensityHead | FeaturesHead
+"""Vectors to logits, to a mixture, or to nothing."""
 
 
 class Head(nn.Module):
@@ -77,6 +82,11 @@ class Head(nn.Module):
         """Number of labels."""
         return self.readout.classes
 
+    @property
+    def width(self) -> int:
+        """Number of features that the answer is read off."""
+        return self.readout.width
+
     def forward(self, features: Features) -> Output:
         """Pool and read, in float32 also under autocast."""
         vectors = self.pooling(features)
@@ -120,6 +130,11 @@ class GraphHead(nn.Module):
         """Number of labels."""
         return self.readout.classes
 
+    @property
+    def width(self) -> int:
+        """Number of features of an image."""
+        return self.readout.width
+
     def forward(self, features: Features) -> Output:
         """Read the maps, in float32 also under autocast."""
         if isinstance(self.readout, TransformerGraphHead):
@@ -136,8 +151,50 @@ class GraphHead(nn.Module):
 
 
 AnyHead = Head | CSRAHead | GraphHead
-"""From the encoder's features to an output. CSRA and graphs read maps themselves and have no pooling
-to choose."""
+"""From the encoder's features to an output. CSRA and graphs read maps themselves and have no
+pooling to choose."""
+
+
+class HeadWithEmbeddings(nn.Module):
+    """A head as it is trained by a term that compares embeddings: the projection is not deployed.
+
+    Args:
+        head: gives the features, and answers as it does alone.
+        projection: features to embeddings; ``None``: the features are the embeddings.
+
+    Example:
+        >>> head = HeadWithEmbeddings(Head(LinearHead(8, 3)), Projection(8, 4))
+        >>> output = head(Features(torch.rand(2, 8)))
+        >>> output.logits.shape, output.embeddings.shape
+        (torch.Size([2, 3]), torch.Size([2, 4]))
+    """
+
+    def __init__(self, head: AnyHead, projection: Projection | None) -> None:
+        super().__init__()
+        self.head = head
+        self.projection = projection
+
+    @property
+    def reads(self) -> Part:
+        """The part of the features that is needed."""
+        return self.head.reads
+
+    @property
+    def per_class(self) -> bool:
+        """Whether each class has features of its own."""
+        return self.head.per_class
+
+    @property
+    def classes(self) -> int:
+        """Number of labels."""
+        return self.head.classes
+
+    def forward(self, features: Features) -> Output:
+        """Return the answer of the head with embeddings."""
+        output: Output = self.head(features)
+        if self.projection is None:
+            return replace(output, embeddings=mean_over_classes(output.features))
+        return replace(output, embeddings=self.projection(output.features))
 
 
 class Classifier(nn.Module):
@@ -154,7 +211,7 @@ class Classifier(nn.Module):
         torch.Size([2, 3])
     """
 
-    def __init__(self, encoder: nn.Module, head: AnyHead) -> None:
+    def __init__(self, encoder: nn.Module, head: AnyHead | HeadWithEmbeddings) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
@@ -181,3 +238,17 @@ class Classifier(nn.Module):
         if not isinstance(self.head, GraphHead):
             return self
         return Classifier(self.encoder, self.head.folded()).train(self.training)
+
+
+def as_deployed(model: nn.Module) -> nn.Module:
+    """Return a model without what only its training needs, of the same modules.
+
+    Example:
+        >>> head = Head(LinearHead(12, 3))
+        >>> model = Classifier(nn.Flatten(), HeadWithEmbeddings(head, Projection(12, 4)))
+        >>> as_deployed(model).head is head
+        True
+    """
+    if isinstance(model, Classifier) and isinstance(model.head, HeadWithEmbeddings):
+        return Classifier(model.encoder, model.head.head)
+    return model

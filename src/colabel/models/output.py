@@ -20,9 +20,12 @@ class Output:
         mixture: the kernels or densities of the head; ``None`` for a plain linear head.
         auxiliary: further logits that are trained and not used, shape (batch, branches, classes);
             ``None`` for a head of one branch.
+        embeddings: what contrastive terms compare, shape (batch, width), of any length; ``None``
+            outside of training with such a term.
     """
 
     features: Tensor
     logits: Tensor | None
     mixture: GaussianMixture | None = None
     auxiliary: Tensor | None = None
+    embeddings: Tensor | None = None

@@ -82,6 +82,17 @@ class MixtureDensitySettings(Settings):
     """Length the features are brought to before the network; null: 1, that of Eq. 2."""
 
 
+class FeaturesSettings(Settings):
+    """The pooled features and no answer: for a stage whose terms compare embeddings alone."""
+
+    gives: ClassVar[tuple[str, ...]] = ("features",)
+
+    name: Literal["features"] = "features"
+    pooling: PoolingSettings = EncoderPooling()
+    feature_length: float | None = Field(None, gt=0)
+    """Length the features are brought to; null: as they are pooled."""
+
+
 LEARNED, ONE_HOT = "learned", "one_hot"
 """Values of ``head.vectors`` that are no file."""
 
@@ -125,6 +136,11 @@ GraphSettings = MLGCNSettings | TDRGSettings
 """Heads that read feature maps themselves and have no pooling to choose."""
 
 HeadSettings = Annotated[
-    LinearSettings | CSRASettings | KernelMixtureSettings | MixtureDensitySettings | GraphSettings,
+    LinearSettings
+    | CSRASettings
+    | KernelMixtureSettings
+    | MixtureDensitySettings
+    | FeaturesSettings
+    | GraphSettings,
     Field(discriminator="name"),
 ]

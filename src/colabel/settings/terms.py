@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from colabel.choices import MixtureSimilarity, Overlap, Reduction, Similarity
+from colabel.choices import (
+    MixtureSimilarity,
+    Overlap,
+    PairAverage,
+    Positives,
+    ProjectionKind,
+    Reduction,
+    Similarity,
+)
 from colabel.settings.base import Settings
 
 
@@ -125,6 +133,84 @@ class MixtureContrastiveTerm(BaseTerm):
     """Replaces the width n in the similarity of two mixtures."""
 
 
+class FocalTerm(BaseTerm):
+    """The focal loss: the sum over the labels of an image, the mean over the images."""
+
+    needs = ("logits", "targets")
+
+    loss: Literal["focal"] = "focal"
+    reduction: Literal["mean"] = "mean"
+    gamma: float = Field(2, ge=0)
+    """Focusing power; 0 leaves the weighted cross-entropy."""
+    alpha: float | None = Field(0.25, ge=0, le=1)
+    """Weight of present labels, absent ones weigh 1 - alpha; null weighs neither."""
+
+
+class ZLPRTerm(BaseTerm):
+    """ZLPR: present labels above logit 0, absent ones below; the mean over the images."""
+
+    needs = ("logits", "targets")
+
+    loss: Literal["zlpr"] = "zlpr"
+    reduction: Literal["mean"] = "mean"
+
+
+class TwoWayTerm(BaseTerm):
+    """The two-way loss: present above absent labels, along the images and along the labels."""
+
+    needs = ("logits", "targets")
+    pairwise = True
+
+    loss: Literal["two_way"] = "two_way"
+    reduction: Literal["mean"] = "mean"
+    temperature_positive: float = Field(4, gt=0)
+    """Of present labels."""
+    temperature_negative: float = Field(1, gt=0)
+    """Of absent labels."""
+
+
+class EmbeddingTerm(BaseTerm):
+    """What the settings of terms that compare embeddings have."""
+
+    needs = ("embeddings", "targets")
+    pairwise = True
+
+    reduction: Literal["mean"] = "mean"
+    projection: ProjectionKind | None = "mlp"
+    """From features to embeddings: a linear layer, or two with a ReLU between; trained with the
+    term and dropped with it. null: the features are the embeddings."""
+    projection_width: int = Field(256, ge=1)
+    """Width of the embeddings, where there is a projection."""
+
+
+class SupervisedContrastiveTerm(EmbeddingTerm):
+    """Embeddings of images that share labels are alike (SupCon; per label: MulSupCon)."""
+
+    loss: Literal["supervised_contrastive"] = "supervised_contrastive"
+    positives: Positives = "all"
+    """Which images are alike: those of the same label set, with any label in common, or the
+    positives of each label in turn."""
+    temperature: float = Field(0.1, gt=0)
+    average: PairAverage = "pairs"
+    """For per_label: every pair of anchor and label weighs the same, or every image."""
+
+    @model_validator(mode="after")
+    def _average_fits(self) -> SupervisedContrastiveTerm:
+        if self.average == "images" and self.positives != "per_label":
+            raise ValueError(
+                f"average images is for positives per_label, and positives is {self.positives}; "
+                "there every anchor weighs the same in any case"
+            )
+        return self
+
+
+class SimilarityDissimilarityTerm(EmbeddingTerm):
+    """Positives weigh by the labels they share with the anchor and those they have beside."""
+
+    loss: Literal["similarity_dissimilarity"] = "similarity_dissimilarity"
+    temperature: float = Field(0.07, gt=0)
+
+
 TermSettings = Annotated[
     AsymmetricTerm
     | BinaryCrossEntropyTerm
@@ -132,6 +218,11 @@ TermSettings = Annotated[
     | ReconstructionTerm
     | KernelContrastiveTerm
     | MixtureLikelihoodTerm
-    | MixtureContrastiveTerm,
+    | MixtureContrastiveTerm
+    | FocalTerm
+    | ZLPRTerm
+    | TwoWayTerm
+    | SupervisedContrastiveTerm
+    | SimilarityDissimilarityTerm,
     Field(discriminator="loss"),
 ]

@@ -169,6 +169,8 @@ def gather_output(output: Output, targets: Tensor) -> tuple[Output, Tensor]:
         parts.append(output.logits)
     if output.auxiliary is not None:
         parts.append(output.auxiliary)
+    if output.embeddings is not None:
+        parts.append(output.embeddings)
     if mixture is not None:
         parts.extend((mixture.log_weights, mixture.mean, mixture.variance))
         if mixture.logits is not None:
@@ -193,6 +195,7 @@ def gather_output(output: Output, targets: Tensor) -> tuple[Output, Tensor]:
         logits=found(output.logits),
         mixture=mixture,
         auxiliary=found(output.auxiliary),
+        embeddings=found(output.embeddings),
     )
     with torch.no_grad():
         (all_targets,) = gather_with_gradient(targets)

@@ -29,6 +29,7 @@ from colabel.data.split import write_split_table
 from colabel.errors import ConfigError, DataError
 from colabel.figures import training_curves
 from colabel.metrics import Report
+from colabel.models import as_deployed
 from colabel.runs.choosing import choose_operating_point
 from colabel.runs.claim import claimed_run
 from colabel.runs.description import (
@@ -235,7 +236,9 @@ def _train(
         }
 
     def keep(network: nn.Module, record: Mapping[str, Any]) -> None:
-        save_model(run.path, network, _describe(config, train_records, record, last[0]))
+        save_model(
+            run.path, as_deployed(network), _describe(config, train_records, record, last[0])
+        )
         replace(last[0], model=weights_fingerprint(run.path)).save(run.predictions_file("val"))
 
     history = fit(

@@ -54,6 +54,7 @@ class CSRAHead(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(channels, classes)
+        self.width = channels
         self.classes = classes
         self.temperatures = temperatures
         self.residual = residual
