@@ -1,5 +1,6 @@
 """A fraction of the training images: nested, spread over the labels, the same every time."""
 
+import itertools
 import math
 
 import numpy as np
@@ -31,7 +32,7 @@ def test_a_smaller_part_lies_in_a_larger_one_and_has_the_size_asked_for(classes,
     for share, part in zip(SHARES, parts, strict=True):
         assert len(part) == math.ceil(round(share * 1203, 6))
         assert (np.diff(part) > 0).all()
-    for smaller, larger in zip(parts, parts[1:], strict=False):
+    for smaller, larger in itertools.pairwise(parts):
         assert set(smaller.tolist()) < set(larger.tolist())
 
 

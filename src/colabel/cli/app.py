@@ -15,6 +15,7 @@ from colabel.cli.output import finish
 from colabel.cli.predict import predict
 from colabel.cli.recipes import recipes
 from colabel.cli.streams import close_streams, open_streams
+from colabel.cli.sweep import sweep
 from colabel.cli.train import train
 from colabel.cli.uncertainty import uncertainty
 from colabel.cli.version import version
@@ -38,6 +39,7 @@ for command in (
     check,
     cost,
     ablate,
+    sweep,
     version,
     recipes,
 ):
