@@ -9,6 +9,7 @@ from colabel.cli.calibrate import calibrate
 from colabel.cli.check import check
 from colabel.cli.cost import cost
 from colabel.cli.evaluate import evaluate
+from colabel.cli.figure import figure
 from colabel.cli.group import PlainGroup
 from colabel.cli.guard import errors_as_text, guarded
 from colabel.cli.output import finish
@@ -39,6 +40,7 @@ for command in (
     check,
     cost,
     ablate,
+    figure,
     sweep,
     version,
     recipes,

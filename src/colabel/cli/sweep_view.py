@@ -22,13 +22,14 @@ def sweep_table(swept: Swept) -> Table:
     plan, best = swept.plan, swept.best
     table = Table(
         title=plain(f"{plan.name}: {len(swept.tried)} of {plan.trials} trials"),
-        caption="mAP of the best epoch on the validation split, which chooses the trial, too; one "
-        "training seed; cut at N: ended after epoch N as worse than most; the test split is not used",
+        caption="best epoch on validation, which chooses the trial, too; one training seed; "
+        "cut at N: ended after epoch N, worse than most; the test split is not used",
     )
     table.add_column("trial", justify="right")
-    table.add_column("mAP, %")
+    table.add_column("mAP, %", no_wrap=True)
     for name in brief_names(plan.space).values():
-        table.add_column(Text("\n".join(map(printable, name.split(".")))), justify="right")
+        words = [printable(part).replace("_", " ") for part in name.split(".")]
+        table.add_column(Text("\n".join(words)), justify="right")
     ranked = sorted(
         swept.tried,
         key=lambda one: (one.state != "complete", -(one.score or 0.0), one.number),

@@ -244,10 +244,11 @@ def brief_names(keys: Iterable[str]) -> dict[str, str]:
     whole = list(keys)
     answer = {}
     for key in whole:
+        others = [f".{other}" for other in whole if other != key]
         parts = key.split(".")
-        ends = (".".join(parts[-count:]) for count in range(1, len(parts) + 1))
+        ends = (".".join(parts[-count:]) for count in range(1, len(parts)))
         answer[key] = next(
-            end for end in ends if not any(o != key and f".{o}".endswith(f".{end}") for o in whole)
+            (end for end in ends if not any(one.endswith(f".{end}") for one in others)), key
         )
     return answer
 
