@@ -403,21 +403,34 @@ def test_the_ablations_that_come_along_fit_their_recipe(name):
     one = load_ablation(name)
     assert one.description.endswith(".")
     assert one.seeds == (0, 1, 2)
-    configured = configure(one, one.recipe, ())
-    assert len(configured) == len(one.values) > 1
     assert one.published is not None
-    assert sum(one.is_chosen(value) for value in one.values) == 1
-    for value, config in configured:
-        assert config.method.name == "probmcl"
-        assert value in one.values
+    assert (len(one.values) == 1) == (name == "kmcl-losses")  # which a figure is drawn of
+    assert sum(one.is_chosen(value) for value in one.values) == (
+        name not in ("kmcl-data-fraction", "kmcl-losses")
+    )
+    for recipe in one.recipes:
+        configured = configure(one, recipe, ())
+        assert len(configured) == len(one.values)
+        for value, config in configured:
+            assert config.method.name == ("asl" if recipe in one.against else name.split("-")[0])
+            assert value in one.values
 
 
 def test_only_what_the_papers_text_says_is_published():
     scores = {name: load_ablation(name).published.scores for name in ablation_names()}
     assert {name: given for name, given in scores.items() if given} == {
-        "probmcl-overlap": {"jaccard": 89.1, "cosine": 88.9}
-    }
+        "probmcl-overlap": {"jaccard": 89.1, "cosine": 88.9},
+        "kmcl-similarity": {
+            "diagonal": 95.4, "isotropic": 95.2, "shared_diagonal": 95.1, "shared_isotropic": 95.0,
+        },
+    }  # fmt: skip
     assert {
+        "asl-reduction",
+        "kmcl-batch-size",
+        "kmcl-data-fraction",
+        "kmcl-losses",
+        "kmcl-reduction",
+        "kmcl-similarity",
         "probmcl-temperature",
         "probmcl-threshold",
         "probmcl-weight",
