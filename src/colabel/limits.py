@@ -60,6 +60,9 @@ model takes many times as much, and no machine gains speed from batches anywhere
 MAX_SEEDS = 1_000
 """Seeds of an ablation, which are as many trainings of each value; ``--seeds`` asks for fewer."""
 
+MAX_TRIALS = 10_000
+"""Trials of a sweep, each of which is a training; a smaller ``--trials`` asks for fewer."""
+
 MAX_JSON_DEPTH = 200
 """Levels of lists and objects in each other. Ours have ten, annotations of images below twenty;
 a parser that calls itself once a level ends the process where a file has a hundred thousand."""

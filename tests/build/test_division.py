@@ -9,7 +9,7 @@ from pictures import some_records
 from tiny_runs import IMAGES
 
 from colabel.build import source as build_source
-from colabel.build.division import open_training_data
+from colabel.build.division import open_training_data, take_fraction
 from colabel.build.source import open_source
 from colabel.data.split import write_split_table
 from colabel.errors import DataError
@@ -218,3 +218,15 @@ def test_splits_with_different_classes_are_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(build_source, "READERS", {"voc2007": reader})
     with pytest.raises(DataError, match=r"train has class 0, class 1, class 2; val has x, y, z"):
         open_training_data(Data(source=f"voc2007:{tmp_path}"), seed=0)
+
+
+def test_a_fraction_is_taken_of_the_training_images_alone(table):
+    data = Data(source=str(table), fraction=0.25)
+    whole = open_training_data(data, seed=3).records
+    parts = take_fraction(whole, data, seed=3)
+    assert len(parts["train"]) == -(-len(whole["train"]) // 4)
+    assert set(parts["train"].ids) < set(whole["train"].ids)
+    assert parts["val"] is whole["val"]
+    note = f"{len(parts['train'])} of {len(whole['train'])} images are trained on"
+    assert note in parts["train"].notes[-1]
+    assert take_fraction(whole, Data(), seed=3)["train"] is whole["train"]

@@ -75,12 +75,23 @@ assert not slow, slow
 """
     done = run_python("-c", script)
     assert done.returncode == 0, done.stderr
-    for name in ("train", "evaluate", "predict", "check", "cost", "ablate", "recipes"):
+    for name in (
+        "train",
+        "evaluate",
+        "predict",
+        "check",
+        "cost",
+        "ablate",
+        "sweep",
+        "figure",
+        "recipes",
+    ):
         assert name in done.stdout
 
 
 @pytest.mark.parametrize(
-    "name", ["train", "evaluate", "predict", "check", "cost", "ablate", "recipes"]
+    "name",
+    ["train", "evaluate", "predict", "check", "cost", "ablate", "sweep", "figure", "recipes"],
 )
 def test_every_command_explains_itself(capsys, name):
     assert command(name, "--help") == 0

@@ -20,7 +20,15 @@ slow = [name for name in ("torch", "timm", "matplotlib", "scipy") if name in sys
 print("status:", status, "imported:", slow, "seconds:", time.process_time(), file=sys.stderr)
 """
 
-ANSWERED = ["--help", "version", "recipes", "recipes shapes-kmcl", "ablate", "train --help"]
+ANSWERED = [
+    "--help",
+    "version",
+    "recipes",
+    "recipes shapes-kmcl",
+    "ablate",
+    "figure",
+    "train --help",
+]
 REFUSED = [
     "ablate nowhere",
     "ablate probmcl-threshold --set training.epochs=x",
@@ -32,6 +40,11 @@ REFUSED = [
     "evaluate nowhere",
     "evaluate nowhere --option name",
     "predict nowhere x.png",
+    "figure nowhere",
+    "figure kmcl-losses --set training.epochs=x",
+    "sweep nowhere",
+    "sweep shapes-kmcl --space training.learning_rat=1e-5..1e-2",
+    "sweep shapes-kmcl --space training.learning_rate=2..1",
     "train nowhere",
     "train shapes-kmcl --set training.epochs=x",
     "train shapes-kmcl --set head.pooling=3",

@@ -88,7 +88,8 @@ def test_ablations_of_any_text(tmp_path_factory, key, text):
     lines = [line for line in ABLATION.decode().splitlines() if not line.startswith(f"{key}:")]
     path.write_bytes("\n".join([*lines, f"{key}: {text}"]).encode("utf-8", "replace"))
     with soon():
-        configure(load_ablation(path), [])
+        read = load_ablation(path)
+        configure(read, read.recipe, [])
 
 
 @settings(max_examples=examples(60))
@@ -97,7 +98,8 @@ def test_damaged_ablations(tmp_path_factory, changes):
     path = tmp_path_factory.mktemp("ablations") / "mine.yaml"
     path.write_bytes(damaged(ABLATION, changes))
     with soon():
-        configure(load_ablation(path), [])
+        read = load_ablation(path)
+        configure(read, read.recipe, [])
 
 
 @pytest.mark.parametrize("name", recipe_names())

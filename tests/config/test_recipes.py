@@ -54,6 +54,7 @@ def test_the_graph_methods_differ_from_cross_entropy_in_their_method_alone(metho
         ("coco2014-probmcl-tresnet-m", 82.8, 0.6),
         ("coco2014-probmcl-tresnet-l", 89.1, 0.6),
         ("adp-probmcl-tresnet-l", 96.9, 0.5),
+        ("coco2014-probmcl-paper-literal", 89.1, 0.6),
     ],
 )
 def test_probmcls_recipes_are_the_papers(name, value, threshold):
@@ -156,3 +157,14 @@ def test_a_rival_differs_from_its_neighbour_in_its_method_alone(name, like):
         assert rival.method.classification == neighbour.method.classification
     else:
         assert rival.head == neighbour.head
+
+
+def test_the_literal_recipe_of_probmcl_differs_in_its_equations_and_starts_alone():
+    literal = load_config("coco2014-probmcl-paper-literal")
+    usual = load_config("coco2014-probmcl-tresnet-l")
+    own = {"description", "published", "head", "terms", "method"}
+    assert literal.model_dump(exclude=own) == usual.model_dump(exclude=own)
+    assert not literal.terms["likelihood"].per_dimension
+    assert literal.head.initialisation == "paper"
+    loss = literal.method.classification.terms["classification"]
+    assert (loss.reduction, loss.detach_focusing) == ("mean", False)

@@ -175,3 +175,18 @@ def test_the_head_learns_at_its_own_rate(home, given, factor):
     assert len(rates) >= 2
     for rate in rates:
         assert rate["head"] == pytest.approx(factor * rate["encoder"])
+
+
+def test_a_run_on_a_fraction_keeps_the_whole_division_and_goes_on(home):
+    share = ("data.fraction=0.5", "training.batch_size=4")
+    whole = train(home, "fraction", *share)
+    facts = json.loads((whole.folder / "data.json").read_text())
+    rows = (whole.folder / "split.csv").read_text().splitlines()[1:]
+    listed = sum(row.endswith(",train") for row in rows)
+    assert facts["train"]["images"] == -(-listed // 2)
+    assert facts["val"]["images"] == sum(row.endswith(",val") for row in rows)
+    stopped = train(home, "fraction-stopped", *share, display=Stopping(2))
+    assert not stopped.history.finished
+    again = train(home, "fraction-stopped", *share, resume=True)
+    assert_same_run(whole.folder, again.folder)
+    assert_is_used_as_it_was_validated(whole.folder, home)

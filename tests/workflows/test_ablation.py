@@ -8,12 +8,12 @@ import pytest
 import torch
 import yaml
 from drawn_figures import assert_picture
-from tiny_runs import command, run_program, write_recipe, write_tiny_table
+from tiny_runs import RECIPE, command, run_program, write_recipe, write_tiny_table
 
 from colabel.config import load_config
 from colabel.errors import ConfigError, DataError, NonFiniteLossError, RunError
 from colabel.metrics import evaluate_scores
-from colabel.workflows.ablation import ablation_names, load_ablation
+from colabel.workflows.ablation import ablation_names, load_ablation, plan_ablation
 from colabel.workflows.ablation import run as ablation_run
 from colabel.workflows.ablation.file import METRICS, configure
 from colabel.workflows.ablation.run import ablate
@@ -403,21 +403,34 @@ def test_the_ablations_that_come_along_fit_their_recipe(name):
     one = load_ablation(name)
     assert one.description.endswith(".")
     assert one.seeds == (0, 1, 2)
-    configured = configure(one, ())
-    assert len(configured) == len(one.values) > 1
     assert one.published is not None
-    assert sum(one.is_chosen(value) for value in one.values) == 1
-    for value, config in configured:
-        assert config.method.name == "probmcl"
-        assert value in one.values
+    assert (len(one.values) == 1) == (name == "kmcl-losses")  # which a figure is drawn of
+    assert sum(one.is_chosen(value) for value in one.values) == (
+        name not in ("kmcl-data-fraction", "kmcl-losses")
+    )
+    for recipe in one.recipes:
+        configured = configure(one, recipe, ())
+        assert len(configured) == len(one.values)
+        for value, config in configured:
+            assert config.method.name == ("asl" if recipe in one.against else name.split("-")[0])
+            assert value in one.values
 
 
 def test_only_what_the_papers_text_says_is_published():
     scores = {name: load_ablation(name).published.scores for name in ablation_names()}
     assert {name: given for name, given in scores.items() if given} == {
-        "probmcl-overlap": {"jaccard": 89.1, "cosine": 88.9}
-    }
+        "probmcl-overlap": {"jaccard": 89.1, "cosine": 88.9},
+        "kmcl-similarity": {
+            "diagonal": 95.4, "isotropic": 95.2, "shared_diagonal": 95.1, "shared_isotropic": 95.0,
+        },
+    }  # fmt: skip
     assert {
+        "asl-reduction",
+        "kmcl-batch-size",
+        "kmcl-data-fraction",
+        "kmcl-losses",
+        "kmcl-reduction",
+        "kmcl-similarity",
         "probmcl-temperature",
         "probmcl-threshold",
         "probmcl-weight",
@@ -529,3 +542,46 @@ def test_two_processes_make_one_ablation(home):
     assert done.stdout.count("written: ") == 1
     assert done.stderr.count("1 of 2: temperature 0.2, seed 0") == 1
     assert all(result["mean"] > 0 for result in read(home)["results"])
+
+
+def test_two_recipes_are_tried_over_the_same_values(home):
+    (home / "baseline.yaml").write_text(RECIPE.replace("kmcl", "asl"))
+    write_ablation(
+        home, key="data.fraction", values=[0.5, 1], seeds=[0], against=["baseline.yaml"],
+        settings={"training.batch_size": 5, "training.epochs": 3},
+        published={"source": "nowhere", "chosen": 1, "scores": {1: 90}},
+    )  # fmt: skip
+    display = Lines()
+    ablated = start(home, changes=["training.epochs=1"], display=display)
+    assert display.progress() == [
+        "1 of 4: tiny, fraction 0.5, seed 0",
+        "2 of 4: baseline, fraction 0.5, seed 0",
+        "3 of 4: tiny, fraction 1, seed 0",
+        "4 of 4: baseline, fraction 1, seed 0",
+    ]
+    seen = {}
+    for name, method in (("0.5-0", "kmcl"), ("1-0", "kmcl"), ("baseline-0.5-0", "asl")):
+        config = load_config(home / "out" / name / "config.yaml")
+        assert (config.method.name, config.training.batch_size) == (method, 5)
+        assert config.training.epochs == 1
+        facts = json.loads((home / "out" / name / "data.json").read_text())
+        seen[name] = facts["train"]
+    assert seen["0.5-0"] == seen["baseline-0.5-0"]
+    assert seen["0.5-0"]["images"] == -(-seen["1-0"]["images"] // 2)
+    assert [(one.recipe, one.point.value, one.published) for one in ablated.tried] == [
+        ("tiny", 0.5, None), ("tiny", 1.0, 90), ("baseline", 0.5, None), ("baseline", 1.0, None),
+    ]  # fmt: skip
+    assert [one.chosen for one in ablated.tried] == [False, True, False, False]
+    assert [one["recipe"] for one in read(home)["results"]] == ["tiny"] * 2 + ["baseline"] * 2
+    assert_picture(home / "out" / "ablation.png")
+
+
+def test_another_recipe_takes_its_rivals_away_unless_they_are_named():
+    alone = plan_ablation("kmcl-data-fraction", recipe="laptop-kmcl")
+    assert alone.ablation.recipes == ("laptop-kmcl",)
+    both = plan_ablation("kmcl-data-fraction", recipe="laptop-kmcl", against=["laptop-asl"])
+    assert both.ablation.recipes == ("laptop-kmcl", "laptop-asl")
+    assert len(both.planned) == 2 * len(alone.planned)
+    assert len({one.folder for one in both.planned}) == len(both.planned)
+    with pytest.raises(ConfigError, match="needs a name of its own"):
+        plan_ablation("kmcl-data-fraction", against=["shapes-kmcl"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from colabel.build.source import gives_all_splits, open_source
 from colabel.data import Records
 from colabel.data.copies import groups_with_copies
+from colabel.data.fraction import nested_part
 from colabel.data.split import SPLITS, divide, hold_out, read_split_table, stratified_split
 from colabel.errors import DataError, RunError, nearest
 from colabel.settings.data import Data
@@ -74,6 +75,25 @@ def open_training_data(data: Data, *, seed: int, split_file: Path | None = None)
             "Give every split the same classes in the same order."
         )
     return TrainingData({"train": train, "val": validation})
+
+
+def take_fraction(records: Mapping[str, Records], data: Data, *, seed: int) -> dict[str, Records]:
+    """Return the splits with the share of the training images that the settings ask for.
+
+    Args:
+        records: of a division, ``train`` among them.
+        data: says which share, in ``fraction``.
+        seed: of the order whose beginning is taken.
+
+    Returns:
+        The splits; a note on ``train`` says what was taken.
+    """
+    whole = records["train"]
+    if data.fraction == 1:
+        return dict(records)
+    taken = nested_part(whole.targets, data.fraction, groups=whole.groups, seed=seed)
+    note = f"data.fraction {data.fraction:g}: {len(taken)} of {len(whole)} images are trained on"
+    return {**records, "train": _noted(whole.subset(taken.tolist()), note)}
 
 
 def _in_three(data: Data, whole: Records, seed: int, split_file: Path | None) -> TrainingData:

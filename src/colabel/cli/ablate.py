@@ -28,6 +28,13 @@ def ablate(
         str | None,
         typer.Option(help="A recipe's name, or a YAML file (default: the ablation's)."),
     ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another recipe over the same values; may be given again (default: the "
+            "ablation's, none with --recipe)."
+        ),
+    ] = None,
     data: Source = None,
     option: ReaderOption = None,
     change: Change = None,
@@ -53,6 +60,7 @@ def ablate(
     work = plan_ablation(
         name,
         recipe=recipe,
+        against=against or (),
         data=data,
         changes=[*(change or ()), *as_changes(option)],
         out=out,

@@ -9,12 +9,14 @@ from colabel.cli.calibrate import calibrate
 from colabel.cli.check import check
 from colabel.cli.cost import cost
 from colabel.cli.evaluate import evaluate
+from colabel.cli.figure import figure
 from colabel.cli.group import PlainGroup
 from colabel.cli.guard import errors_as_text, guarded
 from colabel.cli.output import finish
 from colabel.cli.predict import predict
 from colabel.cli.recipes import recipes
 from colabel.cli.streams import close_streams, open_streams
+from colabel.cli.sweep import sweep
 from colabel.cli.train import train
 from colabel.cli.uncertainty import uncertainty
 from colabel.cli.version import version
@@ -38,6 +40,8 @@ for command in (
     check,
     cost,
     ablate,
+    figure,
+    sweep,
     version,
     recipes,
 ):

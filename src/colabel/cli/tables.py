@@ -152,6 +152,16 @@ def ablations_table(ablations: Mapping[str, Ablation]) -> Table:
     return table
 
 
+def figures_table(figures: Mapping[str, str]) -> Table:
+    """Return a line per figure."""
+    table = Table(title="figures: colabel figure NAME")
+    table.add_column("figure", no_wrap=True)
+    table.add_column("what it is")
+    for name, description in figures.items():
+        table.add_row(plain(name), plain(description))
+    return table
+
+
 def ablation_table(ablated: Ablated) -> Table:
     """Return a line per value: the mean over the seeds and their spread, the best one marked."""
     ablation, best = ablated.ablation, ablated.best
@@ -164,6 +174,8 @@ def ablation_table(ablated: Ablated) -> Table:
     if published is not None:
         caption += f"; paper: {published.source}"
     table = Table(title=plain(f"{ablated.name}: {ablation.key}"), caption=plain(caption))
+    if ablation.against:
+        table.add_column("recipe")
     table.add_column("value")
     table.add_column(plain(f"{ablation.metric} on validation, %"), justify="right")
     table.add_column("seeds", justify="right")
@@ -179,6 +191,8 @@ def ablation_table(ablated: Ablated) -> Table:
             f"{point.mean:.1f}{spread}" if point.scores else "-",
             f"{len(point.scores)} of {tried.seeds}",
         ]
+        if ablation.against:
+            cells.insert(0, plain(tried.recipe))
         if scored:
             cells.append("" if tried.published is None else f"{tried.published:g}")
         table.add_row(*cells, ", ".join(marks), style="bold" if tried is best else None)

@@ -37,7 +37,7 @@ def _check_fractions(fractions: Mapping[str, float], items: int) -> None:
         )
 
 
-def _members(groups: Sequence[str] | None, images: int) -> npt.NDArray[np.int64]:
+def number_groups(groups: Sequence[str] | None, images: int) -> npt.NDArray[np.int64]:
     """Return the number of the group of each image, counted in order of first appearance."""
     if groups is None:
         return np.arange(images)
@@ -134,7 +134,7 @@ def stratified_split(
         [1, 1, 1, 1]
     """
     present = targets == 1
-    member = _members(groups, len(present))
+    member = number_groups(groups, len(present))
     total = int(member.max()) + 1 if len(member) else 0
     _check_fractions(fractions, total)
     if groups is None:

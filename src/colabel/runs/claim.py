@@ -61,7 +61,7 @@ def claimed_run(folder: Path | None, *, name: str, resume: bool) -> Iterator[Pat
     else:
         _check_name(folder)
         folder, made = _make_folder(folder, name)
-    with _locked(folder):
+    with locked_folder(folder, busy=f"another process is training in {folder}"):
         if not resume:
             _check_empty(folder)  # again: a run may have begun and ended since
         try:
@@ -82,16 +82,21 @@ def _check_name(folder: Path | None) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder; the system takes it back when this process ends, however."""
-    busy = (
-        f"another process is training in {folder}; wait for it, stop it, or choose another folder "
-        "with --out."
-    )
+def locked_folder(folder: Path, *, busy: str) -> Iterator[None]:
+    """Hold the lock of a folder; the system takes it back when this process ends, however.
+
+    Args:
+        folder: that exists.
+        busy: what another process does that holds it, as a clause.
+
+    Raises:
+        RunError: if another process holds it, or it cannot be locked.
+    """
+    advice = f"{busy}; wait for it, stop it, or choose another folder with --out."
     with _open_lock(folder) as lock:
         _held.add(lock)
         try:
-            _lock(folder, lock, busy)
+            _lock(folder, lock, advice)
             yield
         finally:
             _held.discard(lock)  # it is closed, which frees the folder

@@ -65,11 +65,24 @@ def changed_settings(run: RunFolder, config: Config) -> list[str]:
     Returns:
         A clause for each setting, with both values.
     """
-    changed = differences(run.config().model_dump(mode="json"), config.model_dump(mode="json"))
+    return changes_between(run.config(), config)
+
+
+def changes_between(before: Config, now: Config) -> list[str]:
+    """Return what differs between two configurations and is not free to change.
+
+    Args:
+        before: what was begun with.
+        now: what it is compared with.
+
+    Returns:
+        A clause for each setting, with both values.
+    """
+    changed = differences(before.model_dump(mode="json"), now.model_dump(mode="json"))
     return [
-        f"{key} was {json.dumps(before)}, is {json.dumps(now)}"
-        for key, (before, now) in changed.items()
-        if not _is_free(key) and not (before in (None, {}) and now in (None, {}))
+        f"{key} was {json.dumps(old)}, is {json.dumps(new)}"
+        for key, (old, new) in changed.items()
+        if not _is_free(key) and not (old in (None, {}) and new in (None, {}))
     ]
 
 

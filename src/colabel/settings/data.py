@@ -28,6 +28,9 @@ class Data(Settings):
     """Name of the split that is reported on."""
     validation_fraction: float = Field(0.15, gt=0, lt=1)
     """Share of train that is held out where the data has no validation split."""
+    fraction: float = Field(1.0, gt=0, le=1)
+    """Share of the training images that is trained on, spread over the labels, with whole groups;
+    a smaller share lies in a larger one of the same seed. Validation and test stay whole."""
     image_size: int = Field(224, ge=16, le=MAX_IMAGE_SIZE)
     """Side of the square the images are resized to, in pixels."""
     scale: float | None = Field(None, gt=0)

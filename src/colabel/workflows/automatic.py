@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import torch
 
-from colabel.build.division import open_training_data
+from colabel.build.division import open_training_data, take_fraction
 from colabel.config import Config
 from colabel.config.budget import Budget
 from colabel.config.paths import with_absolute_paths
@@ -76,7 +76,9 @@ def plan_training(
         )
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(config.training.seed)
-        records = open_training_data(config.data, seed=config.training.seed).records
+        seed = config.training.seed
+        opened = open_training_data(config.data, seed=seed)
+        records = take_fraction(opened.records, config.data, seed=seed)
         train, validation = records["train"], records["val"]
         batch = config.training.batch_size
         if len(train) < batch and "training.batch_size" in fixed:

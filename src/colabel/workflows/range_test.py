@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from colabel.build.batches import Batches, build_caches
-from colabel.build.division import open_training_data
+from colabel.build.division import open_training_data, take_fraction
 from colabel.build.stages import build_model, build_stages
 from colabel.config import Config
 from colabel.config.paths import with_absolute_paths
@@ -61,7 +61,9 @@ def find_learning_rate(
         raise ConfigError("a range test runs in one process; start it without torchrun.")
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(config.training.seed)
-        records = open_training_data(config.data, seed=config.training.seed).records
+        seed = config.training.seed
+        opened = open_training_data(config.data, seed=seed)
+        records = take_fraction(opened.records, config.data, seed=seed)
         model = build_model(config, len(records["train"].classes), train=records["train"])
         stages = build_stages(model, config, train=records["train"])
         check_stages(stages, config.training, accelerator)

@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from colabel.build.batches import Batches, build_caches
-from colabel.build.division import open_training_data
+from colabel.build.division import open_training_data, take_fraction
 from colabel.build.records import decodable
 from colabel.build.source import pixel_options
 from colabel.build.stages import build_model, build_stages
@@ -171,7 +171,7 @@ def _train(
     seed = config.training.seed
     division = run.division if resume else None
     opened = open_training_data(config.data, seed=seed, split_file=division)
-    records = opened.records
+    records = take_fraction(opened.records, config.data, seed=seed)
     said: set[str] = set()
     if main and display is not None:
         for sentence in news(records, said):
@@ -209,7 +209,7 @@ def _train(
     torch.manual_seed(seed + accelerator.process_index)
     if main and not resume:
         run.write_config(config)
-        _keep_split(run, records)
+        _keep_split(run, opened.records)
         write_data(run, seen)
     accelerator.wait_for_everyone()
 

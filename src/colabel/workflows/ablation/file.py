@@ -43,6 +43,10 @@ class Ablation(Settings):
     description: str = ""
     recipe: str
     """A recipe's name, or a YAML file, looked for beside the ablation's file first."""
+    against: tuple[str, ...] = ()
+    """Other recipes that are trained over the same values, each with a line in the picture."""
+    settings: Mapping[str, Any] = Field(default_factory=dict)
+    """Settings by dotted key that every run has beside its recipe; ``--set`` goes before them."""
     key: str
     """The dotted name of the setting."""
     values: Annotated[tuple[Any, ...], Field(min_length=1)]
@@ -76,6 +80,18 @@ class Ablation(Settings):
         if len(set(seeds)) < len(seeds):
             raise ValueError("each seed is to be given once")
         return seeds
+
+    @model_validator(mode="after")
+    def _recipes_are_different(self) -> Ablation:
+        stems = [Path(recipe).stem for recipe in self.recipes]
+        if len(set(stems)) < len(stems):
+            raise ValueError(f"against: each recipe needs a name of its own, got {stems}")
+        return self
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """Every recipe, the ablation's own first."""
+        return (self.recipe, *self.against)
 
     @model_validator(mode="after")
     def _published_values_are_tried(self) -> Ablation:
@@ -138,19 +154,26 @@ def load_ablation(name: str | Path) -> Ablation:
         raise ConfigError(
             f"the ablation {name} cannot be used:\n  " + "\n  ".join(lines)
         ) from error
-    if str(name) in ablation_names() or ablation.recipe in recipe_names():
+    if str(name) in ablation_names():
         return ablation
-    beside = Path(name).parent / os.path.expanduser(ablation.recipe)
-    if not os.path.isfile(beside):
-        return ablation
-    return ablation.model_copy(update={"recipe": str(beside)})
+    recipe, *against = (_beside(name, recipe) for recipe in ablation.recipes)
+    return ablation.model_copy(update={"recipe": recipe, "against": tuple(against)})
 
 
-def configure(ablation: Ablation, changes: Sequence[str]) -> tuple[tuple[Any, Config], ...]:
-    """Read the recipe once for every value of an ablation.
+def _beside(ablation: str | Path, recipe: str) -> str:
+    """Return a recipe's name, or its path from here where it stands beside the ablation's file."""
+    beside = Path(ablation).parent / os.path.expanduser(recipe)
+    return recipe if recipe in recipe_names() or not os.path.isfile(beside) else str(beside)
+
+
+def configure(
+    ablation: Ablation, recipe: str, changes: Sequence[str]
+) -> tuple[tuple[Any, Config], ...]:
+    """Read a recipe once for every value of an ablation.
 
     Args:
         ablation: what is tried.
+        recipe: one of its recipes.
         changes: ``key.path=value`` for other settings of the recipe.
 
     Returns:
@@ -168,13 +191,14 @@ def configure(ablation: Ablation, changes: Sequence[str]) -> tuple[tuple[Any, Co
                 f"--set {change}: the ablation sets {key} itself; leave it out, or start from a "
                 f"file of your own with other {where}."
             )
-    read_recipe(ablation.recipe)  # a wrong name is no fault of a value
+    read_recipe(recipe)  # a wrong name is no fault of a value
+    fixed = [f"{key}={json.dumps(value)}" for key, value in ablation.settings.items()]
     configured: list[tuple[Any, Config]] = []
     folders: dict[str, str] = {}
     for value in ablation.values:
         try:
             config = load_config(
-                ablation.recipe, changes, **{ablation.key.replace(".", "__"): value}
+                recipe, [*fixed, *changes], **{ablation.key.replace(".", "__"): value}
             )
         except ConfigError as error:
             raise ConfigError(

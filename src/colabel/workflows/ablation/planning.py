@@ -30,6 +30,7 @@ class Planned:
     """One run: where, and with what.
 
     Args:
+        recipe: which of the ablation's it trains.
         index: of the value, in the ablation.
         value: of the setting, as the recipe has it.
         seed: of the run.
@@ -37,6 +38,7 @@ class Planned:
         folder: where it is, or will be.
     """
 
+    recipe: str
     index: int
     value: Any
     seed: int
@@ -74,6 +76,7 @@ def plan_ablation(
     source: str | Path,
     *,
     recipe: str | Path | None = None,
+    against: Iterable[str | Path] = (),
     data: str | None = None,
     changes: Iterable[str] = (),
     out: Path | str | None = None,
@@ -84,6 +87,8 @@ def plan_ablation(
     Args:
         source: name of an ablation, or a YAML file.
         recipe: name of a recipe, or a YAML file, instead of the ablation's.
+        against: others instead of those that the ablation compares with; with ``recipe`` alone
+            there are none.
         data: source of the images, instead of the recipe's.
         changes: ``key.path=value`` for other settings of the recipe.
         out: folder of the ablation; default: ``ablations/<name>``.
@@ -96,7 +101,12 @@ def plan_ablation(
     """
     ablation = load_ablation(source)
     if recipe is not None:
-        ablation = ablation.model_copy(update={"recipe": str(recipe)})
+        ablation = ablation.model_copy(update={"recipe": str(recipe), "against": ()})
+    if others := tuple(map(str, against)):
+        ablation = ablation.model_copy(update={"against": others})
+        names = [Path(one).stem for one in ablation.recipes]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"each recipe needs a name of its own, got {', '.join(names)}.")
     if seeds is not None:
         if seeds > MAX_SEEDS:
             raise ConfigError(f"{seeds:,} seeds, expected at most {MAX_SEEDS:,}; give fewer.")
@@ -115,17 +125,32 @@ def _plan(
     """Return the runs in the order in which they are trained."""
     if ablation.key == "data.source" and data is not None:
         raise ConfigError("the ablation sets data.source itself; leave out --data.")
-    configured = [
-        (value, with_absolute_paths(config, data))
-        for value, config in configure(ablation, changes)
-    ]
+    configured = {
+        recipe: [
+            (value, with_absolute_paths(config, data))
+            for value, config in configure(ablation, recipe, changes)
+        ]
+        for recipe in ablation.recipes
+    }
     return tuple(
         Planned(
-            index, value, seed, _with_seed(config, seed), folder / f"{folder_name(value)}-{seed}"
+            recipe,
+            index,
+            value,
+            seed,
+            _with_seed(config, seed),
+            folder / f"{_prefix(ablation, recipe)}{folder_name(value)}-{seed}",
         )
         for seed in ablation.seeds
-        for index, (value, config) in enumerate(configured)
+        for index in range(len(ablation.values))
+        for recipe in ablation.recipes
+        for value, config in [configured[recipe][index]]
     )
+
+
+def _prefix(ablation: Ablation, recipe: str) -> str:
+    """Return what the folders of a recipe's runs begin with; nothing for the ablation's own."""
+    return "" if recipe == ablation.recipe else f"{folder_name(Path(recipe).stem)}-"
 
 
 def _with_seed(config: Config, seed: int) -> Config:

@@ -48,6 +48,7 @@ class Tried:
         point: value, label and scores in per cent, with their mean and deviation.
         outcomes: of the runs that ended.
         seeds: how many runs there are to be.
+        recipe: that was trained.
         chosen: whether it is the value that the paper trains with.
         published: the paper's score, per cent, or ``None``.
     """
@@ -55,6 +56,7 @@ class Tried:
     point: AblationPoint
     outcomes: tuple[Outcome, ...]
     seeds: int
+    recipe: str
     chosen: bool
     published: float | None
 
@@ -81,7 +83,8 @@ def write_results(work: Work) -> None:
     if not any(value.point.scores for value in tried):
         return
     ablation = work.ablation
-    hint = f"{Path(ablation.recipe).stem}, validation, best epoch of each run, test unused"
+    names = " and ".join(Path(recipe).stem for recipe in ablation.recipes)
+    hint = f"{names}, validation, best epoch of each run, test unused"
     if ablation.published is not None:
         hint += f"; paper: {ablation.published.source}"
     ablation_figure(
@@ -112,25 +115,29 @@ def collect(work: Work) -> tuple[Tried, ...]:
     if not ablation.key.startswith("data."):
         _check_images(work, outcomes)
     answer = []
-    for index, written in enumerate(ablation.values):
-        value = next(planned.value for planned in work.planned if planned.index == index)
-        ended = [
-            outcome
-            for planned, outcome in zip(work.planned, outcomes, strict=True)
-            if outcome is not None and planned.index == index
-        ]
-        published = ablation.published_score(written)
-        scores = tuple(100 * outcome.score for outcome in ended if outcome.score is not None)
-        note = "" if published is None else f"paper: {published:g}"
-        answer.append(
-            Tried(
-                AblationPoint(value, label_of(value), scores, note),
-                tuple(ended),
-                len(ablation.seeds),
-                ablation.is_chosen(written),
-                published,
+    for recipe in ablation.recipes:
+        for index, written in enumerate(ablation.values):
+            value = next(planned.value for planned in work.planned if planned.index == index)
+            ended = [
+                outcome
+                for planned, outcome in zip(work.planned, outcomes, strict=True)
+                if outcome is not None and (planned.recipe, planned.index) == (recipe, index)
+            ]
+            # what a paper says is about its own method
+            published = None if recipe in ablation.against else ablation.published_score(written)
+            scores = tuple(100 * outcome.score for outcome in ended if outcome.score is not None)
+            note = "" if published is None else f"paper: {published:g}"
+            series = Path(recipe).stem if ablation.against else ""
+            answer.append(
+                Tried(
+                    AblationPoint(value, label_of(value), scores, note, series),
+                    tuple(ended),
+                    len(ablation.seeds),
+                    Path(recipe).stem,
+                    recipe == ablation.recipe and ablation.is_chosen(written),
+                    published,
+                )
             )
-        )
     return tuple(answer)
 
 
@@ -186,6 +193,7 @@ def _document(work: Work, tried: Sequence[Tried]) -> dict[str, Any]:
         "published": None if ablation.published is None else ablation.published.source,
         "results": [
             {
+                "recipe": value.recipe,
                 "value": value.point.value,
                 **_summary(value),
                 "published_percent": value.published,

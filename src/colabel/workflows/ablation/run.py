@@ -59,6 +59,7 @@ def ablate(
     source: str | Path,
     *,
     recipe: str | Path | None = None,
+    against: Iterable[str | Path] = (),
     data: str | None = None,
     changes: Iterable[str] = (),
     out: Path | str | None = None,
@@ -74,6 +75,8 @@ def ablate(
     Args:
         source: name of an ablation, or a YAML file.
         recipe: name of a recipe, or a YAML file, instead of the ablation's.
+        against: others instead of those that the ablation compares with; with ``recipe`` alone
+            there are none.
         data: source of the images, instead of the recipe's.
         changes: ``key.path=value`` for other settings of the recipe.
         out: folder of the ablation; default: ``ablations/<name>``.
@@ -90,7 +93,9 @@ def ablate(
         RunError: if the folder holds something else.
         ColabelError: as :func:`colabel.workflows.train.train` raises them; finished runs are kept.
     """
-    work = plan_ablation(source, recipe=recipe, data=data, changes=changes, out=out, seeds=seeds)
+    work = plan_ablation(
+        source, recipe=recipe, against=against, data=data, changes=changes, out=out, seeds=seeds
+    )
     return run_ablation(work, cpu=cpu, display=display)
 
 
@@ -115,6 +120,8 @@ def run_ablation(work: Work, *, cpu: bool = False, display: Display | None = Non
     interrupted, signal = False, None
     for number, planned in enumerate(work.planned, start=1):
         tried = f"{setting} {label_of(planned.value)}, seed {planned.seed}"
+        if work.ablation.against:
+            tried = f"{Path(planned.recipe).stem}, {tried}"
         text = f"{number} of {len(work.planned)}: {tried}"
         if planned.run.is_finished:
             _tell(display, main, f"{text}, finished before")
@@ -140,11 +147,11 @@ def run_ablation(work: Work, *, cpu: bool = False, display: Display | None = Non
 
 def _rehearse(work: Work) -> None:
     """Build what each value trains, so that one that cannot be built is known at once."""
-    seen: set[int] = set()
+    seen: set[tuple[str, int]] = set()
     for planned in work.planned:
-        if planned.index in seen or planned.run.is_finished:
+        if (planned.recipe, planned.index) in seen or planned.run.is_finished:
             continue
-        seen.add(planned.index)
+        seen.add((planned.recipe, planned.index))
         config = planned.config
         try:
             with torch.random.fork_rng(devices=[]):  # a caller's random numbers stay as they are
