@@ -135,7 +135,7 @@ def _sums(
     """Add up the weights of the images between each two borders."""
     ones = np.ones(len(images), dtype=weights.dtype)
     stretches = sparse.csr_matrix((ones, images, borders), shape=(len(borders) - 1, len(weights)))
-    return (stretches @ weights).astype(np.float64)
+    return np.asarray(stretches @ weights, dtype=np.float64)
 
 
 def weighted_average_precision(
@@ -245,11 +245,11 @@ def paired_bootstrap(
                     drawn.setdefault(prefix + name, []).append(values)
         for name, rows in drawn.items():
             parts.setdefault(name, []).append(rows)
-    values = {
+    every = {
         name: np.concatenate([np.stack(rows) for rows in blocks], axis=1)
         for name, blocks in parts.items()
     }
-    return Resampled(values, np.concatenate(skipped))
+    return Resampled(every, np.concatenate(skipped))
 
 
 def _counter(mask: Bool[np.ndarray, "images classes"]) -> Any:

@@ -23,7 +23,7 @@ from colabel.printing import json_text
 from colabel.runs.operating_point import OperatingPoint
 
 _REQUIRED = ("ids", "classes", "logits", "split")
-_RESERVED = (*_REQUIRED, "targets", "model")
+_RESERVED = (*_REQUIRED, "targets", "model", "groups")
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,12 @@ class Predictions:
         extra: further arrays with one row per image, by name ("variance").
         model: what tells the model from every other, see
             :func:`colabel.runs.identity.weights_fingerprint`; empty where it is not known.
+        groups: what each image belongs to, such as a patient; empty where each stands for itself,
+            ``None`` where nobody has noted it.
 
     Raises:
-        DataError: if shapes or types disagree, or an extra array takes the name of a field.
+        DataError: if shapes, lengths or types disagree, or an extra array takes the name of a
+            field.
 
     Example:
         >>> logits = np.array([[0.0, 3.0]], dtype=np.float32)
@@ -58,6 +61,7 @@ class Predictions:
     split: str
     extra: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     model: str = ""
+    groups: tuple[str, ...] | None = ()
 
     def __post_init__(self) -> None:
         """Check that the parts belong together."""
@@ -65,6 +69,8 @@ class Predictions:
         _check_array("logits", self.logits, np.float32, shape)
         if self.targets is not None:
             _check_array("targets", self.targets, np.int8, shape)
+        if self.groups and len(self.groups) != shape[0]:
+            raise DataError(f"{len(self.groups)} groups for {shape[0]} images.")
         for name, values in self.extra.items():
             if name in _RESERVED:
                 raise DataError(f"the extra array {name!r} has the name of a field; rename it.")
@@ -95,6 +101,8 @@ class Predictions:
         }
         if self.targets is not None:
             arrays["targets"] = self.targets
+        if self.groups is not None:
+            arrays["groups"] = np.array(self.groups, dtype=np.str_)
         replace_file(path, lambda file: _write_arrays(file, arrays))
 
     @classmethod
@@ -118,6 +126,7 @@ class Predictions:
                 targets=arrays.get("targets"),
                 split=str(arrays["split"]),
                 model=str(arrays.get("model", "")),
+                groups=tuple(arrays["groups"].tolist()) if "groups" in arrays else None,
                 extra={name: array for name, array in arrays.items() if name not in _RESERVED},
             )
         except (DataError, TypeError) as error:

@@ -30,6 +30,9 @@ def name_predictions(
         split=split,
         extra=extra,
         model=model,
+        groups=()
+        if records.groups is None
+        else tuple(records.groups[i] for i in collected.indices),
     )
 
 

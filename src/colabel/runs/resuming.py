@@ -69,11 +69,17 @@ def changed_settings(run: RunFolder, config: Config) -> list[str]:
     return [
         f"{key} was {json.dumps(before)}, is {json.dumps(now)}"
         for key, (before, now) in changed.items()
-        if not _is_free(key) and not (before in (None, {}) and now in (None, {}))
+        if not is_free(key) and not (before in (None, {}) and now in (None, {}))
     ]
 
 
-def _is_free(key: str) -> bool:
+def is_free(key: str) -> bool:
+    """Tell whether a setting changes no result.
+
+    Example:
+        >>> is_free("training.workers"), is_free("training.epochs")
+        (True, False)
+    """
     return any(key == free or key.startswith(f"{free}.") for free in FREE_TO_CHANGE)
 
 

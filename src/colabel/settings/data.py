@@ -28,6 +28,9 @@ class Data(Settings):
     """Name of the split that is reported on."""
     validation_fraction: float = Field(0.15, gt=0, lt=1)
     """Share of train that is held out where the data has no validation split."""
+    division_seed: int | None = Field(None, ge=0, lt=2**63)
+    """Of what is divided or held out here, where runs with other seeds are to see the same images;
+    null: ``training.seed``."""
     image_size: int = Field(224, ge=16, le=MAX_IMAGE_SIZE)
     """Side of the square the images are resized to, in pixels."""
     scale: float | None = Field(None, gt=0)

@@ -16,9 +16,9 @@ from colabel.errors import ConfigError, DataError, RunError
 from colabel.runs.claim import claimed_run
 from colabel.runs.description import load_description, save_description
 from colabel.runs.folder import DESCRIPTION, RunFolder
-from colabel.runs.identity import weights_fingerprint
 from colabel.runs.operating_point import OperatingPoint
 from colabel.settings.target import Target
+from colabel.workflows.kept_predictions import predictions_of
 
 if TYPE_CHECKING:
     from colabel.metrics.decisions import Decisions
@@ -101,7 +101,7 @@ def calibrate(
             "images; take others with --split or --data."
         )
     with claimed_run(run.path, name="", resume=True):
-        predictions, source, notes = _predictions(
+        predictions, source, notes = predictions_of(
             run,
             data=data,
             options=options,
@@ -143,25 +143,6 @@ def calibrate(
         run.path / DESCRIPTION,
         notes,
     )
-
-
-def _predictions(
-    run: RunFolder, *, data: str | None, split: str, **given: Any
-) -> tuple[Predictions, str, tuple[str, ...]]:
-    """Return what the model says of the images, their source, and notes."""
-    from colabel.runs.predictions import Predictions
-
-    path = run.predictions_file(split)
-    asked_to_read = any(value for name, value in given.items() if name != "cpu")
-    if data is None and not asked_to_read and path.is_file():
-        kept = Predictions.load(path)
-        if kept.model == weights_fingerprint(run.path) and kept.targets is not None:
-            return kept, run.config().data.source, ()
-    from colabel.workflows.predicted_split import predict_split
-
-    predicted = predict_split(run.path, data=data, split=split, **given)
-    predicted.predictions.save(run.predictions_file(split, predicted.suffix))
-    return predicted.predictions, predicted.config.data.source, predicted.records.notes
 
 
 def _check_some_guaranteed(

@@ -12,8 +12,6 @@ from colabel.config.paths import with_absolute_paths
 from colabel.errors import ConfigError, RunError
 from colabel.foreign import parse_json, read_plain
 from colabel.limits import MAX_DESCRIPTION_BYTES, MAX_SEEDS
-from colabel.runs.folder import LOCK, RunFolder
-from colabel.runs.resuming import changed_settings
 from colabel.workflows.ablation.file import (
     Ablation,
     ablation_names,
@@ -21,32 +19,9 @@ from colabel.workflows.ablation.file import (
     folder_name,
     load_ablation,
 )
+from colabel.workflows.grid.planning import Planned, check_runs, with_seed
 
 RESULTS, PICTURE = "ablation.json", "ablation.png"
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One run: where, and with what.
-
-    Args:
-        index: of the value, in the ablation.
-        value: of the setting, as the recipe has it.
-        seed: of the run.
-        config: all its settings.
-        folder: where it is, or will be.
-    """
-
-    index: int
-    value: Any
-    seed: int
-    config: Config
-    folder: Path
-
-    @property
-    def run(self) -> RunFolder:
-        """The run folder."""
-        return RunFolder(self.folder)
 
 
 @dataclass
@@ -121,16 +96,11 @@ def _plan(
     ]
     return tuple(
         Planned(
-            index, value, seed, _with_seed(config, seed), folder / f"{folder_name(value)}-{seed}"
+            index, value, seed, with_seed(config, seed), folder / f"{folder_name(value)}-{seed}"
         )
         for seed in ablation.seeds
         for index, (value, config) in enumerate(configured)
     )
-
-
-def _with_seed(config: Config, seed: int) -> Config:
-    training = config.training.model_copy(update={"seed": seed})
-    return config.model_copy(update={"training": training})
 
 
 def _check_folder(work: Work) -> None:
@@ -153,19 +123,4 @@ def _check_folder(work: Work) -> None:
             f"{work.folder / PICTURE} is in the way: it is no picture of an ablation in this "
             "folder. Move it, or choose another folder with --out."
         )
-    for planned in work.planned:
-        if planned.run.has_begun:
-            changed = changed_settings(planned.run, planned.config)
-            if changed:
-                raise ConfigError(
-                    f"the run in {planned.folder} was started with other settings: "
-                    f"{'; '.join(changed)}. Go on with the command that started it, or choose "
-                    "another folder with --out."
-                )
-        elif planned.folder.exists() and (
-            not planned.folder.is_dir() or any(p.name != LOCK for p in planned.folder.iterdir())
-        ):
-            raise RunError(
-                f"{planned.folder} is in the way: it is no run of this ablation. Move it, or "
-                "choose another folder with --out."
-            )
+    check_runs(work.planned, "no run of this ablation")
