@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from colabel.config import Config
 from colabel.config.paths import with_absolute_paths
 from colabel.errors import ConfigError, RunError
 from colabel.foreign import parse_json, read_plain

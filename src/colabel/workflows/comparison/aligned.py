@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,20 +13,49 @@ from colabel.errors import DataError
 from colabel.printing import printable
 from colabel.runs.predictions import Predictions
 
+_Values = TypeVar("_Values", bound=np.generic)
 _DIVIDED = (
     "Compare runs on one division: a table without splits is divided by training.seed, unless "
     "data.division_seed is set."
 )
 
 
-def align(predictions: Mapping[str, Predictions]) -> dict[str, Predictions]:
-    """Bring predictions of the same images into the order of the first.
+@dataclass(frozen=True)
+class Aligned:
+    """Predictions, and where the images and classes of the first run stand in them.
+
+    Args:
+        predictions: as the run has them.
+        rows: of the images, in the order of the first run.
+        columns: of the classes, likewise.
+    """
+
+    predictions: Predictions
+    rows: list[int]
+    columns: list[int]
+
+    def place(self, values: npt.NDArray[_Values]) -> npt.NDArray[_Values]:
+        """Return values of shape (images, classes) in the order of the first run."""
+        return values[self.rows][:, self.columns]
+
+    @property
+    def targets(self) -> npt.NDArray[np.int8]:
+        """In the order of the first run."""
+        assert self.predictions.targets is not None
+        return self.place(self.predictions.targets)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """What each image belongs to, in the order of the first run; empty without groups."""
+        groups = self.predictions.groups
+        return tuple(groups[row] for row in self.rows) if groups else ()
+
+
+def align(predictions: Mapping[str, Predictions]) -> tuple[Aligned, ...]:
+    """Find the images and classes of the first predictions in all others.
 
     Args:
         predictions: with targets, by the name of the run.
-
-    Returns:
-        The same, with images and classes in one order.
 
     Raises:
         DataError: if images, classes, targets or groups differ, naming the first that does.
@@ -34,34 +64,25 @@ def align(predictions: Mapping[str, Predictions]) -> dict[str, Predictions]:
         >>> logits, targets = np.zeros((2, 1), np.float32), np.array([[1], [0]], np.int8)
         >>> one = Predictions(("a", "b"), ("cat",), logits, targets, "test")
         >>> other = Predictions(("b", "a"), ("cat",), logits, targets[::-1], "test")
-        >>> align({"one": one, "other": other})["other"].ids
-        ('a', 'b')
+        >>> align({"one": one, "other": other})[1].rows
+        [1, 0]
     """
-    (first, reference), *others = predictions.items()
-    aligned = {first: reference}
-    for name, other in others:
-        rows = _places("image", reference.ids, other.ids, first, name)
-        columns = _places("class", reference.classes, other.classes, first, name)
-        assert reference.targets is not None
-        assert other.targets is not None
-        targets = other.targets[rows][:, columns]
-        _check_targets(reference, targets, first, name)
-        groups = tuple(other.groups[row] for row in rows) if other.groups else ()
-        if groups != (reference.groups or ()):
+    first, reference = next(iter(predictions.items()))
+    aligned = []
+    for name, other in predictions.items():
+        one = Aligned(
+            other,
+            _places("image", reference.ids, other.ids, first, name),
+            _places("class", reference.classes, other.classes, first, name),
+        )
+        _check_targets(reference, one.targets, first, name)
+        if one.groups != (reference.groups or ()):
             raise DataError(
                 f"{first} and {name} group the images in different ways, so it is not known which "
                 "belong together; measure both with the same column of groups."
             )
-        aligned[name] = replace(
-            other,
-            ids=reference.ids,
-            classes=reference.classes,
-            logits=other.logits[rows][:, columns],
-            targets=targets,
-            extra={},
-            groups=groups,
-        )
-    return aligned
+        aligned.append(one)
+    return tuple(aligned)
 
 
 def group_numbers(groups: tuple[str, ...] | None) -> npt.NDArray[np.int64] | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colabel.errors import ConfigError, DataError, nearest
+from colabel.errors import ConfigError, DataError
 from colabel.files import make_folder, replace_file
 from colabel.metrics.bootstrap import Resamples
 from colabel.printing import json_text
@@ -20,6 +20,7 @@ from colabel.runs.folder import RunFolder
 from colabel.runs.measured import measure
 from colabel.training import Display, make_accelerator
 from colabel.workflows.comparison.aligned import align, group_numbers
+from colabel.workflows.comparison.asked import check_asked
 from colabel.workflows.comparison.document import PICTURE, RESULTS, TIMINGS, Setting, document
 from colabel.workflows.comparison.drawing import draw
 from colabel.workflows.comparison.entries import group_by_recipe, make_entries
@@ -29,7 +30,7 @@ from colabel.workflows.comparison.spending import (
     images_per_second,
     timings_of,
 )
-from colabel.workflows.comparison.statistics import METRICS, compare_answers
+from colabel.workflows.comparison.statistics import compare_answers
 from colabel.workflows.grid.planning import Planned
 from colabel.workflows.grid.training import Interruption, rehearse, train_planned
 from colabel.workflows.kept_predictions import predictions_of
@@ -88,7 +89,9 @@ def compare(
         RunError: if a folder holds no usable model, or a file cannot be written.
         DataError: if the runs were measured on other images, classes or labels.
     """
-    check_comparison(folders, draws=draws, metric=metric)
+    check_asked(len(folders), metric=metric)
+    if draws < 1:
+        raise ConfigError(f"{draws} draws, expected at least 1; 1000 are usual.")
     paths = [Path(folder) for folder in folders]
     runs = [RunFolder(path) for path in paths]
     descriptions = [load_description(path) for path in paths]
@@ -101,24 +104,24 @@ def compare(
         found[entry.name], _, _ = predictions_of(
             run, data=None, split=split, with_groups=True, cpu=cpu
         )
-    points = [
-        one.operating_point.reordered(one.classes, descriptions[0].classes)
-        for one in descriptions
-    ]
-    predictions = list(align(found).values())
-    if not (predictions[0].targets == 1).any():
+    aligned = align(found)
+    if not (aligned[0].targets == 1).any():
         raise DataError(f"no image of the split {split} has any label: there is nothing to rank.")
     measured = [
-        measure(one, point, threshold=THRESHOLD, protocol="noninterpolated")
-        for one, point in zip(predictions, points, strict=True)
+        measure(
+            one.predictions,
+            description.operating_point,
+            threshold=THRESHOLD,
+            protocol="noninterpolated",
+        )
+        for one, description in zip(aligned, descriptions, strict=True)
     ]
     groups = group_by_recipe(entries)
-    resamples = Resamples(
-        len(predictions[0].ids), draws, seed, group_numbers(predictions[0].groups)
-    )
-    compared = compare_answers(predictions, measured, groups, resamples, metric)
+    images = len(aligned[0].rows)
+    resamples = Resamples(images, draws, seed, group_numbers(aligned[0].groups))
+    compared = compare_answers(aligned, measured, groups, resamples, metric)
     content = document(
-        Setting(split, metric, resamples, predictions[0]),
+        Setting(split, metric, resamples, found[entries[0].name].classes),
         groups,
         compared,
         measured,
@@ -134,20 +137,6 @@ def compare(
     if main:
         _write(comparison)
     return comparison
-
-
-def check_comparison(folders: Sequence[Path | str], *, draws: int, metric: str) -> None:
-    """Refuse what cannot be compared, before anything is read.
-
-    Raises:
-        ConfigError: saying what to give instead.
-    """
-    if len(folders) < 2:
-        raise ConfigError("a comparison needs two runs or more.")
-    if metric not in METRICS:
-        raise ConfigError(f"there is no metric {metric!r} to compare; {nearest(metric, METRICS)}")
-    if draws < 1:
-        raise ConfigError(f"{draws} draws, expected at least 1; 1000 are usual.")
 
 
 @dataclass(frozen=True)
@@ -202,7 +191,11 @@ def _write(comparison: Comparison) -> None:
     """Write the numbers and the picture; each file whole or not at all."""
     folder = comparison.folder
     make_folder(folder)
-    for name, content in ((RESULTS, comparison.document), (TIMINGS, comparison.timings)):
-        text = (json_text(content, indent=2) + "\n").encode()
-        replace_file(folder / name, lambda file, text=text: file.write(text))
+    _write_json(folder / RESULTS, comparison.document)
+    _write_json(folder / TIMINGS, comparison.timings)
     draw(comparison.document, folder / PICTURE)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    text = json_text(content, indent=2) + "\n"
+    replace_file(path, lambda file: file.write(text.encode()))

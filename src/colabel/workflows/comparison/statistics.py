@@ -21,12 +21,9 @@ from colabel.metrics.significance import (
     score_interval,
 )
 from colabel.runs.measured import Measured
-from colabel.runs.predictions import Predictions
+from colabel.workflows.comparison.aligned import Aligned
+from colabel.workflows.comparison.asked import AT_POINT, METRICS
 from colabel.workflows.comparison.entries import Group
-
-AT_POINT = "operating_point."
-METRICS = ("mAP", "CF1", "OF1", f"{AT_POINT}CF1", f"{AT_POINT}OF1")
-"""What is resampled; the prefix as the metrics of a run have it."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ class Compared:
 
 
 def compare_answers(
-    predictions: Sequence[Predictions],
+    aligned: Sequence[Aligned],
     measured: Sequence[Measured],
     groups: Sequence[Group],
     resamples: Resamples,
@@ -109,16 +106,15 @@ def compare_answers(
     """Resample the images once for all models, and compare the groups.
 
     Args:
-        predictions: in one order of images and classes.
+        aligned: the predictions of the runs.
         measured: the metrics of each on the images as they are.
         groups: which of them are one method.
         resamples: the draws.
-        metric: of the pairs, one of :data:`METRICS`.
+        metric: of the pairs, one of :data:`colabel.workflows.comparison.asked.METRICS`.
     """
-    targets = predictions[0].targets
-    assert targets is not None
+    targets = aligned[0].targets
     drawn = paired_bootstrap(
-        [_answers(*one) for one in zip(predictions, measured, strict=True)], targets, resamples
+        [_answers(*one) for one in zip(aligned, measured, strict=True)], targets, resamples
     )
     units, positives = resamples.units, (targets == 1).sum(axis=0)
     observed = {name: [_value(one, name) for one in measured] for name in METRICS}
@@ -155,15 +151,16 @@ def compare_answers(
     return Compared(runs, methods, pairs, drawn.skipped)
 
 
-def _answers(predictions: Predictions, measured: Measured) -> Answers:
+def _answers(aligned: Aligned, measured: Measured) -> Answers:
     """Return scores, and labels by the papers' protocol and at the operating point."""
-    probabilities = predictions.probabilities
+    probabilities = aligned.predictions.probabilities
     point = measured.point
+    at_point = point.decide(point.probabilities(aligned.predictions.logits))
     return Answers(
-        probabilities,
+        aligned.place(probabilities),
         {
-            "": probabilities >= np.array(measured.report.thresholds),
-            AT_POINT: point.decide(point.probabilities(predictions.logits)),
+            "": aligned.place(probabilities >= np.array(measured.report.thresholds)),
+            AT_POINT: aligned.place(at_point),
         },
     )
 
