@@ -19,12 +19,12 @@ from colabel.figures.drawing import (
     finish,
     new_figure,
     save,
-    shortened,
 )
+from colabel.printing import printable
 
 _ROW = 0.26  # inches of a row
-_MOST_PAIRS = 40
-"""Pairs that are drawn: those with the smallest p values would need another picture."""
+_LETTERS = 22  # of a name
+_MOST_PAIRS = 40  # that are drawn
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ForestRow:
     """A value with an interval.
 
     Args:
-        name: at its left.
+        names: of the method, or of the two whose difference it is.
         value: in [-1, 1].
         low: lower end of the interval, or NaN.
         high: upper end, or NaN.
@@ -40,7 +40,7 @@ class ForestRow:
         marked: whether it is drawn as a difference that was found.
     """
 
-    name: str
+    names: tuple[str, ...]
     value: float
     low: float
     high: float
@@ -75,7 +75,7 @@ def comparison_figure(
         raise DataError(f"no method has a {metric}; there is nothing to draw.")
     shown = pairs[:_MOST_PAIRS]
     heights = [len(methods) + 1, len(shown) + 1]
-    figure = new_figure(7.5, 1.9 + _ROW * sum(heights))
+    figure = new_figure(7.8, 1.9 + _ROW * sum(heights))
     top, bottom = figure.subplots(2, 1, height_ratios=heights)
     _forest(top, methods)
     finish(top, f"{metric} on {split}", hint, legend=False)
@@ -85,7 +85,7 @@ def comparison_figure(
     finish(
         bottom,
         f"difference of {metric}{more}",
-        "grey: no difference found among all pairs",
+        "blue: found by Holm's p value; grey: no difference",
         legend=False,
     )
     for axes, unit in ((top, f"{metric} (%)"), (bottom, "points")):
@@ -100,6 +100,18 @@ def comparison_figure(
             fontsize=8,
         )
     save(figure, png)
+
+
+def _squeezed(name: str) -> str:
+    """Return a name without its middle if it is long: names of runs often end in what differs.
+
+    Example:
+        >>> _squeezed("a-rather-long-name-of-a-run-0")
+        'a-rather-l…of-a-run-0'
+    """
+    name = printable(name)
+    half = _LETTERS // 2 - 1
+    return name if len(name) <= _LETTERS else f"{name[:half]}…{name[-half:]}"
 
 
 def _forest(axes: Axes, rows: Sequence[ForestRow]) -> None:
@@ -118,6 +130,6 @@ def _forest(axes: Axes, rows: Sequence[ForestRow]) -> None:
             s=12,
             zorder=3,
         )
-    axes.set_yticks(range(len(rows)), [shortened(row.name, letters=48) for row in rows])
-    as_written(axes.get_yticklabels())
+    axes.set_yticks(range(len(rows)), [" − ".join(map(_squeezed, row.names)) for row in rows])
+    as_written(axes.get_yticklabels())  # a dollar sign begins no formula
     axes.set_ylim(len(rows) - 0.4, -0.6)

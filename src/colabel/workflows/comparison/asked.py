@@ -20,9 +20,9 @@ def check_asked(runs: int, *, metric: str) -> None:
         ConfigError: saying what to give instead.
 
     Example:
-        >>> check_asked(2, metric="map")
+        >>> check_asked(2, metric="OF2")
         Traceback (most recent call last):
-        colabel.errors.ConfigError: there is no metric 'map' to compare; did you mean 'mAP'?
+        colabel.errors.ConfigError: there is no metric 'OF2' to compare; did you mean 'OF1'?
     """
     if runs < 2:
         raise ConfigError(

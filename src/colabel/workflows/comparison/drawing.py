@@ -18,12 +18,12 @@ def draw(document: Mapping[str, Any], png: Path) -> None:
     resampled = f"{document['draws']:,} resamples of {document['units']:,} {document['resampled']}"
     comparison_figure(
         [
-            ForestRow(one["name"], one["mean"], one["low"], one["high"], _dots(one))
+            ForestRow((one["name"],), one["mean"], one["low"], one["high"], _dots(one))
             for one in document["methods"]
         ],
         [
             ForestRow(
-                f"{pair['first']} − {pair['second']}",
+                (pair["first"], pair["second"]),
                 pair["difference"],
                 pair["low"],
                 pair["high"],
@@ -35,7 +35,7 @@ def draw(document: Mapping[str, Any], png: Path) -> None:
         png,
         metric=document["metric"],
         split=document["split"],
-        hint=f"95 % intervals of {resampled}; a difference counts by Holm's p value",
+        hint=f"95 % intervals of {resampled}",
     )
 
 
