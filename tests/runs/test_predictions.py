@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,6 +56,13 @@ def test_round_trip(tmp_path, targets):
     predictions.save(path)
     assert_equal(predictions, Predictions.load(path))
     assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("groups", [(), ("p1", "p2", "p1", "", "größe"), None])
+def test_groups_are_kept_and_what_nobody_noted_is_told_apart(tmp_path, groups):
+    predictions = replace(make(), groups=groups)
+    predictions.save(tmp_path / "p.npz")
+    assert Predictions.load(tmp_path / "p.npz").groups == groups
 
 
 def test_no_images_round_trip(tmp_path):
@@ -114,6 +122,7 @@ def test_scoring_needs_targets():
         ({"targets": np.zeros((4, 3), np.int8)}, "targets must be int8"),
         ({"targets": np.zeros((5, 3), np.int64)}, "got int64"),
         ({"extra": {"variance": np.zeros((4, 3))}}, "one row for each of the 5 images"),
+        ({"groups": ("a",)}, "1 groups for 5 images"),
         ({"extra": {"split": np.zeros(5)}}, "'split' has the name of a field"),
         ({"extra": {"things": np.array([{}] * 5)}}, "numbers or text"),
     ],
