@@ -32,6 +32,16 @@ def test_an_undivided_table_is_divided_in_three_by_the_seed_alone(table):
     assert open_training_data(data, seed=4).records["val"].ids != parts["val"].ids
 
 
+def test_a_seed_of_the_division_alone_makes_it_the_same_for_all_runs(table):
+    fixed = Data(source=str(table), division_seed=3)
+    parts = open_training_data(Data(source=str(table)), seed=3).records
+    for seed in (3, 4):
+        divided = open_training_data(fixed, seed=seed).records
+        assert {name: part.ids for name, part in divided.items()} == {
+            name: part.ids for name, part in parts.items()
+        }
+
+
 def test_a_division_that_was_saved_is_used_again(table, tmp_path):
     data = Data(source=str(table))
     ids = open_source(data)["all"].ids

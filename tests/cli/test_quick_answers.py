@@ -36,6 +36,8 @@ REFUSED = [
     "check nowhere.csv",
     "check nowhere.csv --suspects 3",
     "check nowhere.csv --with nowhere",
+    "compare nowhere nowhere",
+    "compare --methods bce,nowhere",
     "cost nowhere/x",
     "evaluate nowhere",
     "evaluate nowhere --option name",

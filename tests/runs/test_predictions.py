@@ -59,10 +59,11 @@ def test_round_trip(tmp_path, targets):
     assert os.listdir(tmp_path) == [path.name]
 
 
-def test_groups_round_trip(tmp_path):
-    predictions = replace(make(), groups=("p", "p", "q", "", "ä"))
+@pytest.mark.parametrize("groups", [(), ("p1", "p2", "p1", "", "größe"), None])
+def test_groups_are_kept_and_what_nobody_noted_is_told_apart(tmp_path, groups):
+    predictions = replace(make(), groups=groups)
     predictions.save(tmp_path / "p.npz")
-    assert Predictions.load(tmp_path / "p.npz").groups == predictions.groups
+    assert Predictions.load(tmp_path / "p.npz").groups == groups
 
 
 def test_no_images_round_trip(tmp_path):

@@ -17,6 +17,7 @@ from colabel.workflows.ablation import ablation_names, load_ablation, plan_ablat
 from colabel.workflows.ablation import run as ablation_run
 from colabel.workflows.ablation.file import METRICS, configure
 from colabel.workflows.ablation.run import ablate
+from colabel.workflows.grid import training as grid_training
 
 QUICK = ("training.epochs=1", "training.batch_size=9")
 ABLATION = {
@@ -153,7 +154,7 @@ def test_the_numbers_are_those_of_the_runs_on_validation(finished):
 
 
 def test_finished_runs_are_skipped(copied, monkeypatch):
-    monkeypatch.setattr(ablation_run, "train", never)
+    monkeypatch.setattr(grid_training, "train", never)
     write_ablation(copied)
     before = read(copied)
     shutil.rmtree(copied / "out" / "0.2-0" / "last")  # which may be deleted
@@ -174,7 +175,7 @@ def test_more_values_and_seeds_join_those_that_there_are(copied, monkeypatch):
         )
         raise NonFiniteLossError("diverged")
 
-    monkeypatch.setattr(ablation_run, "train", train)
+    monkeypatch.setattr(grid_training, "train", train)
     write_ablation(copied, values=[1, 0.5, 0.2])
     ablated = start(copied, seeds=3)
     assert seen == [
@@ -192,7 +193,7 @@ def test_more_values_and_seeds_join_those_that_there_are(copied, monkeypatch):
 def test_an_interrupted_ablation_goes_on_where_it_stopped(finished, home, monkeypatch):
     """Stopped in the second run, it resumes that one, starts the rest, and ends with the same."""
     write_ablation(home)
-    train = ablation_run.train
+    train = grid_training.train
     calls = []
 
     def stopping(config, **options):
@@ -213,7 +214,7 @@ def test_an_interrupted_ablation_goes_on_where_it_stopped(finished, home, monkey
             patch.setattr(run_stage.StageRun, "_train_step", stop_after_the_first)
             return train(config, **options)
 
-    monkeypatch.setattr(ablation_run, "train", stopping)
+    monkeypatch.setattr(grid_training, "train", stopping)
     ablated = start(home)
     assert ablated.interrupted
     assert calls == [("0.2-0", False), ("1-0", False)]
@@ -236,9 +237,9 @@ def test_an_interrupted_ablation_goes_on_where_it_stopped(finished, home, monkey
 def test_a_run_that_was_only_measured_on_validation_is_not_finished(copied, monkeypatch):
     (copied / "out" / "1-0" / "result.json").unlink()
     seen = []
-    train = ablation_run.train
+    train = grid_training.train
     monkeypatch.setattr(
-        ablation_run,
+        grid_training,
         "train",
         lambda config, **options: seen.append(options["out"].name) or train(config, **options),
     )
@@ -299,7 +300,7 @@ def test_a_run_that_diverges_is_told_and_the_others_go_on(home):
     ],
 )  # fmt: skip
 def test_what_cannot_be_run_is_told_before_the_first_training(home, monkeypatch, changed, message):
-    monkeypatch.setattr(ablation_run, "train", never)
+    monkeypatch.setattr(grid_training, "train", never)
     write_ablation(home, **changed)
     with pytest.raises(ConfigError, match=message):
         start(home)
@@ -318,14 +319,14 @@ def test_what_cannot_be_run_is_told_before_the_first_training(home, monkeypatch,
     ],
 )
 def test_changes_are_of_other_settings(home, monkeypatch, change, message):
-    monkeypatch.setattr(ablation_run, "train", never)
+    monkeypatch.setattr(grid_training, "train", never)
     write_ablation(home)
     with pytest.raises(ConfigError, match=message):
         start(home, changes=[change])
 
 
 def test_the_source_is_given_once(home, monkeypatch):
-    monkeypatch.setattr(ablation_run, "train", never)
+    monkeypatch.setattr(grid_training, "train", never)
     write_ablation(home, key="data.source", values=["shapes"], published=...)
     with pytest.raises(ConfigError, match="leave out --data"):
         start(home)
@@ -341,13 +342,13 @@ def test_unknown_ablations_and_files_that_are_none_are_named(tmp_path):
 
 
 def test_runs_with_other_settings_are_not_mixed(copied, monkeypatch):
-    monkeypatch.setattr(ablation_run, "train", never)
+    monkeypatch.setattr(grid_training, "train", never)
     with pytest.raises(ConfigError, match=r"0\.2-0 was started with .* was 9, is 13.*--out"):
         start(copied, changes=[*QUICK, "training.batch_size=13"])
 
 
 def test_another_ablation_needs_another_folder(copied, monkeypatch):
-    monkeypatch.setattr(ablation_run, "train", never)
+    monkeypatch.setattr(grid_training, "train", never)
     write_ablation(copied, key="terms.contrastive.weight", values=[3], published=...)
     with pytest.raises(
         RunError, match=r"holds an ablation of terms\.contrastive\.temperature, this one is of"
@@ -357,14 +358,14 @@ def test_another_ablation_needs_another_folder(copied, monkeypatch):
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", "[" * 100_000])
 def test_damaged_scores_are_named(copied, monkeypatch, text):
-    monkeypatch.setattr(ablation_run, "train", never)
+    monkeypatch.setattr(grid_training, "train", never)
     (copied / "out" / "ablation.json").write_text(text)
     with pytest.raises(RunError, match=r"ablation\.json is damaged .* remove it"):
         start(copied)
 
 
 def test_a_picture_that_is_no_ablation_s_is_kept(home, monkeypatch):
-    monkeypatch.setattr(ablation_run, "train", never)
+    monkeypatch.setattr(grid_training, "train", never)
     write_ablation(home)
     (home / "out").mkdir()
     (home / "out" / "ablation.png").write_text("mine")
@@ -374,7 +375,7 @@ def test_a_picture_that_is_no_ablation_s_is_kept(home, monkeypatch):
 
 
 def test_a_folder_in_the_way_is_named(home, monkeypatch):
-    monkeypatch.setattr(ablation_run, "train", never)
+    monkeypatch.setattr(grid_training, "train", never)
     write_ablation(home)
     (home / "out" / "1-1").mkdir(parents=True)
     (home / "out" / "1-1" / "notes.txt").write_text("mine")
@@ -383,7 +384,7 @@ def test_a_folder_in_the_way_is_named(home, monkeypatch):
 
 
 def test_scores_on_other_images_are_not_compared(copied, monkeypatch):
-    monkeypatch.setattr(ablation_run, "train", never)
+    monkeypatch.setattr(grid_training, "train", never)
     path = copied / "out" / "1-0" / "data.json"
     facts = json.loads(path.read_text())
     path.write_text(json.dumps(facts | {"val": {"images": 3, "fingerprint": "other"}}))
@@ -462,7 +463,7 @@ def test_another_recipe_takes_the_place_of_the_ablations(home, monkeypatch):
         tried.append(config)
         raise Seen
 
-    monkeypatch.setattr(ablation_run, "train", remember)
+    monkeypatch.setattr(grid_training, "train", remember)
     with pytest.raises(Seen):
         start(
             home, recipe="laptop-kmcl", changes=("encoder.weights=null", "encoder.freeze_stages=0")
@@ -484,7 +485,7 @@ def test_the_command_trains_prints_and_exits_as_it_should(finished, monkeypatch,
     assert "finished before" in printed.err
     assert "2 of 2" in printed.out
     monkeypatch.chdir(home)
-    monkeypatch.setattr(ablation_run, "train", never)
+    monkeypatch.setattr(grid_training, "train", never)
     assert command(*words, "--seeds", "1") == 0
     assert "1 of 1" in capsys.readouterr().out
 
@@ -522,12 +523,14 @@ def test_ablations_are_listed_without_a_name(capsys):
 
 def test_the_default_folder_is_named_after_the_ablation(home, monkeypatch):
     monkeypatch.chdir(home)
-    monkeypatch.setattr(ablation_run, "train", never)
+    monkeypatch.setattr(grid_training, "train", never)
     write_ablation(home)
     with pytest.raises(AssertionError):
         ablate("mine.yaml", data="labels.csv", cpu=True)
     monkeypatch.setattr(
-        ablation_run, "train", lambda _, **options: (_ for _ in ()).throw(RunError(options["out"]))
+        grid_training,
+        "train",
+        lambda _, **options: (_ for _ in ()).throw(RunError(options["out"])),
     )
     with pytest.raises(RunError, match=r"^ablations/mine/0\.2-0$"):
         ablate("mine.yaml", data="labels.csv", cpu=True)

@@ -41,7 +41,7 @@ def open_training_data(data: Data, *, seed: int, split_file: Path | None = None)
 
     Args:
         data: source, options and names of splits.
-        seed: of the division.
+        seed: of the division, unless ``data.division_seed`` gives one.
         split_file: the division of an earlier start of the same run, which is then used again.
 
     Returns:
@@ -52,6 +52,7 @@ def open_training_data(data: Data, *, seed: int, split_file: Path | None = None)
         DataError: if it cannot be read, a split that is named does not exist, the splits do not
             fit each other, or the images are not those of the earlier division.
     """
+    seed = seed if data.division_seed is None else data.division_seed
     opened = open_source(data, (data.train, data.validation))
     if data.shared_groups == "stop":
         _check_groups(data, opened)

@@ -7,6 +7,7 @@ import typer
 from colabel.cli.ablate import ablate
 from colabel.cli.calibrate import calibrate
 from colabel.cli.check import check
+from colabel.cli.compare import compare
 from colabel.cli.cost import cost
 from colabel.cli.evaluate import evaluate
 from colabel.cli.figure import figure
@@ -40,6 +41,7 @@ for command in (
     check,
     cost,
     ablate,
+    compare,
     figure,
     sweep,
     version,

@@ -92,7 +92,7 @@ def choose_operating_point(
     logits, targets = predictions.logits, predictions.targets
     if former is not None and not chosen.all():
         _check_kept(former, target)
-    groups = predictions.groups
+    groups = predictions.groups or None
     if groups is not None and len(set(groups)) == len(groups):
         groups = None
     calibrating = np.ones(len(targets), dtype=np.bool_)

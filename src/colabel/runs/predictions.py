@@ -41,12 +41,13 @@ class Predictions:
         extra: further arrays with one row per image, by name ("variance").
         model: what tells the model from every other, see
             :func:`colabel.runs.identity.weights_fingerprint`; empty where it is not known.
-        groups: one name per image, that of what several images may be of (a patient); ``None``
-            where every image stands for itself.
+        groups: what each image belongs to, such as a patient; empty where each stands for itself,
+            ``None`` where nobody has noted it.
         reading: what was said of how to read the images, if not what the run says; empty if so.
 
     Raises:
-        DataError: if shapes or types disagree, or an extra array takes the name of a field.
+        DataError: if shapes, lengths or types disagree, or an extra array takes the name of a
+            field.
 
     Example:
         >>> logits = np.array([[0.0, 3.0]], dtype=np.float32)
@@ -62,7 +63,7 @@ class Predictions:
     split: str
     extra: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     model: str = ""
-    groups: tuple[str, ...] | None = None
+    groups: tuple[str, ...] | None = ()
     reading: str = ""
 
     def __post_init__(self) -> None:
@@ -71,11 +72,11 @@ class Predictions:
         if len(set(self.ids)) != len(self.ids):
             twice = next(name for name, times in Counter(self.ids).items() if times > 1)
             raise DataError(f"two images have the name {twice!r}; every image needs its own.")
-        if self.groups is not None and len(self.groups) != len(self.ids):
-            raise DataError(f"{len(self.groups)} groups for {len(self.ids)} images.")
         _check_array("logits", self.logits, np.float32, shape)
         if self.targets is not None:
             _check_array("targets", self.targets, np.int8, shape)
+        if self.groups and len(self.groups) != shape[0]:
+            raise DataError(f"{len(self.groups)} groups for {shape[0]} images.")
         for name, values in self.extra.items():
             if name in _RESERVED:
                 raise DataError(f"the extra array {name!r} has the name of a field; rename it.")

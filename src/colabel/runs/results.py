@@ -21,7 +21,6 @@ def name_predictions(
     collected: Collected, records: Records, split: str, model: str = ""
 ) -> Predictions:
     """Name the rows that came back from the model, and the model."""
-    groups = records.groups
     extra = {} if collected.variance is None else {"variance": collected.variance}
     return Predictions(
         ids=tuple(records.ids[index] for index in collected.indices),
@@ -31,7 +30,9 @@ def name_predictions(
         split=split,
         extra=extra,
         model=model,
-        groups=None if groups is None else tuple(groups[index] for index in collected.indices),
+        groups=()
+        if records.groups is None
+        else tuple(records.groups[i] for i in collected.indices),
     )
 
 

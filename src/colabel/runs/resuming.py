@@ -82,11 +82,17 @@ def changes_between(before: Config, now: Config) -> list[str]:
     return [
         f"{key} was {json.dumps(old)}, is {json.dumps(new)}"
         for key, (old, new) in changed.items()
-        if not _is_free(key) and not (old in (None, {}) and new in (None, {}))
+        if not is_free(key) and not (old in (None, {}) and new in (None, {}))
     ]
 
 
-def _is_free(key: str) -> bool:
+def is_free(key: str) -> bool:
+    """Tell whether a setting changes no result.
+
+    Example:
+        >>> is_free("training.workers"), is_free("training.epochs")
+        (True, False)
+    """
     return any(key == free or key.startswith(f"{free}.") for free in FREE_TO_CHANGE)
 
 

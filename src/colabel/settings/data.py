@@ -31,6 +31,9 @@ class Data(Settings):
     fraction: float = Field(1.0, gt=0, le=1)
     """Share of the training images that is trained on, spread over the labels, with whole groups;
     a smaller share lies in a larger one of the same seed. Validation and test stay whole."""
+    division_seed: int | None = Field(None, ge=0, lt=2**63)
+    """Of what is divided or held out here, where runs with other seeds are to see the same images;
+    null: ``training.seed``."""
     image_size: int = Field(224, ge=16, le=MAX_IMAGE_SIZE)
     """Side of the square the images are resized to, in pixels."""
     scale: float | None = Field(None, gt=0)

@@ -5,11 +5,9 @@ Importing it imports nothing that is slow; torch only comes where predictions ha
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,9 +17,9 @@ from colabel.errors import ConfigError, DataError, RunError
 from colabel.runs.claim import claimed_run
 from colabel.runs.description import load_description, save_description
 from colabel.runs.folder import DESCRIPTION, RunFolder
-from colabel.runs.identity import weights_fingerprint
 from colabel.runs.operating_point import OperatingPoint
 from colabel.settings.target import Target
+from colabel.workflows.kept_predictions import predictions_of
 
 if TYPE_CHECKING:
     from colabel.metrics.decisions import Decisions
@@ -111,8 +109,9 @@ def calibrate(
             "images; take others with --split or --data."
         )
     with claimed_run(run.path, name="", resume=True):
-        predictions, source, notes = _predictions(
+        predictions, source, notes = predictions_of(
             run,
+            tell_when=True,
             data=data,
             options=options,
             missing_labels=missing_labels,
@@ -164,37 +163,6 @@ def calibrate(
     )
 
 
-def _predictions(
-    run: RunFolder, *, data: str | None, split: str, **given: Any
-) -> tuple[Predictions, str, tuple[str, ...]]:
-    """Return what the model says of the images, their source, and notes."""
-    from colabel.runs.predictions import Predictions
-
-    path, source = run.predictions_file(split), run.config().data.source
-    asked_to_read = any(value for name, value in given.items() if name != "cpu")
-    changed: tuple[str, ...] = ()
-    if data is None and not asked_to_read and path.is_file():
-        kept = Predictions.load(path)
-        usable = kept.model == weights_fingerprint(run.path) and kept.split == split
-        usable = usable and not kept.reading
-        if usable and kept.targets is not None:
-            written = path.stat().st_mtime
-            if not _changed_since(source, written):
-                when = datetime.fromtimestamp(written).strftime("%Y-%m-%d %H:%M")
-                note = (
-                    f"labels and logits are those of {path.name} of {when}; if labels were "
-                    f"corrected since then: colabel evaluate {run.path} --split {split}, and again"
-                )
-                return kept, source, (note,)
-            changed = (f"{source} has changed since {path.name}, so it was read again",)
-    from colabel.workflows.predicted_split import predict_split
-
-    predicted = predict_split(run.path, data=data, split=split, **given)
-    predicted.predictions.save(run.predictions_file(split, predicted.suffix))
-    notes = (*changed, *predicted.records.notes)
-    return predicted.predictions, predicted.config.data.source, notes
-
-
 def _epochs_compared(
     run: RunFolder, predictions: Predictions, target: Target, *, own: bool
 ) -> int:
@@ -217,14 +185,6 @@ def _epochs_compared(
         )
     chose = roles["val"] > 0 or (own and predictions.split == "val")
     return run.config().stages()[-1].epochs if chose else 0
-
-
-def _changed_since(source: str, moment: float) -> bool:
-    """Return whether the file that names images and labels is younger; a folder never is."""
-    _, _, place = source.rpartition(":")
-    return any(
-        os.path.isfile(path) and os.path.getmtime(path) > moment for path in (source, place)
-    )
 
 
 def _check_some_guaranteed(

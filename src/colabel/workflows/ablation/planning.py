@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from colabel.config import Config
 from colabel.config.paths import with_absolute_paths
 from colabel.errors import ConfigError, RunError
 from colabel.foreign import parse_json, read_plain
 from colabel.limits import MAX_DESCRIPTION_BYTES, MAX_SEEDS
-from colabel.runs.folder import LOCK, RunFolder
-from colabel.runs.resuming import changed_settings
 from colabel.workflows.ablation.file import (
     Ablation,
     ablation_names,
@@ -21,34 +17,9 @@ from colabel.workflows.ablation.file import (
     folder_name,
     load_ablation,
 )
+from colabel.workflows.grid.planning import Planned, check_runs, with_seed
 
 RESULTS, PICTURE = "ablation.json", "ablation.png"
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One run: where, and with what.
-
-    Args:
-        recipe: which of the ablation's it trains.
-        index: of the value, in the ablation.
-        value: of the setting, as the recipe has it.
-        seed: of the run.
-        config: all its settings.
-        folder: where it is, or will be.
-    """
-
-    recipe: str
-    index: int
-    value: Any
-    seed: int
-    config: Config
-    folder: Path
-
-    @property
-    def run(self) -> RunFolder:
-        """The run folder."""
-        return RunFolder(self.folder)
 
 
 @dataclass
@@ -134,12 +105,12 @@ def _plan(
     }
     return tuple(
         Planned(
-            recipe,
             index,
             value,
             seed,
-            _with_seed(config, seed),
+            with_seed(config, seed),
             folder / f"{_prefix(ablation, recipe)}{folder_name(value)}-{seed}",
+            recipe,
         )
         for seed in ablation.seeds
         for index in range(len(ablation.values))
@@ -151,11 +122,6 @@ def _plan(
 def _prefix(ablation: Ablation, recipe: str) -> str:
     """Return what the folders of a recipe's runs begin with; nothing for the ablation's own."""
     return "" if recipe == ablation.recipe else f"{folder_name(Path(recipe).stem)}-"
-
-
-def _with_seed(config: Config, seed: int) -> Config:
-    training = config.training.model_copy(update={"seed": seed})
-    return config.model_copy(update={"training": training})
 
 
 def _check_folder(work: Work) -> None:
@@ -178,19 +144,4 @@ def _check_folder(work: Work) -> None:
             f"{work.folder / PICTURE} is in the way: it is no picture of an ablation in this "
             "folder. Move it, or choose another folder with --out."
         )
-    for planned in work.planned:
-        if planned.run.has_begun:
-            changed = changed_settings(planned.run, planned.config)
-            if changed:
-                raise ConfigError(
-                    f"the run in {planned.folder} was started with other settings: "
-                    f"{'; '.join(changed)}. Go on with the command that started it, or choose "
-                    "another folder with --out."
-                )
-        elif planned.folder.exists() and (
-            not planned.folder.is_dir() or any(p.name != LOCK for p in planned.folder.iterdir())
-        ):
-            raise RunError(
-                f"{planned.folder} is in the way: it is no run of this ablation. Move it, or "
-                "choose another folder with --out."
-            )
+    check_runs(work.planned, "no run of this ablation")

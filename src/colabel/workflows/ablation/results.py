@@ -16,7 +16,8 @@ from colabel.printing import json_text
 from colabel.runs.folder import DATA
 from colabel.version import VERSION
 from colabel.workflows.ablation.file import SEED, label_of
-from colabel.workflows.ablation.planning import PICTURE, RESULTS, Planned, Work
+from colabel.workflows.ablation.planning import PICTURE, RESULTS, Work
+from colabel.workflows.grid.planning import Planned
 
 SPLIT = "val"
 

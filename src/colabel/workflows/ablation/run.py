@@ -11,15 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from colabel.build.stages import build_model, build_stages
-from colabel.errors import ConfigError, NonFiniteLossError, WeightsError
 from colabel.training import Display, make_accelerator
 from colabel.workflows.ablation.file import Ablation, label_of
 from colabel.workflows.ablation.planning import Work, plan_ablation
 from colabel.workflows.ablation.results import Tried, collect, write_results
-from colabel.workflows.train import train
+from colabel.workflows.grid.planning import Planned
+from colabel.workflows.grid.training import rehearse, train_planned
 
 
 @dataclass(frozen=True)
@@ -114,55 +111,35 @@ def run_ablation(work: Work, *, cpu: bool = False, display: Display | None = Non
         ConfigError: before the first training, if a value's model cannot be built.
         ColabelError: as :func:`ablate` raises it.
     """
-    _rehearse(work)
+    ablation = work.ablation
+    setting = ablation.key.rpartition(".")[2]
     main = make_accelerator(cpu=cpu).is_main_process
-    setting = work.ablation.key.rpartition(".")[2]
-    interrupted, signal = False, None
-    for number, planned in enumerate(work.planned, start=1):
-        tried = f"{setting} {label_of(planned.value)}, seed {planned.seed}"
-        if work.ablation.against:
-            tried = f"{Path(planned.recipe).stem}, {tried}"
-        text = f"{number} of {len(work.planned)}: {tried}"
-        if planned.run.is_finished:
-            _tell(display, main, f"{text}, finished before")
-            continue
-        resume = planned.run.has_begun
-        _tell(display, main, f"{text}, going on" if resume else text)
-        try:
-            trained = train(
-                planned.config, out=planned.folder, resume=resume, cpu=cpu, display=display
-            )
-            interrupted, signal = trained.report is None, trained.history.signal
-        except NonFiniteLossError as error:
-            work.problems[planned.folder] = str(error)
-            _tell(display, main, f"failed: {error}")
-        if interrupted:
-            break
+
+    def called(one: Planned) -> str:
+        tried = f"{setting} {label_of(one.value)}, seed {one.seed}"
+        return f"{Path(one.recipe).stem}, {tried}" if ablation.against else tried
+
+    def ended() -> None:
         if main:
             write_results(work)
-    if main and not interrupted:
-        write_results(work)
-    return Ablated(work.folder, work.name, work.ablation, collect(work), interrupted, signal)
 
-
-def _rehearse(work: Work) -> None:
-    """Build what each value trains, so that one that cannot be built is known at once."""
-    seen: set[tuple[str, int]] = set()
-    for planned in work.planned:
-        if (planned.recipe, planned.index) in seen or planned.run.is_finished:
-            continue
-        seen.add((planned.recipe, planned.index))
-        config = planned.config
-        try:
-            with torch.random.fork_rng(devices=[]):  # a caller's random numbers stay as they are
-                model = build_model(config, 2)
-                build_stages(model, config)
-        except (ConfigError, WeightsError) as error:
-            raise ConfigError(
-                f"the ablation's value {label_of(planned.value)} of {work.ablation.key}: {error}"
-            ) from error
-
-
-def _tell(display: Display | None, main: bool, text: str) -> None:
-    if display is not None and main:
-        display.note(text)
+    rehearse(
+        work.planned,
+        lambda one: f"the ablation's value {label_of(one.value)} of {ablation.key}",
+    )
+    interruption = train_planned(
+        work.planned,
+        called,
+        problems=work.problems,
+        ended=ended,
+        cpu=cpu,
+        display=display,
+    )
+    return Ablated(
+        work.folder,
+        work.name,
+        ablation,
+        collect(work),
+        interruption is not None,
+        None if interruption is None else interruption.signal,
+    )

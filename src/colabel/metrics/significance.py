@@ -1,0 +1,156 @@
+"""What resamples say: intervals, p values, and p values of several comparisons together."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from colabel.errors import ConfigError
+
+ALPHA = 0.05
+"""Chance of finding a difference where there is none; intervals hold the rest, 95 %."""
+_NORMAL = 1.959963984540054  # standard deviations beyond which ALPHA of a normal variable lies
+_ROUNDING = 1e-12  # a difference below it is one of rounding
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Where a value lies.
+
+    Args:
+        low: lower end; NaN where resampling says nothing.
+        high: upper end.
+        method: ``percentile``; ``wilson`` where all draws gave 0 or all gave 1; ``none`` where
+            there is no interval, as with a single image.
+    """
+
+    low: float
+    high: float
+    method: str
+
+
+NO_INTERVAL = Interval(math.nan, math.nan, "none")
+
+
+def percentile_interval(values: Float[np.ndarray, " draws"], *, units: int) -> Interval:
+    """Return the interval between the 2.5th and the 97.5th percentile of the draws.
+
+    Source: the percentile interval (Efron 1979).
+
+    Args:
+        values: one per draw; draws with NaN are left out.
+        units: how many images or groups were drawn from. Of one, every draw is the same, so there
+            is no interval.
+
+    Example:
+        >>> percentile_interval(np.arange(201.0), units=50)
+        Interval(low=5.0, high=195.0, method='percentile')
+    """
+    defined = values[~np.isnan(values)]
+    if units < 2 or not len(defined):
+        return NO_INTERVAL
+    low, high = np.quantile(defined, [ALPHA / 2, 1 - ALPHA / 2])
+    return Interval(float(low), float(high), "percentile")
+
+
+def score_interval(
+    values: Float[np.ndarray, " draws"], *, units: int, positives: Int[np.ndarray, " classes"]
+) -> Interval:
+    r"""Return the percentile interval of a score in [0, 1], or one with a width at 0 and 1.
+
+    A model that makes no error on these images makes none in any draw, which does not mean that
+    it never will. The interval is then the mean over the classes of Wilson's for a share of 1 (or
+    0) in as many trials as the class has positives:
+
+    .. math:: \frac{1}{K} \sum_k \frac{n_k}{n_k + z^2} \le \text{score} \le 1
+
+    Source: Wilson 1927.
+
+    Args:
+        values: one per draw; draws with NaN are left out.
+        units: as for :func:`percentile_interval`.
+        positives: of each class; classes without any are left out.
+
+    Example:
+        >>> score_interval(np.ones(100), units=50, positives=np.array([10, 0])).low.__round__(3)
+        0.722
+    """
+    interval = percentile_interval(values, units=units)
+    if interval.low != interval.high or interval.low not in (0.0, 1.0):
+        return interval
+    counts = positives[positives > 0]
+    kept = float((counts / (counts + _NORMAL**2)).mean())
+    return Interval(kept, 1.0, "wilson") if interval.low else Interval(0.0, 1 - kept, "wilson")
+
+
+def bootstrap_p_value(differences: Float[np.ndarray, " draws"], *, units: int) -> float:
+    r"""Return how surprising the draws would be if there were no difference, on both sides.
+
+    .. math:: p = \min(1, 2 \min(1 + \#\{d \le 0\}, 1 + \#\{d \ge 0\}) / (1 + B))
+
+    It falls below 0.05 where the percentile interval leaves out 0, but for the one that is added
+    so that no p value is 0.
+
+    Source: Davison and Hinkley 1997, Sec. 4.2 (the added one); both sides as twice the smaller.
+
+    Args:
+        differences: one per draw; draws with NaN are left out.
+        units: how many images or groups were drawn from; one tells nothing, so p is 1.
+
+    Returns:
+        A value in (0, 1].
+
+    Example:
+        >>> bootstrap_p_value(np.array([0.1, 0.2, 0.3, -0.1]), units=9)
+        0.8
+        >>> bootstrap_p_value(np.zeros(4), units=9)
+        1.0
+    """
+    defined = differences[~np.isnan(differences)]
+    if units < 2:
+        return 1.0
+    below = 1 + int(np.count_nonzero(defined <= _ROUNDING))
+    above = 1 + int(np.count_nonzero(defined >= -_ROUNDING))
+    return min(1.0, 2 * min(below, above) / (1 + len(defined)))
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    r"""Adjust p values of several comparisons, so that one false find among all stays rare.
+
+    .. math:: \tilde p_{(i)} = \max_{j \le i} \min(1, (m - j + 1) \, p_{(j)})
+
+    Source: Holm 1979.
+
+    Args:
+        p_values: in any order, each in [0, 1].
+
+    Returns:
+        One for each, in the order given, none smaller than before.
+
+    Raises:
+        ConfigError: if one lies outside [0, 1].
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        (0.03, 0.06, 0.06)
+    """
+    if not all(0 <= p <= 1 for p in p_values):
+        raise ConfigError(f"p values lie in [0, 1], got {list(p_values)}.")
+    adjusted = [0.0] * len(p_values)
+    least = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = least
+    return tuple(adjusted)
+
+
+def draws_needed(pairs: int) -> int:
+    """Return how many draws the smallest p value of some pairs needs to be 0.05 after Holm.
+
+    Example:
+        >>> draws_needed(1), draws_needed(66)
+        (39, 2639)
+    """
+    return math.ceil(2 * pairs / ALPHA - 1e-9) - 1

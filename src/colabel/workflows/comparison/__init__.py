@@ -1,0 +1,9 @@
+"""Methods side by side: on the same images, with the same resamples, seeds beside them.
+
+``methods`` plans runs and imports no torch; ``aligned`` and ``statistics`` are numbers alone;
+``run`` trains and compares.
+"""
+
+from colabel.workflows.comparison.methods import plan_methods, recipe_of
+
+__all__ = ["plan_methods", "recipe_of"]

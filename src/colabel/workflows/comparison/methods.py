@@ -1,0 +1,116 @@
+"""The runs of a comparison of methods, planned and checked before any is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from colabel.config import Config, load_config, recipe_names
+from colabel.config.paths import with_absolute_paths
+from colabel.errors import ConfigError
+from colabel.limits import MAX_SEEDS
+from colabel.workflows.ablation.file import SEED, folder_name
+from colabel.workflows.grid.planning import Planned, check_runs, with_seed
+
+FROZEN = (
+    "training.freeze_encoder=true", "augmentation.operations=0", "augmentation.cutout=0",
+    "augmentation.horizontal_flip=false",
+)  # fmt: skip
+"""Settings with which an encoder that stays as it is encodes every image once."""
+
+
+def recipe_of(method: str) -> str:
+    """Return the recipe that a method is trained by.
+
+    Args:
+        method: what follows ``laptop-`` in the name of a recipe, the whole name, or a YAML file;
+            hyphens may be underscores.
+
+    Example:
+        >>> recipe_of("kmcl"), recipe_of("shapes_kmcl"), recipe_of("mine.yaml")
+        ('laptop-kmcl', 'shapes-kmcl', 'mine.yaml')
+    """
+    known = recipe_names()
+    for name in (method, method.replace("_", "-")):
+        for candidate in (f"laptop-{name}", name):
+            if candidate in known:
+                return candidate
+    return method
+
+
+def plan_methods(
+    methods: Sequence[str],
+    *,
+    out: Path,
+    seeds: int,
+    data: str | None = None,
+    changes: Iterable[str] = (),
+    own_changes: Mapping[str, Iterable[str]] | None = None,
+    encoder: str | None = None,
+    epochs: int | None = None,
+    frozen: bool = False,
+) -> tuple[Planned, ...]:
+    """Return the runs of a comparison: every method with one seed before the next seed.
+
+    All seeds see the same division of the data: that of seed 0, where it is divided here.
+
+    Args:
+        methods: names for :func:`recipe_of`.
+        out: folder of the comparison.
+        seeds: how many, from 0 on.
+        data: source of the images, instead of the recipes'.
+        changes: ``key.path=value`` for settings of all recipes.
+        own_changes: the same for the recipe of one method alone, such as the learning rate that a
+            search on validation found for it.
+        encoder: name of the backbone, instead of the recipes'.
+        epochs: of the first stage, instead of the recipes'.
+        frozen: train heads on an encoder that stays as it is, without augmentation.
+
+    Raises:
+        ConfigError: if a method is unknown, listed twice or does not take a setting, or a run in
+            the folder was started with other settings.
+        RunError: if the folder holds something else.
+    """
+    if seeds > MAX_SEEDS:
+        raise ConfigError(f"{seeds:,} seeds, expected at most {MAX_SEEDS:,}; give fewer.")
+    common = [*FROZEN] if frozen else []
+    if encoder is not None:
+        common.append(f"encoder.name={encoder}")
+    if epochs is not None:
+        common.append(f"training.epochs={epochs}")
+    common += changes
+    for change in common:
+        if change.partition("=")[0] == SEED:
+            raise ConfigError(f"--set {change}: a comparison sets {SEED} itself; use --seeds.")
+    configs: dict[str, Config] = {}
+    for method in methods:
+        recipe = recipe_of(method)
+        name = folder_name(Path(recipe).stem.removeprefix("laptop-"))
+        if name in configs:
+            raise ConfigError(
+                f"{method}: there is a method {name} in this comparison already; list each once, "
+                "and give files names of their own."
+            )
+        own = (own_changes or {}).get(method, ())
+        try:
+            config = load_config(recipe, [*common, *own])
+        except ConfigError as error:
+            raise ConfigError(f"the method {method}: {error}") from error
+        configs[name] = with_absolute_paths(_divided_alike(config), data)
+    if len(configs) + seeds <= 2:
+        raise ConfigError("a comparison needs two methods, or one with two seeds.")
+    planned = tuple(
+        Planned(index, name, seed, with_seed(config, seed), out / f"{name}-{seed}")
+        for seed in range(seeds)
+        for index, (name, config) in enumerate(configs.items())
+    )
+    check_runs(planned, "no run of this comparison")
+    return planned
+
+
+def _divided_alike(config: Config) -> Config:
+    """Return a configuration whose division of the data does not depend on the seed."""
+    if config.data.division_seed is not None:
+        return config
+    data = config.data.model_copy(update={"division_seed": 0})
+    return config.model_copy(update={"data": data})
