@@ -21,12 +21,26 @@ method:
   classification: {epochs: 20, learning_rate: 0.03, augmented: false, head: {feature_length: 8}}
 head: {hidden: [32, 16], feature_length: 8}
 """
+MULSUPCON = """\
+method:
+  name: mulsupcon
+  classification: {epochs: 20, learning_rate: 0.03, augmented: false, head: {feature_length: 8}}
+"""
+WITH_CONTRASTIVE = """\
+method: bce
+terms: {contrastive: {loss: supervised_contrastive, positives: per_label, weight: 0.1}}
+"""
 METHODS = {
     "bce": "method: bce\n",
     "asl": "method: asl\n",
     "kmcl": "method: kmcl\n",
     "kmcl-class-attention": "method: kmcl\nhead: {pooling: {name: class_attention}}\n",
     "probmcl": PROBMCL,
+    "focal": "method: focal\n",
+    "zlpr": "method: zlpr\n",
+    "two_way": "method: two_way\n",
+    "mulsupcon": MULSUPCON,
+    "bce-contrastive": WITH_CONTRASTIVE,
 }
 
 
