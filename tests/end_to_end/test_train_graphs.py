@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from reference import graphs
 from safetensors.numpy import load_file
 from stopping import Stopping
 from tiny_runs import CLASSES, command
@@ -12,7 +13,6 @@ from tiny_runs import CLASSES, command
 import colabel
 from colabel.data.readers.table import read_table
 from colabel.runs.predictions import Predictions
-from reference import graphs
 
 pytestmark = pytest.mark.slow
 
