@@ -29,7 +29,7 @@ from colabel.data.split import write_split_table
 from colabel.errors import ConfigError, DataError
 from colabel.figures import training_curves
 from colabel.metrics import Report
-from colabel.models import as_deployed
+from colabel.models import Classifier, as_deployed
 from colabel.runs.choosing import choose_operating_point
 from colabel.runs.claim import claimed_run
 from colabel.runs.description import (
@@ -289,7 +289,7 @@ def _check_labels(train_records: Records, validation: Records) -> None:
             raise DataError(f"no image of the split {split} has any label; check the columns.")
 
 
-def _check_batch(config: Config, accelerator: Accelerator, model: nn.Module, images: int) -> None:
+def _check_batch(config: Config, accelerator: Accelerator, model: Classifier, images: int) -> None:
     """Refuse a batch that cannot be made, before any image is decoded."""
     batch, parts = config.training.batch_size, config.training.accumulation
     processes = accelerator.num_processes
@@ -308,15 +308,16 @@ def _check_batch(config: Config, accelerator: Accelerator, model: nn.Module, ima
     piece = -(-rows // parts)
     if config.training.synchronise_batch_norm and processes > 1:
         return  # a part of one image has the others' statistics
-    normalised = any(
-        isinstance(module, _BatchNorm) and module.training for module in model.modules()
+    of_encoder, of_head = (
+        any(isinstance(module, _BatchNorm) and module.training for module in part.modules())
+        for part in (model.encoder, model.head)
     )
-    if normalised and (rows % piece or piece) < 2:  # the last piece is what the others leave
+    if (of_encoder or of_head) and (rows % piece or piece) < 2:  # the last is what others leave
+        freeze = "" if of_head else "or set encoder.freeze_batch_norm: true, "
         raise ConfigError(
             f"a batch of {batch} on {processes} processes in {parts} parts leaves a part of one "
-            "image, which batch normalisation cannot use; take a larger batch or fewer parts, or "
-            "set encoder.freeze_batch_norm: true, or, with several processes, "
-            "training.synchronise_batch_norm: true."
+            "image, which batch normalisation cannot use; take a larger batch or fewer parts, "
+            f"{freeze}or, with several processes, training.synchronise_batch_norm: true."
         )
 
 
