@@ -19,7 +19,7 @@ from colabel.runs.folder import RunFolder
 from colabel.runs.predictions import Predictions
 from colabel.training import run_stage
 from colabel.workflows import predicted_split
-from colabel.workflows.comparison import plan_methods, recipe_of
+from colabel.workflows.comparison import configure_methods, plan_methods, recipe_of
 from colabel.workflows.comparison.entries import (
     Entry,
     differing_settings,
@@ -60,14 +60,13 @@ def write_home(home):
 
 
 def plan(home, *, seeds=2, changes=CHANGES, methods=("tiny_kmcl", "tiny_bce"), **given):
-    return plan_methods(
+    configs = configure_methods(
         [str(home / f"{method}.yaml") for method in methods],
-        out=home / "out",
-        seeds=seeds,
         data=str(home / "labels.csv"),
         changes=changes,
         **given,
     )
+    return plan_methods(configs, out=home / "out", seeds=seeds)
 
 
 def start(home, **given):
@@ -397,17 +396,37 @@ def test_methods_are_recipes_of_the_laptop_by_default():
     assert recipe_of("coco2014_kmcl_tresnet_m") == "coco2014-kmcl-tresnet-m"
 
 
-def test_settings_of_all_and_of_one_method(tmp_path):
+def test_every_method_is_tuned_with_as_many_trials(tmp_path, capsys):
     home = write_home(tmp_path)
-    one = str(home / "tiny_bce.yaml")
-    planned = plan(
-        home,
-        changes=(),
-        encoder="test_vit",
-        epochs=7,
-        frozen=True,
-        own_changes={one: ["training.learning_rate=0.5"]},
-    )
+    methods = ",".join(str(home / f"tiny_{name}.yaml") for name in ("kmcl", "bce"))
+    changes = [part for change in CHANGES for part in ("--set", change)]
+    asked = (
+        "compare", "--methods", methods, "--data", home / "labels.csv", *changes, "--tune", 2,
+        "--seeds", 1, "--out", home / "out", "--draws", 50, "--cpu",
+    )  # fmt: skip
+    assert command(*asked) == 0
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "every method had 2 trials of its own settings on validation first" in shown
+    found = (home / "out" / "compare.json").read_bytes()
+    tuning = json.loads(found)["tuning"]
+    assert tuning["trials"] == 2
+    for name, keys in (
+        ("tiny_bce", {"training.learning_rate", "training.head_learning_rate"}),
+        ("tiny_kmcl", {"terms.contrastive.weight", "terms.classification.weight"}),
+    ):
+        assert keys <= set(tuning["settings"][name])
+        swept = json.loads((home / "out" / "tuning" / name / "sweep.json").read_text())
+        assert len(swept["trials"]) == 2
+        config = RunFolder(home / "out" / f"{name}-0").config()
+        chosen = tuning["settings"][name]["training.learning_rate"]
+        assert config.training.learning_rate == chosen
+    assert command(*asked) == 0  # what has ended is not run again
+    assert (home / "out" / "compare.json").read_bytes() == found
+
+
+def test_settings_of_all_methods(tmp_path):
+    home = write_home(tmp_path)
+    planned = plan(home, changes=(), encoder="test_vit", epochs=7, frozen=True)
     configs = {planned_.value: planned_.config for planned_ in planned}
     for config in configs.values():
         assert config.encoder.name == "test_vit"
@@ -416,8 +435,6 @@ def test_settings_of_all_and_of_one_method(tmp_path):
         assert config.augmentation.operations == config.augmentation.cutout == 0
         assert config.data.division_seed == 0
         assert config.data.source == str(home / "labels.csv")
-    assert configs["tiny_bce"].training.learning_rate == 0.5
-    assert configs["tiny_kmcl"].training.learning_rate == 1e-3
     assert [(one.value, one.seed) for one in planned] == [
         ("tiny_kmcl", 0), ("tiny_bce", 0), ("tiny_kmcl", 1), ("tiny_bce", 1),
     ]  # fmt: skip
@@ -449,4 +466,4 @@ def test_a_folder_with_other_runs_is_kept(tmp_path):
 
 def test_a_frozen_encoder_is_no_choice_of_probmcl():
     with pytest.raises(ConfigError, match=r"the method probmcl: (?s:.*)for methods of one stage"):
-        plan_methods(["bce", "probmcl"], out=Path("nowhere"), seeds=1, frozen=True)
+        configure_methods(["bce", "probmcl"], frozen=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _TRAINING = {
     "--data": "data", "--option": "option", "--set": "change", "--encoder": "encoder",
-    "--epochs": "epochs", "--seeds": "seeds", "--frozen": "frozen",
+    "--epochs": "epochs", "--seeds": "seeds", "--tune": "tune", "--frozen": "frozen",
 }  # fmt: skip
 
 
@@ -54,6 +54,14 @@ def compare(
     seeds: Annotated[
         int | None,
         typer.Option(min=1, help="With --methods: how many seeds, from 0 on (default: 1)."),
+    ] = None,
+    tune: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --methods: first so many trials of each method's own rates and weights, "
+            "judged on validation.",
+        ),
     ] = None,
     frozen: Annotated[
         bool,
@@ -88,7 +96,7 @@ def compare(
         "out": out, "split": split, "metric": metric, "draws": draws, "seed": seed, "speed": speed,
     }  # fmt: skip
     if methods is None:
-        training = (data, option, change, encoder, epochs, seeds, frozen or None)
+        training = (data, option, change, encoder, epochs, seeds, tune, frozen or None)
         useless = [
             name for name, value in zip(_TRAINING, training, strict=True) if value is not None
         ]
@@ -104,18 +112,28 @@ def compare(
             "give runs, or --methods to train; to compare both, train first and then give all "
             f"run folders: those of --methods are {out}/METHOD-SEED."
         )
-    from colabel.workflows.comparison.methods import plan_methods
+    from colabel.workflows.comparison.asked import check_asked
+    from colabel.workflows.comparison.methods import configure_methods, plan_methods
 
-    planned = plan_methods(
-        [name.strip() for name in methods.split(",") if name.strip()],
-        out=out,
-        seeds=seeds or 1,
+    names = [name.strip() for name in methods.split(",") if name.strip()]
+    configs = configure_methods(
+        names,
         data=data,
         changes=[*(change or ()), *as_changes(option)],
         encoder=encoder,
         epochs=epochs,
         frozen=frozen,
     )
+    check_asked(len(configs) * (seeds or 1), metric=metric)
+    if tune is not None:
+        from colabel.training import make_display
+        from colabel.workflows.comparison.tuning import tune_methods
+
+        configs, found = tune_methods(
+            configs, trials=tune, out=out, cpu=cpu, display=make_display()
+        )
+        given["tuning"] = {"trials": tune, "settings": found}
+    planned = plan_methods(configs, out=out, seeds=seeds or 1)
     _compare_methods(planned, as_json=as_json, classes=classes, cpu=cpu, **given)
 
 
@@ -144,9 +162,6 @@ def _compare_runs(
 def _compare_methods(
     planned: Sequence[Planned], *, as_json: bool, classes: bool, cpu: bool, **given: Any
 ) -> None:
-    from colabel.workflows.comparison.asked import check_asked
-
-    check_asked(len(planned), metric=given["metric"])
     from colabel.training import make_display
     from colabel.workflows.comparison import run as workflow
 

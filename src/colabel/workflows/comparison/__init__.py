@@ -4,6 +4,6 @@
 ``run`` trains and compares.
 """
 
-from colabel.workflows.comparison.methods import plan_methods, recipe_of
+from colabel.workflows.comparison.methods import configure_methods, plan_methods, recipe_of
 
-__all__ = ["plan_methods", "recipe_of"]
+__all__ = ["configure_methods", "plan_methods", "recipe_of"]

@@ -38,41 +38,30 @@ def recipe_of(method: str) -> str:
     return method
 
 
-def plan_methods(
+def configure_methods(
     methods: Sequence[str],
     *,
-    out: Path,
-    seeds: int,
     data: str | None = None,
     changes: Iterable[str] = (),
-    own_changes: Mapping[str, Iterable[str]] | None = None,
     encoder: str | None = None,
     epochs: int | None = None,
     frozen: bool = False,
-) -> tuple[Planned, ...]:
-    """Return the runs of a comparison: every method with one seed before the next seed.
+) -> dict[str, Config]:
+    """Return the recipe of each method of a comparison, by the name that it has there.
 
     All seeds see the same division of the data: that of seed 0, where it is divided here.
 
     Args:
         methods: names for :func:`recipe_of`.
-        out: folder of the comparison.
-        seeds: how many, from 0 on.
         data: source of the images, instead of the recipes'.
         changes: ``key.path=value`` for settings of all recipes.
-        own_changes: the same for the recipe of one method alone, such as the learning rate that a
-            search on validation found for it.
         encoder: name of the backbone, instead of the recipes'.
         epochs: of the first stage, instead of the recipes'.
         frozen: train heads on an encoder that stays as it is, without augmentation.
 
     Raises:
-        ConfigError: if a method is unknown, listed twice or does not take a setting, or a run in
-            the folder was started with other settings.
-        RunError: if the folder holds something else.
+        ConfigError: if a method is unknown, listed twice or does not take a setting.
     """
-    if seeds > MAX_SEEDS:
-        raise ConfigError(f"{seeds:,} seeds, expected at most {MAX_SEEDS:,}; give fewer.")
     common = [*FROZEN] if frozen else []
     if encoder is not None:
         common.append(f"encoder.name={encoder}")
@@ -91,12 +80,29 @@ def plan_methods(
                 f"{method}: there is a method {name} in this comparison already; list each once, "
                 "and give files names of their own."
             )
-        own = (own_changes or {}).get(method, ())
         try:
-            config = load_config(recipe, [*common, *own])
+            config = load_config(recipe, common)
         except ConfigError as error:
             raise ConfigError(f"the method {method}: {error}") from error
         configs[name] = with_absolute_paths(_divided_alike(config), data)
+    return configs
+
+
+def plan_methods(configs: Mapping[str, Config], *, out: Path, seeds: int) -> tuple[Planned, ...]:
+    """Return the runs of a comparison: every method with one seed before the next seed.
+
+    Args:
+        configs: from :func:`configure_methods`.
+        out: folder of the comparison.
+        seeds: how many, from 0 on.
+
+    Raises:
+        ConfigError: if there is nothing to compare, or a run in the folder was started with other
+            settings.
+        RunError: if the folder holds something else.
+    """
+    if seeds > MAX_SEEDS:
+        raise ConfigError(f"{seeds:,} seeds, expected at most {MAX_SEEDS:,}; give fewer.")
     if len(configs) + seeds <= 2:
         raise ConfigError("a comparison needs two methods, or one with two seeds.")
     planned = tuple(

@@ -6,7 +6,7 @@ here is a split that chose nothing, the test split unless another is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,7 @@ def compare(
     seed: int = 0,
     metric: str = "mAP",
     speed: bool = False,
+    tuning: Mapping[str, Any] | None = None,
     cpu: bool = False,
     display: Display | None = None,
 ) -> Comparison:
@@ -78,6 +79,7 @@ def compare(
         seed: of the draws.
         metric: of the pairs: mAP, CF1, OF1, operating_point.CF1 or operating_point.OF1.
         speed: measure how many images a second each model takes.
+        tuning: how many trials each method had before, and the settings that they chose.
         cpu: do not use an accelerator.
         display: what the user sees meanwhile; ``None`` for nothing.
 
@@ -127,6 +129,11 @@ def compare(
         measured,
         costs=[describe_cost(one) for one in costs_of(paths, descriptions)],
     )
+    if tuning is not None:
+        content["tuning"] = dict(tuning)
+        content["notes"].append(
+            f"every method had {tuning['trials']} trials of its own settings on validation first"
+        )
     timings: dict[str, Any] = {}
     for entry in entries:
         timings[entry.name] = timings_of(entry.folder)
