@@ -18,6 +18,7 @@ from colabel.runs.predictions import Predictions
 from colabel.uncertainty import aurc, image_errors, pair_errors
 from colabel.uncertainty.pair_scores import entropy
 from colabel.workflows import predicted_split
+from colabel.workflows.outside_images import _name_of
 from colabel.workflows.uncertainty import measure_uncertainty
 
 
@@ -126,6 +127,13 @@ def test_the_command_says_whether_the_papers_variance_beats_entropy(measured, ca
     assert json.loads(capsys.readouterr().out)["split"] == "test"
 
 
+def test_sets_are_called_like_the_end_of_their_paths():
+    names = {}
+    for place in ("/a/one/images", "/b/two/images", "voc:/c/images", "blur"):
+        names[_name_of(place, names)] = place
+    assert list(names) == ["images", "two/images", "c/images", "blur"]
+
+
 def test_one_picture_is_a_set_of_its_own(measured):
     folder, _ = measured
     picture = folder.parent / "other" / "0.png"
@@ -137,7 +145,7 @@ def test_one_picture_is_a_set_of_its_own(measured):
     ("arguments", "message"),
     [
         (["--against", "nowhere"], "'nowhere' leads to no image"),
-        (["--against", "blur", "--against", "blur"], "two sets called blur"),
+        (["--against", "blur", "--against", "blur"], "blur: it is there twice"),
         (["--split", "none"], "has no split 'none'"),
         (["--with", "nowhere"], "there is no run folder nowhere"),
         (["--passes", "4"], "the model has no dropout layer"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -40,9 +40,7 @@ def outside_records(
     """
     sets: dict[str, Records] = {}
     for place in against:
-        name = place if place in CORRUPTIONS else Path(place.rpartition(":")[2]).name or place
-        if name in sets:
-            raise ConfigError(f"--against {place}: there are two sets called {name}; rename one.")
+        name = _name_of(place, sets)
         if place in CORRUPTIONS:
             damaged = CorruptedImages(inside.records.images, place)
             sets[name] = replace(inside.records, images=damaged, notes=(), reading=None)
@@ -53,6 +51,20 @@ def outside_records(
         records = read_with(records, inside.description.pixels)
         sets[name] = readable(inside, records, name, on_corrupt=on_corrupt)
     return sets
+
+
+def _name_of(place: str, taken: Collection[str]) -> str:
+    """Return what a set is called: the end of its path, as long as nothing else is called so.
+
+    Raises:
+        ConfigError: if it is the whole path that another set has.
+    """
+    parts = [place] if place in CORRUPTIONS else Path(place.rpartition(":")[2]).parts or (place,)
+    for length in range(1, len(parts) + 1):
+        name = "/".join(parts[-length:])
+        if name not in taken:
+            return name
+    raise ConfigError(f"--against {place}: it is there twice; leave one out.")
 
 
 def _opened(place: str) -> Records:
