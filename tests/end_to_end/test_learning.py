@@ -41,7 +41,11 @@ METHODS = {
     "two_way": "method: two_way\n",
     "mulsupcon": MULSUPCON,
     "bce-contrastive": WITH_CONTRASTIVE,
+    "csra": "method: csra\n",
+    "ml-decoder": "method: ml_decoder\nhead: {pooling: {width: 64}}\n",
+    "query2label": "method: query2label\nhead: {pooling: {width: 64}}\n",
 }
+OF_THE_MAP = ("kmcl-class-attention", "csra", "ml-decoder", "query2label")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +75,7 @@ def test_a_trained_model_ranks_better_than_chance(table, tmp_path, name):
     """Whoever guesses has a mean average precision of the share of positives."""
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(METHODS[name] + RECIPE)
-    side = 64 if "attention" in name else 32  # where the feature map has 2 x 2 positions, or 1
+    side = 64 if name in OF_THE_MAP else 32  # where the feature map has 2 x 2 positions, or 1
     changes = [f"data.image_size={side}"]
     trained = colabel.train(
         recipe, data=str(table), changes=changes, out=tmp_path / "run", cpu=True

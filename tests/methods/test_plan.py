@@ -8,16 +8,22 @@ from colabel.methods import METHODS
 from colabel.settings import (
     AsymmetricTerm,
     BinaryCrossEntropyTerm,
+    CSRASettings,
     FocalTerm,
     KernelContrastiveTerm,
     KernelMixtureSettings,
     LinearSettings,
+    MLDecoderPooling,
+    Query2LabelPooling,
     ReconstructionTerm,
     TwoWayTerm,
     ZLPRTerm,
 )
 
-ONE_STAGE = ["kmcl", "asl", "bce", "focal", "zlpr", "two_way"]
+ONE_STAGE = [
+    "kmcl", "asl", "bce", "focal", "zlpr", "two_way", "csra", "ml_gcn", "tdrg", "ml_decoder",
+    "query2label",
+]  # fmt: skip
 METHODS_OF_ONE_STAGE = pytest.mark.parametrize("name", ONE_STAGE)
 
 
@@ -49,6 +55,17 @@ def test_these_are_the_methods():
             "two_way",
             LinearSettings(),
             {"classification": TwoWayTerm(temperature_positive=4, temperature_negative=1)},
+        ),
+        ("csra", CSRASettings(), {"classification": BinaryCrossEntropyTerm(weight=1)}),
+        (
+            "ml_decoder",
+            LinearSettings(pooling=MLDecoderPooling()),
+            {"classification": AsymmetricTerm(weight=1)},
+        ),
+        (
+            "query2label",
+            LinearSettings(pooling=Query2LabelPooling()),
+            {"classification": AsymmetricTerm(gamma_negative=2, margin=0)},
         ),
     ],
 )

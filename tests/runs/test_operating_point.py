@@ -113,7 +113,7 @@ class TestChoosing:
         point, _ = choose(
             "precision=0.9", Predictions(given.ids, CLASSES, noise, given.targets, "val")
         )
-        assert point.rules[0].failure == "no threshold reaches it"
+        assert point.rules[0].failure.startswith("errors among its highest images stop it")
 
     def test_misses_are_bounded_on_images_that_calibrated_nothing(self):
         point, given = choose("missed=0.1")

@@ -126,9 +126,9 @@ def test_every_problem_has_a_line():
 # --- the keys of recipes
 
 LOSSES = (
-    "asymmetric, binary_cross_entropy, focal, kernel_contrastive, mixture_contrastive, "
-    "mixture_likelihood, reconstruction, similarity_dissimilarity, supervised_contrastive, "
-    "two_way, zlpr"
+    "asymmetric, binary_cross_entropy, deep_supervision, focal, kernel_contrastive, "
+    "mixture_contrastive, mixture_likelihood, reconstruction, similarity_dissimilarity, "
+    "supervised_contrastive, two_way, zlpr"
 )
 METHODS = (
     "asl, bce, csra, focal, kmcl, ml_decoder, ml_gcn, mulsupcon, probmcl, query2label, tdrg, "
@@ -166,8 +166,8 @@ def refused(*changes, recipe="shapes-kmcl"):
         ),
         (
             "data.zzz=1",
-            "unknown key 'data.zzz'; expected one of: alpha, bands, cache_mb, image_size, "
-            "max_pixels, on_corrupt, options, scale, "
+            "unknown key 'data.zzz'; expected one of: alpha, bands, cache_mb, division_seed, "
+            "fraction, image_size, max_pixels, on_corrupt, options, scale, "
             "shared_groups, source, test, train, train_options, validation, validation_fraction, "
             "verify",
         ),

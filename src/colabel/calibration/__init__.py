@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from colabel.calibration.curves import Calibration
     from colabel.calibration.f1 import f1_thresholds
     from colabel.calibration.fitting import fit_calibration
+    from colabel.calibration.groups import one_of_each_group
     from colabel.calibration.guarantees import (
         missed_label_threshold,
         precision_thresholds,
@@ -27,6 +28,7 @@ __all__ = [
     "f1_thresholds",
     "fit_calibration",
     "missed_label_threshold",
+    "one_of_each_group",
     "precision_thresholds",
     "recall_thresholds",
 ]
@@ -39,6 +41,7 @@ __getattr__ = imported_at_first_use(
         "f1_thresholds": "f1",
         "fit_calibration": "fitting",
         "missed_label_threshold": "guarantees",
+        "one_of_each_group": "groups",
         "precision_thresholds": "guarantees",
         "recall_thresholds": "guarantees",
     },

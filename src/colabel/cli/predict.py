@@ -85,14 +85,14 @@ def predict(
     for note in found.notes:
         say(f"note: {note}")
     failed: list[str] = []
-    predicted = 0
+    predicted = undecided = 0
 
     def fail(name: str, reason: str) -> None:
         failed.append(name)
         say(f"not read: {reason}")
 
     def good(kept: Kept) -> Iterator[Prediction]:
-        nonlocal predicted
+        nonlocal predicted, undecided
         predicted = kept.images - len(kept.failed)
         for folder, reason in found.folders.items():
             fail(folder, f"{folder}: {reason}")
@@ -105,6 +105,7 @@ def predict(
             else:
                 yield answer
                 predicted += 1
+                undecided += bool(answer.abstains)
 
     with _output(out, work) as (file, kept):
         if kept.images:
@@ -117,6 +118,8 @@ def predict(
         else:
             write_jsonl(good(kept), predictor.description, file)
     say(_summary(predicted, failed))
+    if abstain is not None:
+        say(f"left undecided (--abstain {abstain}): {undecided} of those predicted now")
     if failed:
         sys.exit(1)
 

@@ -15,10 +15,24 @@ _Named = tuple[str, "Rule"]
 
 
 def guaranteed(rule: Rule | None) -> str:
-    """Return whether what was asked for is guaranteed: yes, no, or - where nothing was."""
+    """Return whether what was asked for is guaranteed of a label: yes, no, - where nothing was.
+
+    What is promised of all labels together is promised of none alone.
+    """
     if rule is None or not parse_target(rule.target).is_guarantee:
         return "-"
-    return "yes" if rule.guaranteed else "no"
+    if not rule.guaranteed:
+        return "no"
+    return "together" if parse_target(rule.target).kind == "missed" else "yes"
+
+
+def heading(point: OperatingPoint) -> str:
+    """Return what the thresholds are for, and of how many labels a promise is kept."""
+    promised = [rule for rule in point.rules if parse_target(rule.target).is_guarantee]
+    if not promised or all(rule.guaranteed for rule in promised):
+        return point.target
+    kept = sum(rule.guaranteed for rule in promised)
+    return f"{point.target}, kept for {kept} of {len(promised)} labels"
 
 
 def promises(classes: Sequence[str], point: OperatingPoint) -> list[str]:

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from colabel.cli.promises import guaranteed, promises
+from colabel.cli.promises import guaranteed, heading, promises
 from colabel.errors import listed
 from colabel.printing import plain, printable
 
@@ -32,7 +32,7 @@ def metrics_table(measured: Measured, split: str) -> Group:
     )
     for column in ("metric", "%", "metric"):
         table.add_column(column, justify="right" if column == "%" else "left")
-    for text in (_plain_threshold(report), f"operating point: {point.target}"):
+    for text in (_plain_threshold(report), f"operating point: {heading(point)}"):
         table.add_column(plain(text), justify="right")
     ranking = [("mAP", percent(plainly["mAP"])), ("mAUC", percent(plainly["mAUC"]))]
     for row, name in enumerate(("CF1", "CP", "CR", "OF1", "OP", "OR", "top3_CF1")):

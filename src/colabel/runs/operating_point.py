@@ -87,6 +87,8 @@ class Rule(Settings):
             return ""
         if self.found < self.needed:
             return f"needs {self.needed} {self.unit}, has {self.found}"
+        if parse_target(self.target).kind == "precision":
+            return "errors among its highest images stop it, which may be wrong labels"
         return "no threshold reaches it"
 
 
