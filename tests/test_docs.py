@@ -16,21 +16,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 GROUPS = "method|head|terms|training|data|encoder|augmentation|evaluation"
 NAMED = re.compile(rf"`((?:{GROUPS})(?:\.\w+)+)(?:: [^`]*)?`")
 RECIPES = (
-    *(
-        f"shapes-{method}"
-        for method in (
-            "kmcl",
-            "probmcl",
-            "asl",
-            "bce",
-            "laptop-ml-gcn",
-            "laptop-tdrg",
-            "laptop-csra",
-            "laptop-ml-decoder",
-            "laptop-query2label",
-        )
-    ),
+    *(f"shapes-{method}" for method in ("kmcl", "probmcl", "asl", "bce")),
     *(f"laptop-{method}" for method in ("focal", "zlpr", "two-way", "mulsupcon")),
+    *(f"laptop-{method}" for method in ("ml-gcn", "tdrg", "csra", "ml-decoder", "query2label")),
 )
 
 

@@ -126,7 +126,8 @@ def tried(value, *scores, seeds=3, chosen=False, published=None, problem=None):
     outcomes = tuple(Outcome(seed, f"{value}-{seed}", s / 100) for seed, s in enumerate(scores))
     if problem:
         outcomes += (Outcome(9, f"{value}-9", None, problem),)
-    return Tried(AblationPoint(value, str(value), scores), outcomes, seeds, chosen, published)
+    point = AblationPoint(value, str(value), scores)
+    return Tried(point, outcomes, seeds, "shapes-kmcl", chosen, published)
 
 
 @pytest.fixture
