@@ -447,7 +447,7 @@ def test_an_error_is_one_line_however_long_and_no_trace(capsys):
         (["train", "shapes-kmcl", "--option", "size"], "--option: expected NAME=VALUE"),
         (["train", "shapes-kmcl", "--option", "sise=9"], "data.options.sise: shapes has no such"),
         (["ablate", "probmcl-weight", "--option", "size=big"], "data.options.size: input should"),
-        (["recipes", "zzz"], "voc2007-kmcl-tresnet-m. `colabel recipes` describes them."),
+        (["recipes", "zzz"], "and 1 more. `colabel recipes` describes them."),
     ],
 )
 def test_wrong_arguments_are_explained(run, tiny_run, capsys, arguments, message):

@@ -124,7 +124,7 @@ def test_runs_are_compared_and_printed(two, capsys, monkeypatch):
         (["one", "two", "--metric", "CF1", "--seeds", "2"], "--seeds: only with --methods"),
         (["one", "two", "--frozen", "--set", "a=1"], "--set, --frozen: only with --methods"),
         (["one", "--methods", "bce,asl"], "give runs, or --methods to train"),
-        (["--methods", "bce"], "a comparison needs two methods"),
+        (["--methods", "bce"], "a comparison needs two runs or more"),
         (["--methods", "bce,kcml"], "there is no recipe and no file called 'kcml'"),
         (["--methods", "bce,asl", "--metric", "x"], "there is no metric 'x'"),
         (["--methods", "bce,bce"], "list each once"),

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from colabel.errors import listed
-from colabel.settings.target import parse_target
 
 if TYPE_CHECKING:
     from colabel.runs.operating_point import FittedOn, OperatingPoint, Rule
+    from colabel.settings.target import Target
 
 _Named = tuple[str, "Rule"]
 
@@ -19,16 +19,22 @@ def guaranteed(rule: Rule | None) -> str:
 
     What is promised of all labels together is promised of none alone.
     """
-    if rule is None or not parse_target(rule.target).is_guarantee:
+    if rule is None or not _target_of(rule).is_guarantee:
         return "-"
     if not rule.guaranteed:
         return "no"
-    return "together" if parse_target(rule.target).kind == "missed" else "yes"
+    return "together" if _target_of(rule).kind == "missed" else "yes"
+
+
+def _target_of(rule: Rule) -> Target:
+    from colabel.settings.target import parse_target  # needs pydantic, which --help does not
+
+    return parse_target(rule.target)
 
 
 def heading(point: OperatingPoint) -> str:
     """Return what the thresholds are for, and of how many labels a promise is kept."""
-    promised = [rule for rule in point.rules if parse_target(rule.target).is_guarantee]
+    promised = [rule for rule in point.rules if _target_of(rule).is_guarantee]
     if not promised or all(rule.guaranteed for rule in promised):
         return point.target
     kept = sum(rule.guaranteed for rule in promised)
@@ -44,14 +50,14 @@ def promises(classes: Sequence[str], point: OperatingPoint) -> list[str]:
     """
     rules: dict[tuple[str, float | None, FittedOn | None], list[_Named]] = {}
     for name, rule in zip(classes, point.rules, strict=False):
-        if parse_target(rule.target).is_guarantee:
+        if _target_of(rule).is_guarantee:
             images = rule.fitted_on or point.fitted_on
             rules.setdefault((rule.target, rule.confidence, images), []).append((name, rule))
     lines = []
     for (target, confidence, images), those in rules.items():
         kept = sum(rule.guaranteed for _, rule in those)
         how = "on average" if confidence is None else f"with a confidence of {confidence:.0%}"
-        what = parse_target(target)
+        what = _target_of(those[0][1])
         promise = {
             "recall": f"a recall of at least {what.value:.1%}",
             "precision": f"a precision of at least {what.value:.1%}",
