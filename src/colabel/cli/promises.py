@@ -54,7 +54,7 @@ def promises(classes: Sequence[str], point: OperatingPoint) -> list[str]:
             images = rule.fitted_on or point.fitted_on
             rules.setdefault((rule.target, rule.confidence, images), []).append((name, rule))
     lines = []
-    for (target, confidence, images), those in rules.items():
+    for (_, confidence, images), those in rules.items():
         kept = sum(rule.guaranteed for _, rule in those)
         how = "on average" if confidence is None else f"with a confidence of {confidence:.0%}"
         what = _target_of(those[0][1])
