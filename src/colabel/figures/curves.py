@@ -119,7 +119,7 @@ def _draw_validation(axes: Axes, epochs: _Log) -> None:
         axes.axvline(best["step"], color="black", linewidth=0.8, linestyle="--")
         hint = f"dashed: best {best['monitor']}, {best['score']:.3f}, epoch {best['epoch']}"
         hint += f" of {best['stage']}"
-    finish(axes, "Validation", hint)
+    finish(axes, "Validation, F1 at 0.5 and uncalibrated", hint)
 
 
 def _draw_rate(axes: Axes, records: _Log) -> None:

@@ -80,5 +80,5 @@ def uncertainty_chart(
         )
     truth.plot([0, 100], [0, 100], color=GREY, linewidth=0.9, linestyle="--", label="perfect")
     truth.set_xlabel("probability, %")
-    finish(truth, "Labels that are present, %", "bins of equal mass, intervals of 95 %")
+    finish(truth, "Calibration: % present by probability", "bins of equal mass, intervals of 95 %")
     save(figure, png)
