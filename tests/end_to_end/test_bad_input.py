@@ -23,6 +23,7 @@ from torch import nn
 import colabel
 from colabel.config import load_config
 from colabel.errors import ConfigError, RunError
+from colabel.models import Classifier, Head, LinearHead
 from colabel.workflows import train as training_run
 
 
@@ -397,7 +398,8 @@ def test_batch_parts_and_processes_are_checked_before_an_image_is_decoded(folder
 def test_one_image_a_process_needs_statistics_of_all(changes, refused):
     config = load_config("shapes-asl", ["training.batch_size=2", *changes])
     two = SimpleNamespace(num_processes=2)
-    check = partial(training_run._check_batch, config, two, nn.BatchNorm2d(3), images=10)
+    model = Classifier(nn.BatchNorm2d(3), Head(LinearHead(3, 2)))
+    check = partial(training_run._check_batch, config, two, model, images=10)
     if not refused:
         check()
         return

@@ -142,7 +142,7 @@ def test_losses_are_read_from_logs_and_drawn_as_shares_of_their_largest(tmp_path
 
 @pytest.mark.slow
 def test_the_losses_of_kmcl_are_trained_once_and_drawn(tmp_path, monkeypatch):
-    from colabel.workflows.ablation import run as ablation_run
+    from colabel.workflows.grid import training as grid_training
 
     table = write_tiny_table(tmp_path)
     words = ["figure", "kmcl-losses", "--data", table, "--out", tmp_path / "out", "--seeds", "2"]
@@ -153,6 +153,6 @@ def test_the_losses_of_kmcl_are_trained_once_and_drawn(tmp_path, monkeypatch):
     picture = tmp_path / "out" / "losses.png"
     assert_picture(picture)
     picture.unlink()
-    monkeypatch.setattr(ablation_run, "train", SimpleNamespace())  # may not be called
+    monkeypatch.setattr(grid_training, "train", SimpleNamespace())  # may not be called
     assert command(*words, "--cpu") == 0
     assert_picture(picture)
