@@ -7,7 +7,7 @@ import glob
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TextIO
@@ -15,6 +15,7 @@ from typing import IO, Any, BinaryIO, TextIO
 from colabel.errors import RunError, remedy
 from colabel.foreign import parse_json, read_plain
 from colabel.limits import MAX_DESCRIPTION_BYTES
+from colabel.printing import json_text
 
 
 def flush_to_disk(path: Path) -> None:
@@ -66,6 +67,23 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             beside.unlink(missing_ok=True)
     with suppress(OSError):  # the new file is in place; some file systems cannot do more
         flush_to_disk(path.parent)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write plain values as :func:`~colabel.printing.json_text` has them, whole or not at all.
+
+    Raises:
+        RunError: as :func:`replace_file`.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "facts.json"
+        >>> write_json(path, {"images": 3})
+        >>> read_json(path)
+        {'images': 3}
+    """
+    text = json_text(content, indent=2) + "\n"
+    replace_file(path, lambda file: file.write(text.encode()))
 
 
 def make_folder(folder: Path) -> None:

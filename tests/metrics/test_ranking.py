@@ -176,3 +176,18 @@ def test_a_large_set_does_not_overflow():
     pairs = (images // 2) ** 2
     exact = (pairs / 2 + images / 4) / pairs  # the i-th positive beats i of n negatives
     assert roc_auc(rank(scores, targets))[0] == pytest.approx(exact, abs=1e-12)
+
+
+@given(
+    st.lists(st.floats(-(2.0**99), 2.0**99, width=32) | st.sampled_from([0.0, -0.0]), min_size=1),
+    st.booleans(),
+)
+def test_numbers_in_order_compare_as_logits_do(values, finer):
+    logits = np.array(values, dtype=np.float64)[:, None]
+    if finer:  # by less than float32 can tell
+        logits = logits + 1e-9
+    found = ranking_module.in_order(logits)[:, 0]
+    assert ((found >= 0) & (found < 1)).all()
+    for sign in (np.less, np.equal):
+        expected = sign(logits[:, 0][:, None], logits[:, 0])
+        assert (sign(found[:, None], found) == expected).all()

@@ -10,7 +10,7 @@ from tiny_runs import CLASSES, command
 
 import colabel
 from colabel.errors import ConfigError, DataError, RunError
-from colabel.files import replace_file
+from colabel.files import write_json
 from colabel.runs import description as descriptions
 from colabel.runs.claim import claimed_run
 from colabel.runs.description import load_description
@@ -171,11 +171,11 @@ class TestCommand:
     def test_a_full_disk_leaves_the_former_point(self, copied, monkeypatch):
         before = (copied / "model.json").read_bytes()
 
-        def full(path, write):
+        def full(path, content):
             monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
-            replace_file(path, write)
+            write_json(path, content)
 
-        monkeypatch.setattr(descriptions, "replace_file", full)
+        monkeypatch.setattr(descriptions, "write_json", full)
         with pytest.raises(RunError, match=r"model\.json"):
             calibrate(copied, parse_target("f1"))
         assert (copied / "model.json").read_bytes() == before

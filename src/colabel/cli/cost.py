@@ -34,7 +34,7 @@ def cost(
         str | None,
         typer.Option(
             help="kernel_mixture (default), linear, mixture_density, csra, ml_decoder, "
-            "query2label. For an encoder."
+            "query2label, ml_gcn, tdrg. For an encoder."
         ),
     ] = None,
     covariance: Annotated[

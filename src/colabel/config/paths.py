@@ -23,6 +23,11 @@ def absolute_source(source: str) -> str:
     return source if source == "shapes" else _absolute(source)
 
 
+def is_own_source(config: Config, source: str) -> bool:
+    """Tell whether a source is that of the configuration, however its path is written."""
+    return absolute_source(source) == absolute_source(config.data.source)
+
+
 def with_absolute_paths(config: Config, source: str | None) -> Config:
     """Return the configuration with its source, or another one, and all paths absolute."""
     data, encoder = config.data, config.encoder

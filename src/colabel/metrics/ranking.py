@@ -61,11 +61,19 @@ def in_order(
         logits: finite, of any size: their sigmoids would be equal far from 0.
 
     Example:
-        >>> in_order(np.array([[-800.0], [40.0], [41.0], [40.0]])).ravel().tolist()
-        [0.0, 0.25, 0.5, 0.25]
+        >>> logits = np.array([[-800.0], [40.0], [41.0], [40.0]])
+        >>> low, high, higher, tied = in_order(logits).ravel()
+        >>> bool(0 <= low < high < higher < 1), bool(high == tied)
+        (True, True)
     """
-    places = np.unique(logits, return_inverse=True)[1].reshape(logits.shape)
-    return places / logits.size
+    single = logits.astype(np.float32)
+    if not np.array_equal(single, logits):
+        places = np.unique(logits, return_inverse=True)[1].reshape(logits.shape)
+        return np.asarray(places / logits.size)
+    # read as integers, the bits of positive floats grow with them, those of negative ones fall
+    bits = single.view(np.int32).astype(np.int64)
+    keys = np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
+    return np.asarray((keys + 2**31) / 2**32)
 
 
 def rank(

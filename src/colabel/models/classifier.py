@@ -180,11 +180,6 @@ class HeadWithEmbeddings(nn.Module):
         return self.head.reads
 
     @property
-    def per_class(self) -> bool:
-        """Whether each class has features of its own."""
-        return self.head.per_class
-
-    @property
     def classes(self) -> int:
         """Number of labels."""
         return self.head.classes

@@ -18,7 +18,7 @@ from colabel.calibration import (
 from colabel.calibration.f1 import f1_of
 from colabel.calibration.groups import one_of_each_group
 from colabel.calibration.guarantees import precision_of
-from colabel.calibration.thresholds import Descending, descend
+from colabel.calibration.thresholds import descend
 from colabel.choices import CalibrationKind
 from colabel.errors import ConfigError, DataError, nearest
 from colabel.runs.operating_point import CORNERS, FittedOn, OperatingPoint, Rule, Selectivity
@@ -107,23 +107,19 @@ def choose_operating_point(
     sure = calibration is not None and calibration.kind != "temperature"
     ranked = descend(probabilities, targets)
     by_f1 = f1_of(ranked, EXPECTATION if sure else 0)
-    if target.kind == "precision":
-        confidence = confidence or CONFIDENCE
-    if groups is None or not target.is_guarantee:
-        counted = targets
-    else:
+    counted = targets
+    if groups is not None and target.is_guarantee:
         ranks = _ranks_of(predictions.ids)
         counted = one_of_each_group(targets, groups, ranks, positives=target.kind == "recall")
-        ranked = descend(probabilities, counted)
-    asked = _asked(
-        target,
-        probabilities,
-        counted,
-        by_f1,
-        ranked,
-        confidence=confidence,
-        reserved=~calibrating,
-    )
+    if target.kind == "precision":
+        confidence = confidence or CONFIDENCE
+        if counted is not targets:
+            ranked = descend(probabilities, counted)
+        asked = precision_of(ranked, precision=target.value, confidence=confidence)
+    else:
+        asked = _asked(
+            target, probabilities, counted, by_f1, confidence=confidence, reserved=~calibrating
+        )
     if counted is not targets:
         asked = replace(asked, unit=f"{asked.unit} of different groups")
     images = FittedOn(
@@ -226,19 +222,15 @@ def _asked(
     probabilities: npt.NDArray[np.float64],
     targets: npt.NDArray[np.int8],
     by_f1: Thresholds,
-    ranked: Descending,
     *,
     confidence: float | None,
     reserved: npt.NDArray[np.bool_],
 ) -> Thresholds:
-    """Return the thresholds that the target gives."""
+    """Return the thresholds that any target but a precision gives."""
     if target.kind == "recall":
         return recall_thresholds(
             probabilities, targets, recall=target.value, confidence=confidence
         )
-    if target.kind == "precision":
-        assert confidence is not None
-        return precision_of(ranked, precision=target.value, confidence=confidence)
     if target.kind == "missed":
         return missed_label_threshold(
             probabilities[reserved], targets[reserved], risk=target.value

@@ -11,10 +11,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from colabel.data.pixels import PixelOptions
 from colabel.errors import RunError
-from colabel.files import read_json, replace_file
+from colabel.files import read_json, write_json
 from colabel.limits import MAX_CLASSES, MAX_IMAGE_SIZE
 from colabel.names import check_class_names
-from colabel.printing import json_text
 from colabel.runs.folder import DESCRIPTION
 from colabel.runs.operating_point import OperatingPoint
 from colabel.settings import HeadSettings, Settings, explain_problems
@@ -104,8 +103,7 @@ def save_description(folder: Path, description: Description) -> None:
     Raises:
         RunError: if the disk refuses; what was there is kept.
     """
-    text = json_text(description.model_dump(mode="json"), indent=2) + "\n"
-    replace_file(folder / DESCRIPTION, lambda file: file.write(text.encode()))
+    write_json(folder / DESCRIPTION, description.model_dump(mode="json"))
 
 
 def load_description(folder: Path) -> Description:

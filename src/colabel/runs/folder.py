@@ -64,6 +64,18 @@ class RunFolder:
         """The split of each image."""
         return self.path / SPLIT
 
+    def read_division(self) -> dict[str, str]:
+        """Return the split of each image that training saw, by its name; empty if nothing says.
+
+        Raises:
+            DataError: if the file is damaged.
+        """
+        from colabel.data.split import read_split_table  # needs numpy, and is seldom asked for
+
+        if self.division.is_symlink() or not self.division.is_file():
+            return {}
+        return read_split_table(self.division)
+
     @property
     def data(self) -> Path:
         """Which images the run began with."""

@@ -16,11 +16,10 @@ import numpy.typing as npt
 
 from colabel.calibration.curves import sigmoid
 from colabel.errors import DataError, RunError
-from colabel.files import replace_file
+from colabel.files import replace_file, write_json
 from colabel.foreign import open_plain
 from colabel.limits import MAX_PREDICTIONS_BYTES
 from colabel.metrics import APProtocol, Report, evaluate_scores
-from colabel.printing import json_text
 from colabel.runs.operating_point import OperatingPoint
 
 _REQUIRED = ("ids", "classes", "logits", "split")
@@ -297,5 +296,4 @@ def write_metrics(
     Raises:
         RunError: if the file cannot be written.
     """
-    text = json_text({**(facts or {}), **metrics}, indent=2) + "\n"
-    replace_file(path, lambda file: file.write(text.encode()))
+    write_json(path, {**(facts or {}), **metrics})

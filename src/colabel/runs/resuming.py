@@ -9,8 +9,7 @@ from typing import Any
 from colabel.config import Config
 from colabel.data import Records
 from colabel.errors import ConfigError, DataError, RunError
-from colabel.files import replace_file
-from colabel.printing import json_text
+from colabel.files import write_json
 from colabel.runs.folder import DATA, LAST, LOG, STATE, WEIGHTS, RunFolder
 from colabel.settings.flat import differences
 
@@ -124,8 +123,7 @@ def write_data(run: RunFolder, records: Mapping[str, Records]) -> None:
     facts["notes"] = {split: list(part.notes) for split, part in records.items()}
     reading = next((part.reading for part in records.values() if part.reading is not None), None)
     facts["reading"] = None if reading is None else reading.to_dict()
-    text = json_text(facts, indent=2) + "\n"
-    replace_file(run.data, lambda file: file.write(text.encode()))
+    write_json(run.data, facts)
 
 
 def check_data(run: RunFolder, records: Mapping[str, Records]) -> None:

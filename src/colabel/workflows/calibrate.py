@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from colabel.choices import CalibrationKind
-from colabel.config.paths import absolute_source, with_absolute_paths
+from colabel.config.paths import is_own_source
 from colabel.errors import ConfigError, DataError, RunError
 from colabel.runs.claim import claimed_run
 from colabel.runs.description import load_description, save_description
@@ -99,10 +99,7 @@ def calibrate(
     """
     run = RunFolder(Path(folder))
     load_description(run.path)
-    own = (
-        data is None
-        or absolute_source(data) == with_absolute_paths(run.config(), None).data.source
-    )
+    own = data is None or is_own_source(run.config(), data)
     if own and split == "train" and target.is_guarantee:
         raise ConfigError(
             f"{target} cannot be guaranteed by the split train: the model has learned these "
@@ -171,11 +168,8 @@ def _epochs_compared(
     Raises:
         ConfigError: if a guarantee is asked of images that the model has learned.
     """
-    from colabel.data.split import read_split_table
-
-    readable = run.division.is_file() and not run.division.is_symlink()
-    division = read_split_table(run.division) if readable else {}
-    roles = Counter(division.get(name) for name in predictions.ids)
+    split_of = run.read_division()
+    roles = Counter(split_of.get(name) for name in predictions.ids)
     if roles["train"] and target.is_guarantee:
         named = "are" if own else "have the names of"
         raise ConfigError(

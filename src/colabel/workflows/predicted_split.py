@@ -15,7 +15,7 @@ from colabel.build.options import options_of_another
 from colabel.build.records import decodable, with_classes
 from colabel.build.source import open_source, options_of_source
 from colabel.config import Config
-from colabel.config.paths import absolute_source, with_absolute_paths
+from colabel.config.paths import absolute_source, is_own_source, with_absolute_paths
 from colabel.data import Records
 from colabel.data.dataset import EvaluationImages
 from colabel.data.images import read_with
@@ -216,8 +216,7 @@ def _with_source(
 ) -> tuple[Config, tuple[str, ...]]:
     """Return the configuration for a source with the options that belong to it, and notes."""
     data = trained.data
-    own = with_absolute_paths(trained, None).data
-    if source is None or absolute_source(source) == own.source:
+    if source is None or is_own_source(trained, source):
         options: dict[str, Any] = {**data.options, **given}
         notes: tuple[str, ...] = ()
     else:

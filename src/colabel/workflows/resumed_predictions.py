@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from colabel.errors import RunError
-from colabel.files import partial_of, replace_file
+from colabel.files import partial_of, write_json
 from colabel.foreign import open_plain, parse_json, read_plain
 from colabel.limits import MAX_DESCRIPTION_BYTES
-from colabel.printing import json_text
 from colabel.runs.identity import model_fingerprint
 from colabel.version import VERSION
 from colabel.workflows.predictions_file import columns_before, csv_header, unescape
@@ -155,8 +154,7 @@ class Work:
             )  # fmt: skip
         else:
             os.truncate(partial, 0)  # first: predictions never lie beside facts of others
-            text = json_text(self._facts, indent=2) + "\n"
-            replace_file(facts_file(partial), lambda file: file.write(text.encode()))
+            write_json(facts_file(partial), self._facts)
         return self.kept.position
 
     def finish(self, file: TextIO, path: Path) -> None:

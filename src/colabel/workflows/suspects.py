@@ -23,7 +23,6 @@ from colabel.data.copies import groups_across
 from colabel.data.dataset import EvaluationImages
 from colabel.data.images import read_with
 from colabel.data.loader import evaluation_loader
-from colabel.data.split import read_split_table
 from colabel.errors import ConfigError, DataError, ImageError, listed
 from colabel.label_errors import assign_folds, out_of_fold_logits, suspicion
 from colabel.runs.folder import RunFolder
@@ -277,13 +276,13 @@ def _learned(
 ) -> tuple[npt.NDArray[np.bool_], list[str]]:
     """Tell which images a run was trained on, and say so."""
     names = [name for part in splits.values() for name in part.ids]
-    if run.division.is_symlink() or not run.division.is_file():
+    split_of = run.read_division()
+    if not split_of:
         return np.zeros(len(names), dtype=np.bool_), [
             f"{run.path} does not say which images it was trained on (no {run.division.name}); a "
             "model has learned the wrong labels of those, so that few of them show"
         ]
-    division = read_split_table(run.division)
-    learned = np.array([division.get(name) == "train" for name in names], dtype=np.bool_)
+    learned = np.array([split_of.get(name) == "train" for name in names], dtype=np.bool_)
     count = int(learned.sum())
     if not count:
         return learned, []

@@ -12,10 +12,9 @@ import numpy.typing as npt
 
 from colabel.errors import ConfigError
 from colabel.figures.uncertainty import uncertainty_chart
-from colabel.files import replace_file
+from colabel.files import write_json
 from colabel.metrics.decisions import UNKNOWN
 from colabel.models.dropout import active_dropout, dropout_layers
-from colabel.printing import json_text
 from colabel.runs.choosing import fingerprint_of
 from colabel.runs.folder import RunFolder
 from colabel.runs.operating_point import OperatingPoint
@@ -202,8 +201,7 @@ def measure_uncertainty(
     report, curves = _report(inside, outputs, outside, path=path, notes=tuple(notes))
     if inside.is_main:
         facts = {"data": describe_data(inside.config, inside.records), **report.to_dict()}
-        text = json_text(facts, indent=2) + "\n"
-        replace_file(path, lambda file: file.write(text.encode()))
+        write_json(path, facts)
         uncertainty_chart(
             curves,
             {"pair": report.risk, "image": report.image_risk},

@@ -11,8 +11,7 @@ from typing import Any
 
 from colabel.errors import DataError
 from colabel.figures import AblationPoint, ablation_figure
-from colabel.files import replace_file
-from colabel.printing import json_text
+from colabel.files import write_json
 from colabel.runs.folder import DATA
 from colabel.version import VERSION
 from colabel.workflows.ablation.file import SEED, label_of
@@ -78,9 +77,8 @@ def write_results(work: Work) -> None:
         RunError: if a file cannot be read or written.
     """
     tried = collect(work)
-    text = json_text(_document(work, tried), indent=2) + "\n"
     work.folder.mkdir(parents=True, exist_ok=True)  # a run that failed may have left nothing
-    replace_file(work.folder / RESULTS, lambda file: file.write(text.encode()))
+    write_json(work.folder / RESULTS, _document(work, tried))
     if not any(value.point.scores for value in tried):
         return
     ablation = work.ablation

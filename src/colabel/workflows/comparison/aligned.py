@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from colabel.data.split import number_groups
 from colabel.errors import DataError
 from colabel.printing import printable
 from colabel.runs.predictions import Predictions
@@ -94,8 +95,7 @@ def group_numbers(groups: tuple[str, ...] | None) -> npt.NDArray[np.int64] | Non
     """
     if not groups:
         return None
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(group, len(numbers)) for group in groups])
+    return number_groups(groups, len(groups))
 
 
 def _places(

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from colabel.errors import ConfigError, DataError
-from colabel.files import make_folder, replace_file
+from colabel.files import make_folder, write_json
 from colabel.metrics.bootstrap import Resamples
-from colabel.printing import json_text
 from colabel.runs.description import load_description
 from colabel.runs.folder import RunFolder
 from colabel.runs.measured import measure
@@ -198,11 +197,6 @@ def _write(comparison: Comparison) -> None:
     """Write the numbers and the picture; each file whole or not at all."""
     folder = comparison.folder
     make_folder(folder)
-    _write_json(folder / RESULTS, comparison.document)
-    _write_json(folder / TIMINGS, comparison.timings)
+    write_json(folder / RESULTS, comparison.document)
+    write_json(folder / TIMINGS, comparison.timings)
     draw(comparison.document, folder / PICTURE)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    text = json_text(content, indent=2) + "\n"
-    replace_file(path, lambda file: file.write(text.encode()))

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from colabel.figures.sweep import SweepPoint, SweepScale, sweep_figure
-from colabel.files import replace_file
-from colabel.printing import json_text
+from colabel.files import replace_file, write_json
 from colabel.version import VERSION
 from colabel.workflows.ablation.file import label_of
 from colabel.workflows.sweep.planning import BEST, PICTURE, RECIPE, RESULTS, SweepPlan
@@ -140,5 +139,4 @@ def _write_json(plan: SweepPlan, tried: Sequence[Tried]) -> None:
             for trial in tried
         ],
     }
-    text = json_text(document, indent=2) + "\n"
-    replace_file(plan.folder / RESULTS, lambda file: file.write(text.encode()))
+    write_json(plan.folder / RESULTS, document)
