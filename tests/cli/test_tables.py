@@ -6,6 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
+from colabel.cli.promises import guaranteed, heading
 from colabel.cli.tables import (
     ablation_table,
     ablations_table,
@@ -74,6 +75,7 @@ def test_a_recipe_whose_guarantee_failed_says_so():
     point = OperatingPoint(thresholds=(0.5, 0.5), rules=rules)
     text = "\n".join(lines(metrics_table(measured(report, point=point), "val")))
     assert "guaranteed for 1 of 2 labels" in text
+    assert "recall=0.9, kept for 1 of 2 labels" in " ".join(heading(point).split())
     assert "not guaranteed, needs 9 positives, has 3: b" in text
     rows = lines(class_table(measured(report, point=point)))
     assert [row.split()[-2] for row in rows if " yes " in row or " no " in row] == ["yes", "no"]
@@ -82,6 +84,11 @@ def test_a_recipe_whose_guarantee_failed_says_so():
     text = "\n".join(lines(metrics_table(measured(report, point=point), "val")))
     assert "not guaranteed, needs 9 images, has 0: a, b" in text
     assert "guaranteed: at most" not in text
+    kept = Rule(target="missed=0.1", by="missed=0.1", guaranteed=True, found=9, needed=9)
+    assert (guaranteed(kept), guaranteed(missed[0]), guaranteed(rules[0])) == (
+        "together", "no", "yes",
+    )  # fmt: skip
+    assert heading(OperatingPoint(thresholds=(0.5,), rules=(kept,))) == "missed=0.1"
 
 
 def test_a_mean_over_all_classes_needs_no_words():

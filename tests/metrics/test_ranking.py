@@ -185,7 +185,7 @@ def test_a_large_set_does_not_overflow():
 def test_numbers_in_order_compare_as_logits_do(values, finer):
     logits = np.array(values, dtype=np.float64)[:, None]
     if finer:  # by less than float32 can tell
-        logits = logits + 1e-9
+        logits = logits + 1e-9 * np.arange(len(values))[:, None]
     found = ranking_module.in_order(logits)[:, 0]
     assert ((found >= 0) & (found < 1)).all()
     for sign in (np.less, np.equal):

@@ -15,8 +15,9 @@ from colabel.calibration import (
     precision_thresholds,
     recall_thresholds,
 )
+from colabel.calibration.groups import one_of_each_group
 from colabel.errors import ConfigError, DataError
-from colabel.runs.choosing import _half_of, choose_operating_point, fingerprint_of
+from colabel.runs.choosing import _half_of, _ranks_of, choose_operating_point, fingerprint_of
 from colabel.runs.measured import measure
 from colabel.runs.operating_point import OperatingPoint, Rule, Selectivity
 from colabel.runs.predictions import Predictions
@@ -212,6 +213,13 @@ class TestChoosing:
             assert grouped.calibration == plain.calibration
             assert grouped.thresholds[3] == plain.thresholds[3]  # F1 counts every image
             assert grouped.thresholds[:3] != plain.thresholds[:3]
+            counted = one_of_each_group(
+                given.targets,
+                patients,
+                _ranks_of(given.ids),
+                positives=target.startswith("recall"),
+            )
+            assert [rule.found for rule in grouped.rules] == (counted == 1).sum(axis=0).tolist()
 
     def test_groups_of_one_image_are_no_groups(self):
         given = predictions()

@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 from drawn_figures import assert_picture
+from stopping import Watcher
 from tiny_runs import RECIPE, command, run_program, write_recipe, write_tiny_table
 
 from colabel.config import load_config
@@ -30,22 +31,11 @@ ABLATION = {
 }
 
 
-class Lines:
-    """A display that keeps what it is told."""
-
-    def __init__(self):
-        self.lines = []
-
-    def note(self, text):
-        self.lines.append(text)
-
-    def ignore(self, *_, **__):
-        pass
-
-    start_stage = show_step = show_epoch = close = ignore
+class Lines(Watcher):
+    """A display that keeps what it is told, and knows which of it is about runs."""
 
     def progress(self):
-        return [line for line in self.lines if " of " in line and ": " in line and "seed" in line]
+        return [note for note in self.notes if " of " in note and ": " in note and "seed" in note]
 
 
 @pytest.fixture
@@ -257,7 +247,7 @@ def test_a_run_that_diverges_is_told_and_the_others_go_on(home):
     ablated = start(home, display=display)
     (problem,) = ablated.problems
     assert problem.startswith("1e+30-0: stage 'kmcl', epoch 1, batch ")
-    assert any(line.startswith("failed: stage 'kmcl'") for line in display.lines)
+    assert any(line.startswith("failed: stage 'kmcl'") for line in display.notes)
     bad, good = read(home)["results"]
     (run,) = bad["runs"]
     assert (run["score"], run["problem"]) == (None, problem.removeprefix("1e+30-0: "))

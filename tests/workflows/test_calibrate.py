@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_runs import CLASSES, command
 
 import colabel
@@ -326,7 +327,7 @@ class TestPredict:
             }  # fmt: skip
             assert answer.abstains is None
 
-    def test_where_the_model_should_not_decide(self, copied):
+    def test_where_the_model_should_not_decide(self, copied, tmp_path, capsys):
         calibrate(copied, parse_target("f1"))
         description = load_description(copied)
         pictures = [np.full((9, 9, 3), grey, np.uint8) for grey in range(0, 256, 15)]
@@ -347,6 +348,13 @@ class TestPredict:
         for answer in again:
             assert answer.abstains == (answer.uncertainty["expected_errors"] > middle)
         assert {answer.abstains for answer in again} == {True, False}
+        for number, picture in enumerate(pictures):
+            Image.fromarray(picture).save(tmp_path / f"{number:02}.png")
+        files = sorted(tmp_path.glob("*.png"))
+        assert command("predict", copied, *files, "--abstain", "coverage=0.5") == 0
+        told = capsys.readouterr()
+        undecided = sum(answer.abstains for answer in again)
+        assert f"left undecided (--abstain coverage=0.5): {undecided} of those" in told.err
 
     def test_a_wish_that_means_nothing_is_refused_before_the_model_is_loaded(self, copied, capsys):
         calibrate(copied, parse_target("none"))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from drawn_figures import assert_picture
 from reference import bootstrap as reference
+from stopping import Watcher
 from tiny_runs import RECIPE, command, write_tiny_table
 
 from colabel.config import load_config
@@ -30,21 +31,6 @@ from colabel.workflows.comparison.run import compare, compare_methods
 from colabel.workflows.grid import training as grid_training
 
 CHANGES = ("training.epochs=1", "data.options.group=patient")
-
-
-class Lines:
-    """A display that keeps what it is told."""
-
-    def __init__(self):
-        self.lines = []
-
-    def note(self, text):
-        self.lines.append(text)
-
-    def ignore(self, *_, **__):
-        pass
-
-    start_stage = show_step = show_epoch = close = ignore
 
 
 def write_home(home):
@@ -203,10 +189,10 @@ def test_a_comparison_that_was_stopped_ends_with_the_same_bytes(finished, tmp_pa
     assert trial.interruption.signal == "SIGINT"
     assert trial.comparison is None
     assert not (home / "out" / "compare.json").exists()
-    display = Lines()
+    display = Watcher()
     assert start(home, display=display).interruption is None
     assert names == ["tiny_kmcl-0", "tiny_bce-0", "tiny_kmcl-1", "tiny_kmcl-1", "tiny_bce-1"]
-    assert "3 of 4: tiny_kmcl, seed 1, going on" in display.lines
+    assert "3 of 4: tiny_kmcl, seed 1, going on" in display.notes
     whole = (finished[0] / "out" / "compare.json").read_bytes()
     assert (home / "out" / "compare.json").read_bytes() == whole
 

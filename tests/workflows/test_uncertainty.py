@@ -10,6 +10,7 @@ from PIL import Image
 from tiny_runs import command
 from torch import nn
 
+import colabel
 from colabel.data.corrupted import CORRUPTIONS, CorruptedImages
 from colabel.data.images import FileImages
 from colabel.errors import ConfigError
@@ -125,6 +126,30 @@ def test_the_command_says_whether_the_papers_variance_beats_entropy(measured, ca
     assert "calibration error" in shown
     assert command("uncertainty", folder, "--cpu", "--json") == 0
     assert json.loads(capsys.readouterr().out)["split"] == "test"
+
+
+def test_chance_of_images_is_that_of_images_where_labels_are_unknown(tiny_run, tmp_path):
+    folder = shutil.copytree(tiny_run, tmp_path / "run")
+    shutil.copytree(tiny_run.parent / "images", tmp_path / "images")
+    random = np.random.default_rng(0)
+    lines = ["path,cat,dog,owl"]
+    for number in range(20):
+        row = random.integers(0, 2, 3)
+        row[random.random(3) < 0.5] = -1
+        row[number % 3] = 1
+        lines.append(f"images/{number:02}.png,{','.join(map(str, row))}")
+    table = tmp_path / "wide.csv"
+    table.write_text("\n".join(lines) + "\n")
+    report = measure_uncertainty(folder, data=str(table), split="all", cpu=True)
+    colabel.evaluate(folder, data=str(table), split="all", cpu=True)
+    predictions = Predictions.load(folder / "predictions-all-wide.npz")
+    point = load_description(folder).operating_point
+    given = point.decide(point.probabilities(predictions.logits))
+    of_images = image_errors(given, predictions.targets)
+    of_pairs = pair_errors(given, predictions.targets)
+    assert report.risk == pytest.approx(np.nanmean(of_pairs))
+    assert report.image_risk == pytest.approx(np.nanmean(of_images))
+    assert report.image_risk != pytest.approx(report.risk)
 
 
 def test_sets_are_called_like_the_end_of_their_paths():

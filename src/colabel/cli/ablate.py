@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from colabel.cli.options import Change, Cpu, ReaderOption, Source, as_changes
-from colabel.cli.output import interrupted_status, prints_results, say, show
+from colabel.cli.output import prints_results, show, tell_problems
 from colabel.cli.tables import (
     ablation_table,
     ablations_table,
@@ -75,10 +75,6 @@ def ablate(
         return
     show(ablation_table(ablated))
     show(f"written: {ablated.folder}")
-    for problem in ablated.problems:
-        say(f"failed: {problem}")
-    if ablated.interrupted:
-        say("to go on: the same command again")
-        sys.exit(interrupted_status(ablated.signal))
+    tell_problems(ablated.problems, interrupted=ablated.interrupted, name=ablated.signal)
     if ablated.problems:
         sys.exit(1)

@@ -17,7 +17,7 @@ from colabel.cli.compare_view import (
     scores_table,
 )
 from colabel.cli.options import Change, Cpu, ReaderOption, Source, as_changes
-from colabel.cli.output import interrupted_status, prints_results, say, show, show_text
+from colabel.cli.output import prints_results, say, show, show_text, tell_problems
 
 if TYPE_CHECKING:
     from colabel.workflows.comparison.run import Comparison
@@ -170,11 +170,12 @@ def _compare_methods(
         _print(trial.comparison, as_json=as_json, classes=classes)
     if not prints_results():
         return
-    for problem in trial.problems:
-        say(f"failed: {problem}")
-    if trial.interruption is not None:
-        say("to go on: the same command again")
-        sys.exit(interrupted_status(trial.interruption.signal))
+    stopped = trial.interruption
+    tell_problems(
+        trial.problems,
+        interrupted=stopped is not None,
+        name=None if stopped is None else stopped.signal,
+    )
     if trial.problems:
         sys.exit(1)
 

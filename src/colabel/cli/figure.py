@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from colabel.cli.options import Change, Cpu
-from colabel.cli.output import interrupted_status, say, show
+from colabel.cli.output import show, tell_problems
 
 
 def figure(
@@ -110,11 +110,7 @@ def _train(
     from colabel.workflows.paper_figures.losses import PICTURE, draw_losses
 
     trained = draw_losses(work, cpu=cpu, display=make_display())
-    for problem in trained.problems:
-        say(f"failed: {problem}")
-    if trained.interrupted:
-        say("to go on: the same command again")
-        sys.exit(interrupted_status(trained.signal))
+    tell_problems(trained.problems, interrupted=trained.interrupted, name=trained.signal)
     if trained.problems:
         sys.exit(1)
     show(f"picture: {folder / PICTURE}")

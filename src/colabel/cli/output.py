@@ -6,7 +6,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import RenderableType
@@ -97,6 +97,24 @@ def interrupted_status(name: str | None) -> int:
         143
     """
     return 128 + signal.Signals[name or "SIGINT"]
+
+
+def tell_problems(problems: Iterable[str], *, interrupted: bool, name: str | None) -> None:
+    """Say what failed, and leave where work was interrupted that the same command goes on with.
+
+    Args:
+        problems: a sentence each.
+        interrupted: whether a signal ended the work.
+        name: of the signal, as for :func:`interrupted_status`.
+
+    Raises:
+        SystemExit: if it was interrupted.
+    """
+    for problem in problems:
+        say(f"failed: {problem}")
+    if interrupted:
+        say("to go on: the same command again")
+        sys.exit(interrupted_status(name))
 
 
 @contextmanager

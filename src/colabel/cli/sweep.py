@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from colabel.cli.options import Change, Cpu, ReaderOption, Source, as_changes
-from colabel.cli.output import interrupted_status, say, show
+from colabel.cli.output import say, show, tell_problems
 from colabel.cli.sweep_view import sweep_table
 
 
@@ -62,11 +62,7 @@ def sweep(
     swept = run_sweep(plan, cpu=cpu, display=make_display())
     show(sweep_table(swept))
     show(f"written: {plan.folder}")
-    for problem in swept.problems:
-        say(f"failed: {problem}")
-    if swept.interrupted:
-        say("to go on: the same command again")
-        sys.exit(interrupted_status(swept.signal))
+    tell_problems(swept.problems, interrupted=swept.interrupted, name=swept.signal)
     if swept.best is None:
         say("no trial ended with a score")
         sys.exit(1)
