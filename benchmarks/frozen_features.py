@@ -18,11 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from colabel.build.division import open_training_data
-from colabel.build.model import build_head
+from colabel.build.model import add_embeddings, build_head
 from colabel.build.objective import build_objective
 from colabel.build.source import open_source
 from colabel.config import Config, load_config
+from colabel.data import Records
 from colabel.data.dataset import EvaluationImages
+from colabel.errors import NonFiniteLossError
 from colabel.methods import StagePlan
 from colabel.models import Classifier, Encoder, Features, build_encoder
 from colabel.training import Stage, make_accelerator
@@ -46,6 +48,12 @@ class Tail(nn.Module):
         self.conv_head, self.bn2, self.pool = net.conv_head, net.bn2, net.global_pool
         self.width = encoder.width
         self.map_channels = encoder.map_channels
+        self.gives_previous_stage = False
+
+    def give_previous_stage(self) -> int:
+        """Give the map before the last halving from now on, and return its channels."""
+        self.gives_previous_stage = True
+        return int(self.blocks[0][-1].bn3.num_features)
 
     def train(self, mode: bool = True) -> Tail:
         """Leave the batch norms as they came."""
@@ -56,9 +64,11 @@ class Tail(nn.Module):
         return self
 
     def forward(self, maps: Tensor) -> Features:
-        """Return the pooled features and their map."""
-        unpooled = self.bn2(self.conv_head(self.blocks(maps)))
-        return Features(self.pool(unpooled), unpooled)
+        """Return the pooled features, their map, and the map before it where it was asked for."""
+        previous = self.blocks[0](maps)
+        unpooled = self.bn2(self.conv_head(self.blocks[1:](previous)))
+        kept = previous if self.gives_previous_stage else None
+        return Features(self.pool(unpooled), unpooled, previous=kept)
 
 
 def frozen_maps(records: Any, weights: str) -> Tensor:
@@ -133,7 +143,7 @@ def train_stage(
                 model, stage.objective, some, labels, accelerator=accelerator, optimiser=prepared
             )
             if not losses.finite(scaled=False):
-                raise RuntimeError(f"{plan.name}: the loss is not finite")
+                raise NonFiniteLossError(f"{plan.name}: the loss is not finite")
             prepared.step()
             prepared.zero_grad()
             schedule.step()
@@ -159,14 +169,19 @@ def train(
     weights: str,
     seed: int,
     encoder: nn.Module | None = None,
+    records: Records | None = None,
 ) -> Classifier:
-    """Train all stages of a recipe and return the model of the last; an encoder is trained on."""
+    """Train all stages of a recipe and return the model of the last; an encoder is trained on.
+
+    A head that makes a graph of the labels takes it from the records.
+    """
     torch.manual_seed(seed)
     encoder = encoder or Tail(new_encoder(weights))
     model, last = None, None
     for plan in config.stages():
         if model is None or plan.head != last:  # stages with the same head train the same one
-            model = Classifier(encoder, build_head(plan.head, encoder, targets.shape[1]))
+            head = build_head(plan.head, encoder, targets.shape[1], train=records)
+            model = Classifier(encoder, add_embeddings(head, plan.embeddings))
         last = plan.head
         inputs = encode(encoder, maps) if plan.frozen else maps
         train_stage(plan, model, inputs, targets, config, seed)
@@ -198,12 +213,12 @@ def add_line(path: Path, line: dict[str, Any]) -> None:
 
 
 def prepare(spec: str, weights: str, cache: Path) -> dict[str, Any]:
-    """Return maps and targets of every split, computed at the first start."""
+    """Return maps and targets of every split, computed at the first start, and the records."""
     config = load_config("laptop-bce", [f"data.source={spec}"])
     records = dict(open_training_data(config.data, seed=0).records)
     if "test" not in records:
         records |= open_source(config.data, ("test",))
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = {"train": records["train"]}
     for split in ("train", "val", "test"):
         file = cache.with_suffix(f".{split}.pt")
         if not file.exists():

@@ -1,12 +1,13 @@
-"""Heads side by side, each with the best of the same few head rates (frozen_features.py).
+"""Every method side by side, each with the best of the same few head rates (frozen_features.py).
 
-What follows the frozen stages is trained, two passes. For each recipe the same multiples of the
-encoder's rate are tried for the head with the first seed; the one with the best validation mAP is
-trained with the other seeds. Restartable: a line of FILE is a training, and what is there is not
-run again. Several processes may share the work, each with recipes and a FILE of its own.
+What follows the frozen stages is trained. For each recipe the same multiples of the encoder's rate
+are tried for the head (of ProbMCL and MulSupCon: for that of the contrastive stage) with the first
+seed; the one with the best validation mAP is trained with the other seeds. Restartable: a line of
+FILE is a training, and what is there is not run again. Several processes may share the work, each
+with methods and a FILE of its own; the table takes several.
 
-    python benchmarks/rivals.py labels.csv --weights FILE --out rivals.jsonl --methods csra bce
-    python benchmarks/rivals.py labels.csv --out rivals.jsonl --table
+    python benchmarks/rivals.py labels.csv --weights FILE --out a.jsonl --methods csra bce
+    python benchmarks/rivals.py labels.csv --out a.jsonl --more b.jsonl --table
 
 The weights of the last step are scored; the test split chooses nothing.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,20 +25,29 @@ from frozen_features import add_line, prepare, read_lines, study_options, train
 from torch import Tensor, nn
 
 from colabel.config import load_config
+from colabel.errors import NonFiniteLossError
 from colabel.metrics import evaluate_scores
 
 RECIPES = {
     "bce": "laptop-bce",
     "bce-max": "laptop-bce-max",
-    "asl": "laptop-asl",
-    "kmcl": "laptop-kmcl",
+    "ml-gcn": "laptop-ml-gcn",
     "csra": "laptop-csra",
-    "ml-decoder": "laptop-ml-decoder",
+    "tdrg": "laptop-tdrg",
     "query2label": "laptop-query2label",
+    "ml-decoder": "laptop-ml-decoder",
+    "asl": "laptop-asl",
+    "focal": "laptop-focal",
+    "zlpr": "laptop-zlpr",
+    "two-way": "laptop-two-way",
+    "kmcl": "laptop-kmcl",
     "kmcl-csra": "kmcl-csra",
     "kmcl-ml-decoder": "kmcl-ml-decoder",
+    "probmcl": "laptop-probmcl",
+    "mulsupcon": "laptop-mulsupcon",
 }
-MULTIPLES = (3, 10, 30)
+"""In the order of the papers' tables, then the losses, then the methods of two terms or stages."""
+MULTIPLES = (3, 10, 30, 100)
 """Of the encoder's learning rate, for the head."""
 
 
@@ -46,75 +57,100 @@ def logits_of(model: nn.Module, maps: Tensor) -> Tensor:
 
 
 def run(
-    method: str, multiple: int, seed: int, weights: str, data: Mapping[str, Any]
+    method: str, multiple: int, seed: int, weights: str, data: Mapping[str, Any], passes: int
 ) -> dict[str, Any]:
-    """Train a recipe and return its mAP on validation and test, in per cent."""
-    changes = ["training.epochs=2", f"training.head_learning_rate=x{multiple}"]
+    """Train a recipe and return its mAP on validation and test, in per cent; none if it fails."""
+    changes = [f"training.epochs={passes}", f"training.head_learning_rate=x{multiple}"]
     config = load_config(RECIPES[method], changes)
-    began = time.monotonic()
-    model = train(config, data["train_maps"], data["train_targets"], weights=weights, seed=seed)
     line: dict[str, Any] = {"method": method, "multiple": multiple, "seed": seed}
+    began = time.monotonic()
+    maps, targets, records = (data[key] for key in ("train_maps", "train_targets", "train"))
+    try:
+        model = train(config, maps, targets, weights=weights, seed=seed, records=records)
+    except NonFiniteLossError:
+        return {**line, "val": None, "test": None}
     line["seconds"] = round(time.monotonic() - began, 1)
     line["head parameters"] = sum(p.numel() for p in model.head.parameters())
     for split in ("val", "test"):
-        scores = logits_of(model, data[f"{split}_maps"]).double().sigmoid().numpy()
-        report = evaluate_scores(scores, data[f"{split}_targets"].numpy())
+        logits = logits_of(model, data[f"{split}_maps"]).double()
+        report = evaluate_scores(
+            logits.sigmoid().numpy(), data[f"{split}_targets"].numpy(), logits=logits.numpy()
+        )
         line[split] = 100 * report.mean_average_precision
     return line
 
 
-def best_multiple(lines: list[dict[str, Any]], method: str) -> int:
-    """Return the multiple with the best validation mAP of the first seed."""
-    tried = [line for line in lines if line["method"] == method and line["seed"] == 0]
-    return int(max(tried, key=lambda line: line["val"])["multiple"])
+def tried_first(lines: list[dict[str, Any]], method: str) -> dict[int, float]:
+    """Return the validation mAP of the first seed by multiple, of those that ended."""
+    return {
+        line["multiple"]: line["val"]
+        for line in lines
+        if (line["method"], line["seed"]) == (method, 0) and line["val"] is not None
+    }
 
 
 def table(lines: list[dict[str, Any]]) -> None:
-    """Print each recipe at its best multiple: mean over seeds and standard deviation."""
-    print("| head | validation mAP by multiple, first seed | chosen | test mAP | parameters |")
-    print("|---|---|---|---|---|")
+    """Print each recipe at its best multiple: mean over seeds, its spread, differences to bce."""
+    print(
+        "| method | validation by multiple, first seed | seeds | test mAP | against bce | head |"
+    )
+    print("|---|---|---|---|---|---|")
+    reference: dict[int, float] = {}
     for method in RECIPES:
-        mine = [line for line in lines if line["method"] == method]
-        if not mine:
+        tried = tried_first(lines, method)
+        if not tried:
             continue
-        tried = {line["multiple"]: line["val"] for line in mine if line["seed"] == 0}
-        best = best_multiple(lines, method)
-        scores = [line["test"] for line in mine if line["multiple"] == best]
-        spread = f" ± {np.std(scores, ddof=1):.1f}" if len(scores) > 1 else ""
-        told = ", ".join(f"x{multiple} {score:.1f}" for multiple, score in sorted(tried.items()))
+        best = max(tried, key=tried.__getitem__)
+        mine = {
+            line["seed"]: line
+            for line in lines
+            if (line["method"], line["multiple"]) == (method, best) and line["test"] is not None
+        }
+        scores = {seed: mine[seed]["test"] for seed in sorted(mine)}
+        reference = reference or scores
+        told = ", ".join(
+            f"**{score:.1f}**" if multiple == best else f"{score:.1f}"
+            for multiple, score in sorted(tried.items())
+        )
+        spread = f" ± {np.std(list(scores.values()), ddof=1):.1f}" if len(scores) > 1 else ""
+        against = ", ".join(
+            f"{score - reference[seed]:+.1f}"
+            for seed, score in scores.items()
+            if seed in reference
+        )
         parameters = mine[0]["head parameters"] / 1e6
         print(
-            f"| {method} | {told} | x{best} | {np.mean(scores):.1f}{spread} ({len(scores)}) "
-            f"| {parameters:.2f} M |"
+            f"| {method} | {told} | {len(scores)} | {np.mean(list(scores.values())):.1f}{spread} "
+            f"| {against} | {parameters:.2f} M |"
         )
 
 
 def main() -> None:
     parser = study_options(__doc__.splitlines()[0], seeds=3)
+    parser.add_argument("--passes", type=int, default=2, help="over the training images")
+    parser.add_argument("--more", type=Path, nargs="*", default=[], help="lines for the table")
     parser.set_defaults(methods=list(RECIPES))
     options = parser.parse_args()
     lines = read_lines(options.out)
     if options.table:
-        table(lines)
+        table([line for path in (options.out, *options.more) for line in read_lines(path)])
         return
     data = prepare(options.data, options.weights, options.out)
 
     def once(method: str, multiple: int, seed: int) -> None:
-        if any(
-            (line["method"], line["multiple"], line["seed"]) == (method, multiple, seed)
-            for line in lines
-        ):
+        key = {"method": method, "multiple": multiple, "seed": seed}
+        if any(key.items() <= line.items() for line in lines):
             return
-        lines.append(run(method, multiple, seed, options.weights, data))
+        lines.append(run(**key, weights=options.weights, data=data, passes=options.passes))
         add_line(options.out, lines[-1])
         print(lines[-1], flush=True)
 
-    for multiple in MULTIPLES:
-        for method in options.methods:
+    for method in options.methods:
+        for multiple in MULTIPLES:
             once(method, multiple, 0)
-    for seed in range(1, options.seeds):
-        for method in options.methods:
-            once(method, best_multiple(lines, method), seed)
+        tried = tried_first(lines, method)
+        for seed in range(1, options.seeds):
+            once(method, max(tried, key=tried.__getitem__), seed)
 
 
 if __name__ == "__main__":

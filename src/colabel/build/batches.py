@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 
+from colabel.build.encoded_once import EncodedOnce
 from colabel.config import Config
 from colabel.data import Records
 from colabel.data.cache import PixelCache
@@ -31,6 +32,8 @@ class Batches:
         train: images to learn from.
         validation: images to choose by.
         display: shows a note before a pass over all images; ``None`` shows nothing.
+        caches: of :func:`build_caches`; ``None`` makes them.
+        encoded: features that runs of the same frozen encoder share; ``None`` for none.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Batches:
         validation: Records,
         display: Display | None,
         caches: Mapping[str, PixelCache | None] | None = None,
+        encoded: EncodedOnce | None = None,
     ) -> None:
         self._config = config
         self._accelerator = accelerator
@@ -51,6 +55,7 @@ class Batches:
             caches = build_caches(config, self._records)
         self._caches = caches
         self._pixels = self._prepare("val")
+        self._shared = encoded or EncodedOnce()
         self._encoded: DataLoader[Any] | None = None
 
     def training(self, stage: Stage) -> DataLoader[Any]:
@@ -113,10 +118,15 @@ class Batches:
         return stage.encoder is not None and not augmented and _part_read(stage) != "maps"
 
     def _encode(self, stage: Stage, split: str, part: Literal["vector", "map"]) -> Tensor:
-        assert stage.encoder is not None
-        self._note(f"{split}: encoding {len(self._records[split])} images once")
-        loader = self._pixels if split == "val" else self._prepare(split)
-        return collect_features(stage.encoder, loader, self._accelerator, part)
+        encoder, records = stage.encoder, self._records[split]
+        assert encoder is not None
+
+        def encode() -> Tensor:
+            self._note(f"{split}: encoding {len(records)} images once")
+            loader = self._pixels if split == "val" else self._prepare(split)
+            return collect_features(encoder, loader, self._accelerator, part)
+
+        return self._shared.features(encoder, self._config, records, part, encode)
 
     def _note(self, text: str) -> None:
         if self._display is not None and self._accelerator.is_main_process:

@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from colabel.build.batches import Batches, build_caches
 from colabel.build.division import open_training_data, take_fraction
+from colabel.build.encoded_once import EncodedOnce
 from colabel.build.records import decodable
 from colabel.build.source import pixel_options
 from colabel.build.stages import build_model, build_stages
@@ -102,6 +103,7 @@ def train(
     cpu: bool = False,
     display: Display | None = None,
     began: float | None = None,
+    encoded: EncodedOnce | None = None,
 ) -> Trained:
     """Train a model by a recipe and keep the weights that validation chose.
 
@@ -116,6 +118,7 @@ def train(
         display: what the user sees meanwhile; ``None`` for nothing.
         began: reading of :func:`time.monotonic` from which on ``training.minutes`` count; ``None``
             for now.
+        encoded: features that the runs of a frozen encoder share; ``None`` for none.
 
     Returns:
         The run's folder, its history and its metrics on the validation split.
@@ -149,8 +152,9 @@ def train(
         torch.manual_seed(config.training.seed)
         try:
             return _train(
-                config, run, accelerator, resume=resume and started, display=display, began=began
-            )
+                config, run, accelerator, resume=resume and started, display=display, began=began,
+                encoded=encoded,
+            )  # fmt: skip
         except KeyboardInterrupt:
             if display is not None and accelerator.is_main_process and run.has_state:
                 display.note(f"what was saved before is in {run.path}: resume the run to go on.")
@@ -165,6 +169,7 @@ def _train(
     resume: bool,
     display: Display | None,
     began: float,
+    encoded: EncodedOnce | None,
 ) -> Trained:
     """Train, with the random generators seeded."""
     main = accelerator.is_main_process
@@ -213,7 +218,9 @@ def _train(
         write_data(run, seen)
     accelerator.wait_for_everyone()
 
-    batches = Batches(config, accelerator, train_records, validation_records, display, caches)
+    batches = Batches(
+        config, accelerator, train_records, validation_records, display, caches, encoded
+    )
 
     def predict(network: nn.Module, stage: Stage | None = None) -> Predictions:
         collected = collect_logits(network, batches.validation(stage), accelerator)

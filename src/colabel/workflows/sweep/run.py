@@ -17,6 +17,7 @@ import optuna
 import torch
 from optuna.trial import Trial, TrialState
 
+from colabel.build.encoded_once import EncodedOnce
 from colabel.build.stages import build_model, build_stages
 from colabel.config import Config
 from colabel.errors import (
@@ -31,8 +32,8 @@ from colabel.errors import (
 from colabel.files import make_folder
 from colabel.runs.claim import locked_folder
 from colabel.runs.folder import DATA, RunFolder
-from colabel.training import Display, Stage, make_accelerator
-from colabel.training.display import Progression
+from colabel.training import Display, make_accelerator
+from colabel.workflows.sweep.judge import CutShort, Judge
 from colabel.workflows.sweep.planning import JOURNAL, RECIPE, RESULTS, Keep, SweepPlan, plan_sweep
 from colabel.workflows.sweep.results import (
     METRIC,
@@ -118,6 +119,7 @@ def tune(
     folder: Path,
     cpu: bool = False,
     display: Display | None = None,
+    encoded: EncodedOnce | None = None,
 ) -> dict[str, Any]:
     """Return the settings of a recipe that a sweep found to be the best on validation.
 
@@ -129,6 +131,7 @@ def tune(
         folder: of the sweep; a sweep that has ended there is not run again.
         cpu: do not use an accelerator.
         display: what the user sees meanwhile; ``None`` for nothing.
+        encoded: as for :func:`run_sweep`.
 
     Returns:
         The setting by dotted key.
@@ -138,9 +141,8 @@ def tune(
         RunError: if no trial ended with a score.
         ColabelError: as :func:`sweep` raises it.
     """
-    swept = sweep(
-        recipe, space=space, out=folder, trials=trials, seed=seed, cpu=cpu, display=display
-    )
+    plan = plan_sweep(recipe, space=space, out=folder, trials=trials, seed=seed)
+    swept = run_sweep(plan, cpu=cpu, display=display, encoded=encoded)
     if swept.interrupted:
         raise KeyboardInterrupt
     if swept.best is None:
@@ -150,7 +152,13 @@ def tune(
     return dict(swept.best.settings)
 
 
-def run_sweep(plan: SweepPlan, *, cpu: bool = False, display: Display | None = None) -> Swept:
+def run_sweep(
+    plan: SweepPlan,
+    *,
+    cpu: bool = False,
+    display: Display | None = None,
+    encoded: EncodedOnce | None = None,
+) -> Swept:
     """Run the trials of a plan that have not ended.
 
     The first trial is the recipe as it is, if the space holds it. The next seven are drawn at
@@ -165,6 +173,8 @@ def run_sweep(plan: SweepPlan, *, cpu: bool = False, display: Display | None = N
         plan: from :func:`plan_sweep`.
         cpu: do not use an accelerator.
         display: what the user sees meanwhile; ``None`` for nothing.
+        encoded: features that trials of a frozen encoder share with others; ``None``: only with
+            each other.
 
     Returns:
         What came of each trial. One whose loss diverges, or whose settings cannot be trained,
@@ -189,7 +199,8 @@ def run_sweep(plan: SweepPlan, *, cpu: bool = False, display: Display | None = N
         first = own_settings(plan.config, plan.space)
         with open_study(plan.folder / JOURNAL, epochs=epochs, first=first) as study:
             try:
-                return _run_trials(plan, study, cpu=cpu, display=display)
+                shared = encoded or EncodedOnce()
+                return _run_trials(plan, study, cpu=cpu, display=display, encoded=shared)
             except ColabelError:
                 if not _ended(study) and not plan.run(0).has_state:
                     _withdraw(plan)
@@ -197,7 +208,12 @@ def run_sweep(plan: SweepPlan, *, cpu: bool = False, display: Display | None = N
 
 
 def _run_trials(
-    plan: SweepPlan, study: optuna.Study, *, cpu: bool, display: Display | None
+    plan: SweepPlan,
+    study: optuna.Study,
+    *,
+    cpu: bool,
+    display: Display | None,
+    encoded: EncodedOnce,
 ) -> Swept:
     """Run what is left to run."""
     _tidy(plan, _collect(plan, study))
@@ -206,7 +222,7 @@ def _run_trials(
         about = _collect(plan, study)[trial.number]
         going_on = ", going on" if plan.run(trial.number).has_begun else ""
         _tell(display, f"trial {trial.number} of {plan.trials}: {about}{going_on}")
-        interrupted, signal = _run_trial(plan, study, trial, about.settings, cpu, display)
+        interrupted, signal = _run_trial(plan, study, trial, about.settings, cpu, display, encoded)
         tried = _collect(plan, study)
         if interrupted:
             return Swept(plan, tried, True, signal)
@@ -225,6 +241,7 @@ def _run_trial(
     settings: Mapping[str, Any],
     cpu: bool,
     display: Display | None,
+    encoded: EncodedOnce,
 ) -> tuple[bool, str | None]:
     """Train one trial and tell the study; return whether it was stopped, and by which signal."""
     run = plan.run(trial.number)
@@ -232,13 +249,16 @@ def _run_trial(
     try:
         if not run.is_finished:
             config = with_settings(plan.config, settings, of=f"trial {trial.number}")
-            judge = _Judge(study, trial, config, display)
-            trained = train(config, out=run.path, resume=run.has_begun, cpu=cpu, display=judge)
+            judge = Judge(study, trial, config, display)
+            trained = train(
+                config, out=run.path, resume=run.has_begun, cpu=cpu, display=judge,
+                encoded=encoded,
+            )  # fmt: skip
             if trained.report is None:
                 return True, trained.history.signal
         _check_images(study, trial, run)
         study.tell(trial, float(run.result()[METRIC]))
-    except _CutShort:
+    except CutShort:
         study.tell(trial, state=TrialState.PRUNED)
     except _FAILURES as error:
         if as_it_is and isinstance(error, ConfigError):
@@ -246,68 +266,6 @@ def _run_trial(
         trial.set_user_attr("problem", str(error))
         study.tell(trial, state=TrialState.FAIL)
     return False, None
-
-
-class _CutShort(Exception):
-    """A trial that is worse than most."""
-
-
-class _Judge:
-    """A display that hears of every epoch, and cuts a trial short that is worse than most.
-
-    Args:
-        study: the trials so far.
-        trial: the one that is trained.
-        config: its recipe, whose stages give each epoch its number in the run.
-        display: what the user sees; ``None`` for nothing.
-    """
-
-    def __init__(
-        self, study: optuna.Study, trial: Trial, config: Config, display: Display | None
-    ) -> None:
-        self._study, self._trial, self._display = study, trial, display
-        self._before: dict[str, int] = {}
-        self._epochs = 0
-        for stage in config.stages():
-            self._before[stage.name] = self._epochs
-            self._epochs += stage.epochs
-
-    def start_stage(self, stage: Stage, *, step: int, steps: int) -> None:
-        """Pass it on."""
-        if self._display is not None:
-            self._display.start_stage(stage, step=step, steps=steps)
-
-    def show_step(self, progression: Progression) -> None:
-        """Pass it on."""
-        if self._display is not None:
-            self._display.show_step(progression)
-
-    def show_epoch(self, stage: Stage, record: Mapping[str, Any]) -> None:
-        """Pass it on, and judge.
-
-        Raises:
-            _CutShort: if the trial is to end here.
-        """
-        if self._display is not None:
-            self._display.show_epoch(stage, record)
-        if record["score"] is None:
-            return
-        epoch = self._before[stage.name] + record["epoch"]
-        reported = self._study.get_trials(deepcopy=False)[self._trial.number].intermediate_values
-        if epoch not in reported:  # a resumed run has some of its epochs once more
-            self._trial.report(float(record["score"]), epoch)
-        if epoch < self._epochs and self._trial.should_prune():
-            raise _CutShort
-
-    def note(self, text: str) -> None:
-        """Pass it on."""
-        if self._display is not None:
-            self._display.note(text)
-
-    def close(self) -> None:
-        """Pass it on."""
-        if self._display is not None:
-            self._display.close()
 
 
 def _collect(plan: SweepPlan, study: optuna.Study) -> tuple[Tried, ...]:

@@ -1,0 +1,67 @@
+"""What a frozen encoder made of images, kept for the next run that needs the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from colabel.config import Config
+from colabel.data import Records
+from colabel.models.part import Part
+
+
+class EncodedOnce:
+    """Features of the images of several runs that leave the same encoder as it came.
+
+    The runs of a comparison or a sweep that train heads on a frozen encoder differ in all but the
+    features, so one of them encodes the images and the others take what it got. Only the features
+    of one encoder are kept; those of another one take their place before they are computed.
+
+    Files are taken to be the same while a command works: an image that is replaced meanwhile
+    counts as it was.
+    """
+
+    def __init__(self) -> None:
+        self._encoder = ""
+        self._kept: dict[str, Tensor] = {}
+
+    def features(
+        self,
+        encoder: nn.Module,
+        config: Config,
+        records: Records,
+        part: Part,
+        encode: Callable[[], Tensor],
+    ) -> Tensor:
+        """Return the features of images, computed at the first call.
+
+        Args:
+            encoder: that made them or will.
+            config: of the run; what changes a pixel or a rounding must agree.
+            records: the images.
+            part: the vectors or the maps.
+            encode: computes them.
+        """
+        known = _identity_of(encoder, config)
+        if known != self._encoder:
+            self._encoder = known
+            self._kept.clear()
+        key = f"{part} {records.fingerprint()}"
+        if key not in self._kept:
+            self._kept[key] = encode()
+        return self._kept[key]
+
+
+def _identity_of(encoder: nn.Module, config: Config) -> str:
+    """Return a hash of the weights and of every setting that their features depend on."""
+    digest = hashlib.sha256()
+    for settings in (config.encoder, config.data, config.evaluation):
+        digest.update(settings.model_dump_json().encode())
+    digest.update(config.training.precision.encode())
+    for name, value in encoder.state_dict().items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
