@@ -1,6 +1,8 @@
 """``colabel compare``: what it prints and refuses, and how it ends."""
 
+import itertools
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -20,10 +22,10 @@ from colabel.workflows.comparison.run import Comparison, Trial
 from colabel.workflows.grid.training import Interruption
 
 NAN = float("nan")
-INTERVAL = {"low": 0.5, "high": 0.6, "interval": "percentile"}
+INTERVAL = {"low": 0.5, "high": 0.6, "interval": "centred"}
 
 
-def a_run(name, *, mean=0.55, interval="percentile"):
+def a_run(name, *, mean=0.55, interval="centred"):
     return {
         "name": name, "mAP": mean, "CF1": 0.5, "OF1": 0.4, "mAUC": NAN, "parameters": 2_500_000,
         "macs": 12_300_000, "operating_point": {"CF1": 0.61, "OF1": 0.62},
@@ -44,7 +46,7 @@ DOCUMENT = {
         {"first": "[b]one", "second": "two", "difference": 0.021, "p": 0.01, "p_holm": 0.02,
          **INTERVAL, "different": True, "seeds": [{"seed": 0, "difference": -0.01}]},
         {"first": "a", "second": "b", "difference": -0.021, "p": 0.5, "p_holm": 1.0,
-         "low": -0.1, "high": 0.05, "interval": "percentile", "different": False, "seeds": []},
+         "low": -0.1, "high": 0.05, "interval": "centred", "different": False, "seeds": []},
     ],
     "notes": ["a note"],
 }  # fmt: skip
@@ -82,6 +84,29 @@ def test_the_tables_say_what_the_document_does():
         ["a", "b", "-2.1", "-10.0 to +5.0", "1.000", "no difference"],
     ]
     assert cells(classes_table(DOCUMENT)) == [["[b]cat", "7", "55.0", "55.0"]]
+
+
+def test_of_many_pairs_those_of_the_best_are_printed():
+    names = [f"m{i}" for i in range(8)]
+    many = {
+        **DOCUMENT,
+        "methods": [
+            {"name": name, "mean": math.nan if name == "m0" else (index * 3) % 8}
+            for index, name in enumerate(names)
+        ],
+        "pairs": [
+            {**DOCUMENT["pairs"][0], "first": first, "second": second}
+            for first, second in itertools.combinations(names, 2)
+        ],
+    }
+    table = pairs_table(many)
+    assert [row[:2] for row in cells(table)] == [
+        ["m0", "m5"], ["m1", "m5"], ["m2", "m5"], ["m3", "m5"], ["m4", "m5"], ["m5", "m6"],
+        ["m5", "m7"],
+    ]  # fmt: skip
+    assert "these are the pairs of m5, all 28 are in compare.json" in str(table.caption)
+    many["pairs"] = many["pairs"][:21]
+    assert len(cells(pairs_table(many))) == 21
 
 
 @pytest.fixture(scope="module")

@@ -83,6 +83,12 @@ def percentile(values: Vector, share: float) -> float:
     return ordered[below] + (place - below) * (ordered[above] - ordered[below])
 
 
+def centred(values: Vector, observed: float) -> list[float]:
+    """The draws, moved so that their mean is the observed value."""
+    mean = math.fsum(values) / len(values)
+    return [value + (observed - mean) for value in values]
+
+
 def p_value(differences: Vector) -> float:
     """Twice the smaller share of draws on one side of 0, 0 itself on both, one draw added."""
     below = 1 + sum(difference <= 0 for difference in differences)

@@ -125,7 +125,9 @@ def test_the_numbers_are_those_of_loops_over_the_drawn_images(finished):
         for one in scores
     ]
     for run, drawn in zip(document["runs"], values, strict=True):
-        expected = [reference.percentile(drawn, share) for share in (0.025, 0.975)]
+        moved = reference.centred(drawn, run["mAP"])
+        ends = [reference.percentile(moved, share) for share in (0.025, 0.975)]
+        expected = [min(1, max(0, end)) for end in ends]
         interval = run["intervals"]["mAP"]
         assert [interval["low"], interval["high"]] == pytest.approx(expected, abs=1e-12)
     (pair,) = document["pairs"]
@@ -133,6 +135,7 @@ def test_the_numbers_are_those_of_loops_over_the_drawn_images(finished):
         (first + second) / 2 - (third + fourth) / 2
         for first, second, third, fourth in zip(*values, strict=True)
     ]
+    difference = reference.centred(difference, pair["difference"])
     assert (pair["first"], pair["second"], pair["metric"]) == ("tiny_kmcl", "tiny_bce", "mAP")
     assert pair["low"] == pytest.approx(reference.percentile(difference, 0.025), abs=1e-12)
     assert pair["high"] == pytest.approx(reference.percentile(difference, 0.975), abs=1e-12)

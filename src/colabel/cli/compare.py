@@ -76,8 +76,13 @@ def compare(
         ),
     ] = "mAP",
     draws: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="How often the images are resampled.")
-    ] = 1000,
+        int | None,
+        typer.Option(
+            min=1,
+            max=1_000_000,
+            help="How often the images are resampled; default: 1000, more for many pairs.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
     speed: Annotated[
         bool, typer.Option("--speed", help="Also measure how many images a second each takes.")

@@ -11,6 +11,8 @@ from colabel.cli.tables import percent
 from colabel.printing import plain
 
 _UNKNOWN = "-"
+MOST_PAIRS = 21
+"""That are printed, each with a line."""
 
 
 def scores_table(document: Mapping[str, Any]) -> Table:
@@ -88,11 +90,20 @@ def methods_table(document: Mapping[str, Any]) -> Table:
 
 
 def pairs_table(document: Mapping[str, Any]) -> Table:
-    """Return a line per pair: difference, interval, p value of all pairs together, and verdict."""
+    """Return a line per pair: difference, interval, p value of all pairs together, and verdict.
+
+    Of many pairs those with the best method are shown; ``compare.json`` and the picture have all.
+    """
+    pairs, all_pairs = document["pairs"], len(document["pairs"])
+    note = ""
+    if all_pairs > MOST_PAIRS:
+        best = max(document["methods"], key=lambda one: (one["mean"] == one["mean"], one["mean"]))
+        pairs = [pair for pair in pairs if best["name"] in (pair["first"], pair["second"])]
+        note = f"; these are the pairs of {best['name']}, all {all_pairs} are in compare.json"
     table = _right(
         "first", "second", "points", "95 %", "p (Holm)", "higher",
         caption=f"{document['metric']} of the first less that of the second, on the same "
-        "resamples; a difference counts where Holm's p is at most 0.05",
+        f"resamples; a difference counts where Holm's p is at most 0.05{note}",
     )  # fmt: skip
     for place in (0, 1):
         table.columns[place].justify = "left"
@@ -100,7 +111,7 @@ def pairs_table(document: Mapping[str, Any]) -> Table:
     table.columns[-1].justify = "left"
     for column in table.columns[2:]:
         column.no_wrap = True
-    for pair in document["pairs"]:
+    for pair in pairs:
         higher = "first" if pair["difference"] > 0 else "second"
         table.add_row(
             plain(pair["first"]),
@@ -117,9 +128,9 @@ def interval_text(interval: Mapping[str, Any], *, signed: bool = False) -> str:
     """Return an interval in per cent, a dash where there is none.
 
     Example:
-        >>> interval_text({"low": 0.1, "high": 0.25, "interval": "percentile"})
+        >>> interval_text({"low": 0.1, "high": 0.25, "interval": "centred"})
         '10.0 to 25.0'
-        >>> interval_text({"low": -0.1, "high": 0.25, "interval": "percentile"}, signed=True)
+        >>> interval_text({"low": -0.1, "high": 0.25, "interval": "centred"}, signed=True)
         '-10.0 to +25.0'
     """
     if interval["interval"] == "none":

@@ -1,4 +1,4 @@
-"""The picture of a comparison: a forest plot of methods, and one of their differences."""
+"""The picture of a comparison: a forest plot of methods, and the differences of their pairs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from colabel.errors import DataError
@@ -24,7 +25,8 @@ from colabel.printing import printable
 
 _ROW = 0.26  # inches of a row
 _LETTERS = 22  # of a name
-_MOST_PAIRS = 40  # that are drawn
+_CELL = 0.46  # inches of a cell of the matrix
+_MOST_ROWS = 21  # pairs that get a row each; more become a matrix
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,11 @@ def comparison_figure(
 ) -> None:
     """Draw methods over differences of pairs, each with its interval, a dot per seed.
 
+    More than 21 pairs become a matrix, without intervals, the highest method first.
+
     Args:
         methods: from top to bottom; at least one with a value.
-        pairs: likewise; the first 40 are drawn.
+        pairs: likewise, each of two of the methods.
         png: picture to write.
         metric: what the values are.
         split: of the images.
@@ -73,22 +77,27 @@ def comparison_figure(
     """
     if all(math.isnan(row.value) for row in methods):
         raise DataError(f"no method has a {metric}; there is nothing to draw.")
-    shown = pairs[:_MOST_PAIRS]
-    heights = [len(methods) + 1, len(shown) + 1]
-    figure = new_figure(7.8, 1.9 + _ROW * sum(heights))
+    as_matrix = len(pairs) > _MOST_ROWS
+    if as_matrix:
+        methods = sorted(methods, key=lambda row: -row.value if row.value == row.value else 1)
+    lower = _CELL * len(methods) + 1 if as_matrix else _ROW * (len(pairs) + 1)
+    heights = [_ROW * (len(methods) + 1), lower]
+    width = max(7.8, 2.2 + _CELL * len(methods)) if as_matrix else 7.8
+    figure = new_figure(width, 1.9 + sum(heights))
     top, bottom = figure.subplots(2, 1, height_ratios=heights)
     _forest(top, methods)
     finish(top, f"{metric} on {split}", hint, legend=False)
-    _forest(bottom, shown)
-    bottom.axvline(0, color="black", linewidth=0.9, zorder=1)
-    more = "" if len(shown) == len(pairs) else f" ({len(shown)} of {len(pairs)} pairs)"
-    finish(
-        bottom,
-        f"difference of {metric}{more}",
-        "blue: found by Holm's p value; grey: no difference",
-        legend=False,
-    )
-    for axes, unit in ((top, f"{metric} (%)"), (bottom, "points")):
+    title = f"difference of {metric}"
+    if as_matrix:
+        _matrix(bottom, [row.names[0] for row in methods], pairs)
+        told = "points that the row is above the column; bold in a colour: found by Holm's p value"
+        finish(bottom, title, told, legend=False)
+        bottom.grid(visible=False)
+    else:
+        _forest(bottom, pairs)
+        bottom.axvline(0, color="black", linewidth=0.9, zorder=1)
+        finish(bottom, title, "blue: found by Holm's p value; grey: no difference", legend=False)
+    for axes, unit in ((top, f"{metric} (%)"), (bottom, "points"))[: 1 if as_matrix else 2]:
         axes.grid(axis="y", visible=False)
         axes.grid(axis="x", color=PALE, linewidth=0.6)
         axes.set_xlabel(unit, fontsize=9)
@@ -133,3 +142,29 @@ def _forest(axes: Axes, rows: Sequence[ForestRow]) -> None:
     axes.set_yticks(range(len(rows)), [" − ".join(map(_squeezed, row.names)) for row in rows])
     as_written(axes.get_yticklabels())  # a dollar sign begins no formula
     axes.set_ylim(len(rows) - 0.4, -0.6)
+
+
+def _matrix(axes: Axes, names: Sequence[str], pairs: Sequence[ForestRow]) -> None:
+    """Write what each row is above each column."""
+    place = {name: index for index, name in enumerate(names)}
+    found = np.full((len(names), len(names)), np.nan)
+    for row in pairs:
+        for (first, second), sign in ((row.names, 1), (row.names[::-1], -1)):
+            points = sign * 100 * row.value
+            found[place[first], place[second]] = points if row.marked else np.nan
+            axes.text(
+                place[second],
+                place[first],
+                f"{points:+.1f}",
+                ha="center",
+                va="center",
+                fontsize=6.5,
+                color="black" if row.marked else GREY,
+                fontweight="bold" if row.marked else "normal",
+            )
+    largest = np.nanmax(np.abs(found), initial=1.0)
+    axes.imshow(found, cmap="RdBu", vmin=-2 * largest, vmax=2 * largest, aspect="auto")
+    for set_ticks in (axes.set_yticks, axes.set_xticks):
+        set_ticks(range(len(names)), [_squeezed(name) for name in names])
+    as_written([*axes.get_yticklabels(), *axes.get_xticklabels()])
+    axes.tick_params(axis="x", rotation=60)

@@ -13,8 +13,8 @@ from colabel.metrics.report import ClassReport, Report, evaluate_scores
 from colabel.metrics.significance import (
     Interval,
     bootstrap_p_value,
+    centred_interval,
     holm,
-    percentile_interval,
     score_interval,
 )
 
@@ -39,10 +39,10 @@ __all__ = [
     "Resamples",
     "average_precision",
     "bootstrap_p_value",
+    "centred_interval",
     "evaluate_scores",
     "holm",
     "paired_bootstrap",
-    "percentile_interval",
     "rank",
     "roc_auc",
     "score_interval",

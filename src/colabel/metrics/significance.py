@@ -22,7 +22,7 @@ class Interval:
     Args:
         low: lower end; NaN where resampling says nothing.
         high: upper end.
-        method: ``percentile``; ``wilson`` where all draws gave 0 or all gave 1; ``none`` where
+        method: ``centred``; ``wilson`` where all draws gave 0 or all gave 1; ``none`` where
             there is no interval, as with a single image.
     """
 
@@ -34,31 +34,48 @@ class Interval:
 NO_INTERVAL = Interval(math.nan, math.nan, "none")
 
 
-def percentile_interval(values: Float[np.ndarray, " draws"], *, units: int) -> Interval:
-    """Return the interval between the 2.5th and the 97.5th percentile of the draws.
+def centred_interval(
+    values: Float[np.ndarray, " draws"], observed: float, *, units: int
+) -> Interval:
+    r"""Return the middle 95 % of the draws, moved so that their mean is the observed value.
+
+    .. math:: \hat\theta - \bar\theta^* + [\, q_{0.025}, q_{0.975} \,]
+
+    Where a class has few positives, the average precision of resampled images is higher than that
+    of the images themselves, since a positive that is drawn twice stands beside itself. That is no
+    property of other images and is taken away.
 
     Source: the percentile interval (Efron 1979).
 
+    Deviation: it is moved. In simulations with 2 to 40 positives a class it holds the mean of
+    other samples as often as it says (94 to 96 %), the percentiles themselves less often where
+    positives are few (91 %).
+
     Args:
         values: one per draw; draws with NaN are left out.
+        observed: the value of the images as they are.
         units: how many images or groups were drawn from. Of one, every draw is the same, so there
             is no interval.
 
     Example:
-        >>> percentile_interval(np.arange(201.0), units=50)
-        Interval(low=5.0, high=195.0, method='percentile')
+        >>> centred_interval(np.arange(201.0), 90.0, units=50)
+        Interval(low=-5.0, high=185.0, method='centred')
     """
     defined = values[~np.isnan(values)]
     if units < 2 or not len(defined):
         return NO_INTERVAL
-    low, high = np.quantile(defined, [ALPHA / 2, 1 - ALPHA / 2])
-    return Interval(float(low), float(high), "percentile")
+    low, high = np.quantile(defined, [ALPHA / 2, 1 - ALPHA / 2]) + (observed - defined.mean())
+    return Interval(float(low), float(high), "centred")
 
 
 def score_interval(
-    values: Float[np.ndarray, " draws"], *, units: int, positives: Int[np.ndarray, " classes"]
+    values: Float[np.ndarray, " draws"],
+    observed: float,
+    *,
+    units: int,
+    positives: Int[np.ndarray, " classes"],
 ) -> Interval:
-    r"""Return the percentile interval of a score in [0, 1], or one with a width at 0 and 1.
+    r"""Return the interval of a score, within [0, 1], or one with a width at 0 and 1.
 
     A model that makes no error on these images makes none in any draw, which does not mean that
     it never will. The interval is then the mean over the classes of Wilson's for a share of 1 (or
@@ -70,47 +87,57 @@ def score_interval(
 
     Args:
         values: one per draw; draws with NaN are left out.
-        units: as for :func:`percentile_interval`.
+        observed: the value of the images as they are.
+        units: as for :func:`centred_interval`.
         positives: of each class; classes without any are left out.
 
     Example:
-        >>> score_interval(np.ones(100), units=50, positives=np.array([10, 0])).low.__round__(3)
-        0.722
+        >>> interval = score_interval(np.ones(100), 1.0, units=50, positives=np.array([10, 0]))
+        >>> round(interval.low, 3), interval.method
+        (0.722, 'wilson')
     """
-    interval = percentile_interval(values, units=units)
-    if interval.low != interval.high or interval.low not in (0.0, 1.0):
+    interval = centred_interval(values, observed, units=units)
+    if interval.method == "none":
         return interval
+    if not math.isclose(interval.low, interval.high) or interval.low not in (0.0, 1.0):
+        low, high = (min(1.0, max(0.0, end)) for end in (interval.low, interval.high))
+        return Interval(low, high, interval.method)
     counts = positives[positives > 0]
     kept = float((counts / (counts + _NORMAL**2)).mean())
     return Interval(kept, 1.0, "wilson") if interval.low else Interval(0.0, 1 - kept, "wilson")
 
 
-def bootstrap_p_value(differences: Float[np.ndarray, " draws"], *, units: int) -> float:
+def bootstrap_p_value(
+    differences: Float[np.ndarray, " draws"], observed: float, *, units: int
+) -> float:
     r"""Return how surprising the draws would be if there were no difference, on both sides.
 
     .. math:: p = \min(1, 2 \min(1 + \#\{d \le 0\}, 1 + \#\{d \ge 0\}) / (1 + B))
 
-    It falls below 0.05 where the percentile interval leaves out 0, but for the one that is added
+    with draws d that are moved to the observed difference as :func:`centred_interval` moves them.
+    It falls below 0.05 where that interval leaves out 0, but for the one that is added
     so that no p value is 0.
 
     Source: Davison and Hinkley 1997, Sec. 4.2 (the added one); both sides as twice the smaller.
 
     Args:
         differences: one per draw; draws with NaN are left out.
+        observed: the difference on the images as they are.
         units: how many images or groups were drawn from; one tells nothing, so p is 1.
 
     Returns:
         A value in (0, 1].
 
     Example:
-        >>> bootstrap_p_value(np.array([0.1, 0.2, 0.3, -0.1]), units=9)
+        >>> bootstrap_p_value(np.array([0.1, 0.2, 0.3, -0.1]), 0.125, units=9)
         0.8
-        >>> bootstrap_p_value(np.zeros(4), units=9)
+        >>> bootstrap_p_value(np.zeros(4), 0.0, units=9)
         1.0
     """
     defined = differences[~np.isnan(differences)]
-    if units < 2:
+    if units < 2 or not len(defined):
         return 1.0
+    defined = defined + (observed - defined.mean())
     below = 1 + int(np.count_nonzero(defined <= _ROUNDING))
     above = 1 + int(np.count_nonzero(defined >= -_ROUNDING))
     return min(1.0, 2 * min(below, above) / (1 + len(defined)))
@@ -144,6 +171,16 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
         least = max(least, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = least
     return tuple(adjusted)
+
+
+def usual_draws(pairs: int) -> int:
+    """Return how many draws are enough: 1,000, or twice as many as many pairs need.
+
+    Example:
+        >>> usual_draws(1), usual_draws(120)
+        (1000, 9598)
+    """
+    return max(1000, 2 * draws_needed(pairs))
 
 
 def draws_needed(pairs: int) -> int:

@@ -28,9 +28,10 @@ from colabel.training.distributed import (
     share_buffers,
 )
 from colabel.training.ema import build_average
-from colabel.training.log import finite, peak_memory_mb
+from colabel.training.log import finite
 from colabel.training.memory import TO_TRAIN, explained_memory
 from colabel.training.optimiser import build_optimiser, build_schedule, parameter_groups
+from colabel.training.peak_memory import peak_memory_mb
 from colabel.training.position import Position, SharedState
 from colabel.training.stage import Stage
 from colabel.training.step import Losses, compute_gradients

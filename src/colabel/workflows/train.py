@@ -64,6 +64,7 @@ from colabel.training import (
     make_accelerator,
     verdict,
 )
+from colabel.training.peak_memory import begin_peak_memory
 from colabel.version import VERSION
 from colabel.workflows.memory import check_memory
 from colabel.workflows.validation_size import too_small_to_choose_by
@@ -173,6 +174,7 @@ def _train(
 ) -> Trained:
     """Train, with the random generators seeded."""
     main = accelerator.is_main_process
+    begin_peak_memory(accelerator.device)
     seed = config.training.seed
     division = run.division if resume else None
     opened = open_training_data(config.data, seed=seed, split_file=division)

@@ -44,6 +44,24 @@ def test_the_logits_equal_the_loops(classes, vectors):
     assert torch.equal(largest, features.amax(dim=(2, 3)))
 
 
+@pytest.mark.parametrize("vectors", ["learned", "one_hot", "file"])
+@pytest.mark.parametrize("classes", [2, 80])
+def test_the_classifiers_start_as_large_as_those_of_a_linear_layer(classes, vectors):
+    """Whatever the size of the vectors and the graph: no large logits are to be unlearned."""
+    torch.manual_seed(1)
+    given = {"learned": 30, "one_hot": None, "file": 7 * torch.randn(classes, 30)}[vectors]
+    head = GraphConvolutionHead(64, label_graph(labels_of(classes)), given, hidden=50)
+    usual = torch.nn.Linear(64, 2000).weight.square().mean().sqrt()
+    size = head.classifiers().square().mean().sqrt()
+    assert size.item() == pytest.approx(usual.item(), rel=0.03)
+
+
+def test_without_a_graph_yet_the_weights_are_still_to_come():
+    head = GraphConvolutionHead(8, torch.eye(3), torch.zeros(3, 5), hidden=4)
+    assert head.second.weight.isfinite().all()
+    assert head.second.weight.abs().max() > 0
+
+
 def test_six_hundred_classes():
     head, features = head_of(600), map_of(1, CHANNELS, 2, 2)
     expected = torch.tensor(by_loops(head, features), dtype=torch.float64)

@@ -21,7 +21,8 @@ class GraphConvolutionHead(nn.Module):
     Source: ML-GCN (Chen et al., CVPR 2019), Eq. 2 to 4 and Fig. 2.
 
     Deviation: the vectors may be learned, or one per label and nothing else; the paper takes
-    GloVe. All layers start like linear ones.
+    GloVe. W starts with values as large as those of a linear layer; of layers that start like
+    linear ones it is ten times as large, and logits of 20 have to be unlearned first.
 
     Args:
         channels: number of features d at each position.
@@ -68,6 +69,10 @@ class GraphConvolutionHead(nn.Module):
         width = classes if self.vectors is None else self.vectors.shape[1]
         self.first = nn.Linear(width, hidden, bias=False)
         self.second = nn.Linear(hidden, channels, bias=False)
+        with torch.no_grad():
+            size = self.classifiers().square().mean().sqrt()
+            if size > 0:  # graph and vectors may come later, with the weights
+                self.second.weight.mul_((3 * channels) ** -0.5 / size)
 
     def classifiers(self) -> Float[Tensor, "classes channels"]:
         """Return W, which does not depend on the image, in float32 or float64."""

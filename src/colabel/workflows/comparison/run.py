@@ -6,6 +6,7 @@ here is a split that chose nothing, the test split unless another is asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from colabel.errors import ConfigError, DataError
 from colabel.files import make_folder, write_json
 from colabel.metrics.bootstrap import Resamples
+from colabel.metrics.significance import usual_draws
 from colabel.runs.description import load_description
 from colabel.runs.folder import RunFolder
 from colabel.runs.measured import measure
@@ -58,7 +60,7 @@ def compare(
     *,
     split: str = "test",
     out: Path | str = "comparison",
-    draws: int = 1000,
+    draws: int | None = None,
     seed: int = 0,
     metric: str = "mAP",
     speed: bool = False,
@@ -74,7 +76,7 @@ def compare(
         folders: of at least two runs.
         split: that is compared on.
         out: folder that gets ``compare.json``, ``compare.png`` and ``timings.json``.
-        draws: how often the images are resampled.
+        draws: how often the images are resampled; ``None`` for 1,000, or what many pairs need.
         seed: of the draws.
         metric: of the pairs: mAP, CF1, OF1, operating_point.CF1 or operating_point.OF1.
         speed: measure how many images a second each model takes.
@@ -91,7 +93,7 @@ def compare(
         DataError: if the runs were measured on other images, classes or labels.
     """
     check_asked(len(folders), metric=metric)
-    if draws < 1:
+    if draws is not None and draws < 1:
         raise ConfigError(f"{draws} draws, expected at least 1; 1000 are usual.")
     paths = [Path(folder) for folder in folders]
     runs = [RunFolder(path) for path in paths]
@@ -119,6 +121,7 @@ def compare(
     ]
     groups = group_by_recipe(entries)
     images = len(aligned[0].rows)
+    draws = draws or usual_draws(math.comb(len(groups), 2))
     resamples = Resamples(images, draws, seed, group_numbers(aligned[0].groups))
     compared = compare_answers(aligned, measured, groups, resamples, metric)
     content = document(

@@ -16,8 +16,8 @@ from colabel.metrics.significance import (
     ALPHA,
     Interval,
     bootstrap_p_value,
+    centred_interval,
     holm,
-    percentile_interval,
     score_interval,
 )
 from colabel.runs.measured import Measured
@@ -120,7 +120,7 @@ def compare_answers(
     observed = {name: [_value(one, name) for one in measured] for name in METRICS}
     runs = {
         name: tuple(
-            Score(value, score_interval(draws, units=units, positives=positives))
+            Score(value, score_interval(draws, value, units=units, positives=positives))
             for value, draws in zip(observed[name], drawn.values[name], strict=True)
         )
         for name in METRICS
@@ -128,24 +128,28 @@ def compare_answers(
     means = [_mean_of(group, drawn, metric) for group in groups]
     values = [statistics.fmean(observed[metric][i] for i in group.places) for group in groups]
     methods = tuple(
-        Score(value, score_interval(draws, units=units, positives=positives))
+        Score(value, score_interval(draws, value, units=units, positives=positives))
         for value, draws in zip(values, means, strict=True)
     )
     chosen = list(combinations(range(len(groups)), 2))
     differences = [means[i] - means[j] for i, j in chosen]
-    p_values = [bootstrap_p_value(draws, units=units) for draws in differences]
+    observed_differences = [values[i] - values[j] for i, j in chosen]
+    p_values = [
+        bootstrap_p_value(draws, value, units=units)
+        for draws, value in zip(differences, observed_differences, strict=True)
+    ]
     pairs = tuple(
         Pair(
             groups[i].name,
             groups[j].name,
-            values[i] - values[j],
-            percentile_interval(draws, units=units),
+            value,
+            centred_interval(draws, value, units=units),
             p,
             adjusted,
             _by_seed(groups[i], groups[j], observed[metric]),
         )
-        for (i, j), draws, p, adjusted in zip(
-            chosen, differences, p_values, holm(p_values), strict=True
+        for (i, j), value, draws, p, adjusted in zip(
+            chosen, observed_differences, differences, p_values, holm(p_values), strict=True
         )
     )
     return Compared(runs, methods, pairs, drawn.skipped)
