@@ -14,6 +14,7 @@ from torch import nn
 from colabel.errors import RunError
 from colabel.runs import weights
 from colabel.runs.description import DescribedEncoder, Description, Selection, load_description
+from colabel.runs.identity import weights_fingerprint
 from colabel.runs.operating_point import OperatingPoint
 from colabel.runs.weights import load_weights, save_model
 from colabel.settings import LinearSettings
@@ -58,9 +59,11 @@ def saved(tmp_path):
 def test_a_model_comes_back_bit_for_bit_with_its_description(saved):
     restored = model(seed=1)
     assert not same(restored, model())
-    load_weights(saved, restored)
+    load_weights(saved, restored, load_description(saved))
     assert same(restored, model())
-    assert load_description(saved) == DESCRIPTION
+    described = load_description(saved)
+    assert described.weights == weights_fingerprint(saved)
+    assert described.model_copy(update={"weights": ""}) == DESCRIPTION
     assert "Zähne" in (saved / "model.json").read_text("utf-8")
 
 
@@ -76,7 +79,7 @@ def test_a_full_disk_keeps_the_previous_model(saved, monkeypatch, at):
             save_model(saved, model(seed=1), DESCRIPTION)
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
     restored = model(seed=2)
-    load_weights(saved, restored)
+    load_weights(saved, restored, load_description(saved))
     assert same(restored, model())
 
 
@@ -86,7 +89,7 @@ def test_a_folder_without_a_model_is_named(tmp_path):
     with pytest.raises(RunError, match="holds no model yet"):
         load_description(tmp_path)
     with pytest.raises(RunError, match="copy the whole run folder"):
-        load_weights(tmp_path, model())
+        load_weights(tmp_path, model(), DESCRIPTION)
 
 
 @pytest.mark.parametrize(
@@ -160,19 +163,31 @@ def test_a_description_that_cannot_be_used_is_named(saved, change, message):
         load_description(saved)
 
 
+def test_weights_that_were_replaced_after_the_description_are_refused(saved):
+    """As after a kill between the two: thresholds of one model would be used with another."""
+    former = load_description(saved)
+    save_model(saved, model(seed=1), DESCRIPTION)
+    restored = model(seed=2)
+    with pytest.raises(RunError, match=r"is not the file that model.json was written with.*Resum"):
+        load_weights(saved, restored, former)
+    assert same(restored, model(seed=2))
+    load_weights(saved, restored, DESCRIPTION)  # of an earlier version, which did not name them
+    assert same(restored, model(seed=1))
+
+
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty"])
 def test_damaged_weights_are_named(saved, damage):
     path = saved / "model.safetensors"
     content = path.read_bytes()
     path.write_bytes({"cut": content[:-7], "garbage": b"\x80" * 99, "empty": b""}[damage])
     with pytest.raises(RunError, match=r"model.safetensors is damaged .*copy it again"):
-        load_weights(saved, model())
+        load_weights(saved, model(), load_description(saved))
 
 
 def test_weights_of_another_model_are_named_with_their_shapes(saved):
     other = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5), nn.Linear(2, 2))
     with pytest.raises(RunError) as caught:
-        load_weights(saved, other)
+        load_weights(saved, other, load_description(saved))
     message = str(caught.value)
     assert "does not fit the model that model.json describes: " in message
     assert "0.weight (expected (5, 3, 3, 3), got (4, 3, 3, 3))" in message
@@ -185,7 +200,7 @@ def test_weights_of_another_type_are_refused(saved, dtype):
     save_file(tensors | {"0.bias": tensors["0.bias"].to(dtype)}, saved / "model.safetensors")
     wrong = r"describes: 1 of another type: 0.bias \(expected F32, got [FI]\d\d\)"
     with pytest.raises(RunError, match=wrong):
-        load_weights(saved, model())
+        load_weights(saved, model(), load_description(saved))
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -194,10 +209,10 @@ def test_weights_that_are_no_numbers_are_refused(saved, value):
     tensors["0.bias"][2] = value
     save_file(tensors, saved / "model.safetensors")
     with pytest.raises(RunError, match=r"not finite, in 1 tensors, first 0.bias; copy it again"):
-        load_weights(saved, model())
+        load_weights(saved, model(), load_description(saved))
 
 
 def test_shapes_are_compared_before_any_weight_is_read(saved, monkeypatch):
     monkeypatch.setattr(weights, "load_file", lambda _: pytest.fail("it was read"))
     with pytest.raises(RunError, match="does not fit"):
-        load_weights(saved, nn.Linear(2, 2))
+        load_weights(saved, nn.Linear(2, 2), DESCRIPTION)

@@ -173,12 +173,18 @@ def test_denied_permission_is_called_by_its_name(run, monkeypatch):
         assert "damaged" not in str(caught.value)
 
 
+def replace_weights(run, tensors):
+    """Write other weights, and a description that does not name those before."""
+    save_file(tensors, run / "model.safetensors")
+    described = json.loads((run / "model.json").read_text())
+    (run / "model.json").write_text(json.dumps({**described, "weights": ""}))
+
+
 @pytest.mark.slow
 def test_results_that_are_no_numbers_are_not_printed(run, tiny_run, capsys):
     """Weights that are finite, and overflow on the way."""
-    path = run / "model.safetensors"
-    tensors = load_file(path)
-    save_file({n: t * 1e30 if t.is_floating_point() else t for n, t in tensors.items()}, path)
+    tensors = load_file(run / "model.safetensors")
+    replace_weights(run, {n: t * 1e30 if t.is_floating_point() else t for n, t in tensors.items()})
     image = tiny_run.parent / "images" / "00.png"
     for form in ("csv", "jsonl"):
         assert command("predict", run, image, "--format", form) == 2
@@ -191,10 +197,9 @@ def test_results_that_are_no_numbers_are_not_printed(run, tiny_run, capsys):
 
 def test_variances_that_are_no_numbers_are_not_saved(run, tiny_run, capsys):
     """The logits are finite, so only what goes beside them tells."""
-    path = run / "model.safetensors"
-    tensors = load_file(path)
+    tensors = load_file(run / "model.safetensors")
     tensors["head.readout.variance_layer.weight"] = torch.full((3, 256), 3e38)
-    save_file(tensors, path)
+    replace_weights(run, tensors)
     assert command("predict", run, tiny_run.parent / "images" / "00.png") == 2
     assert command("evaluate", run, "--cpu") == 2
     assert capsys.readouterr().err.count("no finite numbers") == 2

@@ -66,6 +66,7 @@ class Description(Settings):
         operating_point: how logits become probabilities and labels.
         data: where the training images came from, how many, and their fingerprint.
         selection: the epoch that validation chose.
+        weights: fingerprint of the weights that it describes; empty in runs of earlier versions.
     """
 
     format: int = FORMAT
@@ -79,6 +80,7 @@ class Description(Settings):
     operating_point: OperatingPoint
     data: dict[str, Any]
     selection: Selection
+    weights: str = ""
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Description:

@@ -18,6 +18,7 @@ from colabel.foreign import check_is_text, open_plain
 from colabel.limits import MAX_HEADER_BYTES, MAX_MODEL_BYTES, SPARE_MODEL_BYTES
 from colabel.runs.description import Description, save_description
 from colabel.runs.folder import DESCRIPTION, WEIGHTS
+from colabel.runs.identity import weights_fingerprint
 from colabel.state_dicts import Form, differences
 
 DTYPES = {
@@ -49,7 +50,8 @@ def save_model(folder: Path, model: nn.Module, description: Description) -> None
     }
     weights = save(tensors)
     replace_file(folder / WEIGHTS, lambda file: file.write(weights))
-    save_description(folder, description)
+    named = description.model_copy(update={"weights": weights_fingerprint(folder)})
+    save_description(folder, named)
 
 
 def largest_model(folder: Path) -> int:
@@ -64,15 +66,17 @@ def largest_model(folder: Path) -> int:
         return MAX_MODEL_BYTES
 
 
-def load_weights(folder: Path, model: nn.Module) -> None:
+def load_weights(folder: Path, model: nn.Module, description: Description) -> None:
     """Fill a model with the weights of a run.
 
     Args:
         folder: of the run.
         model: built from the run's description.
+        description: of the run.
 
     Raises:
-        RunError: if the weights are missing, damaged or of another model.
+        RunError: if the weights are missing, damaged, of another model, or not those that the
+            description was written with.
     """
     path = folder / WEIGHTS
     if not os.path.lexists(path):
@@ -100,6 +104,12 @@ def load_weights(folder: Path, model: nn.Module) -> None:
         raise RunError(
             f"{path} holds values that are not finite, in {len(broken)} tensors, first "
             f"{broken[0]}; copy it again, or train anew."
+        )
+    if description.weights not in ("", weights_fingerprint(folder)):
+        raise RunError(
+            f"{path} is not the file that {DESCRIPTION} was written with, so thresholds and "
+            "calibration would be those of another model: the run was killed while it kept a "
+            "model, or one of the two was replaced. Resume the run, or copy both again."
         )
     model.load_state_dict(tensors)
 

@@ -303,7 +303,7 @@ def load_predictor(
         pixels = replace(description.pixels, max_pixels=max_pixels)
         description = description.model_copy(update={"pixels": pixels})
     model = build_described(folder, description)
-    load_weights(folder, model)
+    load_weights(folder, model, description)
     try:
         if torch.device(device).type == "meta":
             raise RuntimeError("it has shapes and no numbers")

@@ -268,7 +268,7 @@ def _train(
     if stages[-1].encoder is None and not resume:  # those of the weights that were kept
         predictions = Predictions.load(run.predictions_file("val"))
     else:  # made of features that were encoded once, or perhaps of weights before a kill
-        load_weights(run.path, model)
+        load_weights(run.path, model, load_description(run.path))
         model.to(accelerator.device)
         predictions = replace(predict(model), model=weights_fingerprint(run.path))
     measured = measure(
