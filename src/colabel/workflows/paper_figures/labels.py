@@ -12,6 +12,8 @@ from colabel.config.paths import absolute_source
 from colabel.figures.labels import LabelCounts, labels_figure
 from colabel.settings.data import Data
 
+_LETTERS = 34  # that a title has room for; the end of a path says more than its beginning
+
 
 def draw_labels_per_image(sources: Sequence[str], png: Path) -> tuple[LabelCounts, ...]:
     """Draw how many present labels the images of each source have, over all its splits.
@@ -45,6 +47,6 @@ def count_labels(source: str) -> LabelCounts:
     splits = open_source(Data(source=absolute_source(source)))
     targets = np.concatenate([records.targets for records in splits.values()])
     present = (targets == 1).sum(axis=1)
-    name = source if len(source) < 40 else f"…{source[-38:]}"
+    name = source if len(source) <= _LETTERS else f"…{source[1 - _LETTERS :]}"
     images = tuple(int(count) for count in np.bincount(present))
     return LabelCounts(name, targets.shape[1], images)
