@@ -150,7 +150,14 @@ def test_runs_are_compared_and_printed(two, capsys, monkeypatch):
         (["one", "two", "--frozen", "--set", "a=1"], "--set, --frozen: only with --methods"),
         (["one", "--methods", "bce,asl"], "give runs, or --methods to train"),
         (["--methods", "bce"], "a comparison needs two runs or more"),
-        (["--methods", "bce,kcml"], "there is no recipe and no file called 'kcml'"),
+        (
+            ["--methods", "bce,kcml"],
+            "there is no recipe and no file called 'kcml'; did you mean 'kmcl'?",
+        ),
+        (
+            ["one", "two", "--out", "one/model.json"],
+            "one/model.json is a file; --out names the folder",
+        ),
         (["--methods", "bce,asl", "--metric", "x"], "there is no metric 'x'"),
         (["--methods", "bce,bce"], "list each once"),
     ],

@@ -93,6 +93,10 @@ def test_groups_are_taken_whole_with_less_than_one_group_too_many(data, images, 
     assert part <= set(larger.tolist())
 
 
+def test_the_smallest_part_is_one_image():
+    assert len(nested_part(np.ones((2, 2), np.int8), 1e-12)) == 1
+
+
 @pytest.mark.parametrize("share", [0, -0.1, 1.1, math.nan])
 def test_a_share_that_is_none_is_refused(share):
     with pytest.raises(DataError, match="above 0 and at most 1"):

@@ -77,6 +77,16 @@ def test_confident_mistakes_stay_finite():
     assert loss.item() == pytest.approx(200)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_short_numbers_are_added_up_in_float32(dtype):
+    logits = torch.linspace(-3, 3, 300).view(20, 15).to(dtype)
+    targets = (torch.arange(300).view(20, 15) % 3 == 0).int()
+    loss = binary_cross_entropy(logits, targets)
+    assert loss.dtype == torch.float32
+    expected = binary_cross_entropy(logits.double(), targets)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
 def test_the_module_is_the_function():
     logits, targets = batch(8)
     assert torch.equal(

@@ -65,6 +65,21 @@ class TestPlainPoolings:
                 expected = (sum(v**exponent for v in cells) / len(cells)) ** (1 / exponent)
                 assert pooled[image, channel].item() == pytest.approx(expected, rel=1e-9)
 
+    @pytest.mark.parametrize("start", [1.0, 0.7])
+    def test_an_exponent_at_its_bound_goes_on_learning(self, start):
+        """What was learned below 1 counts as 1 and comes back."""
+        values = 5 * map_of()
+        pooling = GeneralisedMeanPooling(start).double()
+        torch.testing.assert_close(
+            pooling(Features(None, values)), values.clamp(min=1e-6).mean(dim=(2, 3))
+        )
+        optimiser = torch.optim.SGD(pooling.parameters(), lr=0.05)
+        for _ in range(40):
+            optimiser.zero_grad()
+            (-pooling(Features(None, values))).mean().backward()
+            optimiser.step()
+        assert pooling.exponent > 1.1
+
     def test_generalised_mean_of_large_and_vanishing_features_is_finite_with_gradient(self):
         values = torch.tensor([1e12, 0.0, -5.0, 1e-9]).view(1, 1, 2, 2).requires_grad_()
         pooling = GeneralisedMeanPooling(20.0)

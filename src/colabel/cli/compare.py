@@ -118,7 +118,11 @@ def compare(
             f"run folders: those of --methods are {out}/METHOD-SEED."
         )
     from colabel.workflows.comparison.asked import check_asked
-    from colabel.workflows.comparison.methods import configure_methods, plan_methods
+    from colabel.workflows.comparison.methods import (
+        check_folders,
+        configure_methods,
+        plan_methods,
+    )
 
     names = [name.strip() for name in methods.split(",") if name.strip()]
     configs = configure_methods(
@@ -129,7 +133,8 @@ def compare(
         epochs=epochs,
         frozen=frozen,
     )
-    check_asked(len(configs) * (seeds or 1), metric=metric)
+    check_asked(len(configs) * (seeds or 1), metric=metric, out=out)
+    check_folders(configs, out=out, seeds=seeds or 1)
     if tune is not None:
         from colabel.training import make_display
         from colabel.workflows.comparison.tuning import tune_methods
@@ -149,7 +154,7 @@ def _compare_runs(
     from colabel.runs.folder import RunFolder
     from colabel.workflows.comparison.asked import check_asked
 
-    check_asked(len(runs), metric=given["metric"])
+    check_asked(len(runs), metric=given["metric"], out=given["out"])
     for folder in runs:
         load_description(folder)
         RunFolder(folder).config()

@@ -61,7 +61,7 @@ def nested_part(
         return np.arange(images)
     member = number_groups(groups, images)
     present = targets == 1
-    wanted = math.ceil(round(fraction * images, 6))
+    wanted = max(1, math.ceil(round(fraction * images, 6)))
     rank = np.empty(int(member.max()) + 1, dtype=np.int64)
     rank[np.random.default_rng(seed).permutation(len(rank))] = np.arange(len(rank))
 

@@ -5,6 +5,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
+from colabel.losses.arguments import at_least_float32
+
 
 def binary_cross_entropy(
     logits: Float[Tensor, "batch classes"],
@@ -23,7 +25,7 @@ def binary_cross_entropy(
         label_smoothing: s, the part of every target that is one half instead, in [0, 1).
 
     Returns:
-        A scalar, at least 0.
+        A scalar, at least 0, float32 or float64.
 
     Raises:
         ValueError: if ``label_smoothing`` is out of range.
@@ -34,6 +36,7 @@ def binary_cross_entropy(
     """
     check_smoothing(label_smoothing)
     known = targets >= 0
+    logits = at_least_float32(logits)
     smoothed = (1 - label_smoothing) * (targets == 1).to(logits.dtype) + label_smoothing / 2
     each = functional.binary_cross_entropy_with_logits(logits, smoothed, reduction="none")
     return torch.where(known, each, 0.0).mean()

@@ -89,7 +89,8 @@ def score_interval(
         values: one per draw; draws with NaN are left out.
         observed: the value of the images as they are.
         units: as for :func:`centred_interval`.
-        positives: of each class; classes without any are left out.
+        positives: of each class, images or groups as they are drawn; classes without any are left
+            out.
 
     Example:
         >>> interval = score_interval(np.ones(100), 1.0, units=50, positives=np.array([10, 0]))

@@ -72,7 +72,8 @@ class GeneralisedMeanPooling(Pooling):
     what is positive, a large one the maximum.
 
     Args:
-        exponent: q to begin with, at least 1, below which it does not fall.
+        exponent: q to begin with, at least 1. What is learned below 1 counts as 1, with the
+            gradient that 1 has, so it comes back from there.
 
     Example:
         >>> pooling = GeneralisedMeanPooling(exponent=1.0)
@@ -90,7 +91,7 @@ class GeneralisedMeanPooling(Pooling):
     def forward(self, features: Features) -> Tensor:
         """Return the vectors, shape (batch, channels), float32 or more."""
         positions = positions_of(features).clamp(min=self.smallest)
-        exponent = self.exponent.clamp(min=1)
+        exponent = self.exponent + (self.exponent.clamp(min=1) - self.exponent).detach()
         # through logarithms: a power of a large feature would overflow, one of a small vanish
         powers = exponent * positions.log()
         mean = powers.logsumexp(dim=1) - torch.log(powers.new_tensor(float(positions.shape[1])))

@@ -13,7 +13,7 @@ from typing import Any
 from colabel.files import read_json
 from colabel.metrics.bootstrap import Resamples
 from colabel.metrics.significance import ALPHA, Interval, draws_needed
-from colabel.runs.folder import DATA
+from colabel.runs.folder import DATA, RunFolder
 from colabel.runs.measured import Measured
 from colabel.version import VERSION
 from colabel.workflows.comparison.asked import AT_POINT, METRICS
@@ -215,6 +215,11 @@ def _notes(
         )
     if different:
         notes.append(f"not the same for all: {', '.join(different)}")
+    for entry in (entry for group in groups for entry in group.entries):
+        if not RunFolder(entry.folder).is_finished:
+            notes.append(
+                f"{entry.name} is not trained to its end; go on with colabel train --resume"
+            )
     if len(_trained_on([entry for group in groups for entry in group.entries])) > 1:
         notes.append("the runs were not all trained on the same images and labels")
     return notes

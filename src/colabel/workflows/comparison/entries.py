@@ -13,6 +13,8 @@ from colabel.runs.resuming import is_free
 from colabel.settings.flat import flatten
 
 _SEED = "training.seed"
+_STARTS = ("data.source", "encoder.weights")
+"""A run goes on without these, and begins as another one with others."""
 _SHARED = ("data.", "augmentation.", "encoder.", "training.", "evaluation.")
 
 
@@ -60,9 +62,9 @@ def make_entries(folders: Sequence[Path], configs: Sequence[Config]) -> tuple[En
     """Name the runs after their folders, with the path where two have one name.
 
     Example:
-        >>> [one.name for one in make_entries([Path("a/x"), Path("b/x"), Path("y"), Path("y")],
-        ...     [None] * 4)]
-        ['a/x', 'b/x', 'y', 'y (2)']
+        >>> [one.name for one in make_entries([Path("a/x"), Path("b/x"), *[Path("y")] * 3],
+        ...     [None] * 5)]
+        ['a/x', 'b/x', 'y', 'y (2)', 'y (3)']
     """
     last = [folder.absolute().name for folder in folders]
     distinct = {folder.absolute() for folder in folders}
@@ -70,10 +72,11 @@ def make_entries(folders: Sequence[Path], configs: Sequence[Config]) -> tuple[En
         str(folder) if sum(other.name == name for other in distinct) > 1 else name
         for folder, name in zip(folders, last, strict=True)
     ]
-    for place, name in enumerate(names):
-        before = names[:place].count(name)
-        names[place] = f"{name} ({before + 1})" if before else name
-    return tuple(map(Entry, names, folders, configs))
+    turns = [names[: place + 1].count(name) for place, name in enumerate(names)]
+    named = [
+        name if turn == 1 else f"{name} ({turn})" for name, turn in zip(names, turns, strict=True)
+    ]
+    return tuple(map(Entry, named, folders, configs))
 
 
 def group_by_recipe(entries: Sequence[Entry]) -> tuple[Group, ...]:
@@ -126,7 +129,7 @@ def _recipe(config: Config) -> Mapping[str, Any]:
     return {
         key: value
         for key, value in flatten(config.model_dump(mode="json")).items()
-        if key != _SEED and not is_free(key)
+        if key != _SEED and (key in _STARTS or not is_free(key))
     }
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from colabel.config import Config, load_config, recipe_names
 from colabel.config.paths import with_absolute_paths
-from colabel.errors import ConfigError
+from colabel.errors import ConfigError, nearest
 from colabel.limits import MAX_SEEDS
 from colabel.workflows.ablation.file import SEED, folder_name
-from colabel.workflows.grid.planning import Planned, check_runs, with_seed
+from colabel.workflows.grid.planning import Planned, check_is_free, check_runs, with_seed
 
 FROZEN = (
     "training.freeze_encoder=true", "augmentation.operations=0", "augmentation.cutout=0",
     "augmentation.horizontal_flip=false",
 )  # fmt: skip
 """Settings with which an encoder that stays as it is encodes every image once."""
+
+
+_STRANGER = "no run of this comparison"
 
 
 def recipe_of(method: str) -> str:
@@ -74,6 +78,12 @@ def configure_methods(
     configs: dict[str, Config] = {}
     for method in methods:
         recipe = recipe_of(method)
+        if recipe not in recipe_names() and not os.path.lexists(recipe):
+            short = {name.removeprefix("laptop-") for name in recipe_names()}
+            raise ConfigError(
+                f"the method {method}: there is no recipe and no file called {recipe!r}; "
+                f"{nearest(method, short)} colabel recipes describes them."
+            )
         name = folder_name(Path(recipe).stem.removeprefix("laptop-"))
         if name in configs:
             raise ConfigError(
@@ -86,6 +96,26 @@ def configure_methods(
             raise ConfigError(f"the method {method}: {error}") from error
         configs[name] = with_absolute_paths(_divided_alike(config), data)
     return configs
+
+
+def check_folders(configs: Mapping[str, Config], *, out: Path, seeds: int) -> None:
+    """Refuse what hinders the runs of a comparison whatever their settings, before any trial.
+
+    Args:
+        configs: from :func:`configure_methods`.
+        out: folder of the comparison.
+        seeds: how many, from 0 on.
+
+    Raises:
+        ConfigError: if there is nothing to compare, or there are too many seeds.
+        RunError: if a folder of a run holds something else.
+    """
+    if seeds > MAX_SEEDS:
+        raise ConfigError(f"{seeds:,} seeds, expected at most {MAX_SEEDS:,}; give fewer.")
+    if len(configs) + seeds <= 2:
+        raise ConfigError("a comparison needs two methods, or one with two seeds.")
+    for one in _plan(configs, out, seeds):
+        check_is_free(one, _STRANGER)
 
 
 def plan_methods(configs: Mapping[str, Config], *, out: Path, seeds: int) -> tuple[Planned, ...]:
@@ -101,17 +131,18 @@ def plan_methods(configs: Mapping[str, Config], *, out: Path, seeds: int) -> tup
             settings.
         RunError: if the folder holds something else.
     """
-    if seeds > MAX_SEEDS:
-        raise ConfigError(f"{seeds:,} seeds, expected at most {MAX_SEEDS:,}; give fewer.")
-    if len(configs) + seeds <= 2:
-        raise ConfigError("a comparison needs two methods, or one with two seeds.")
-    planned = tuple(
+    check_folders(configs, out=out, seeds=seeds)
+    planned = _plan(configs, out, seeds)
+    check_runs(planned, _STRANGER)
+    return planned
+
+
+def _plan(configs: Mapping[str, Config], out: Path, seeds: int) -> tuple[Planned, ...]:
+    return tuple(
         Planned(index, name, seed, with_seed(config, seed), out / f"{name}-{seed}")
         for seed in range(seeds)
         for index, (name, config) in enumerate(configs.items())
     )
-    check_runs(planned, "no run of this comparison")
-    return planned
 
 
 def _divided_alike(config: Config) -> Config:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colabel.errors import ConfigError, DataError
+import numpy as np
+
+from colabel.errors import ConfigError, DataError, RunError
 from colabel.files import make_folder, write_json
 from colabel.metrics.bootstrap import Resamples
 from colabel.metrics.significance import usual_draws
@@ -89,10 +91,11 @@ def compare(
 
     Raises:
         ConfigError: if there is one run only, no such metric, or no draw.
-        RunError: if a folder holds no usable model, or a file cannot be written.
+        RunError: if a folder holds no usable model, or says what is no number, or a file cannot
+            be written.
         DataError: if the runs were measured on other images, classes or labels.
     """
-    check_asked(len(folders), metric=metric)
+    check_asked(len(folders), metric=metric, out=Path(out))
     if draws is not None and draws < 1:
         raise ConfigError(f"{draws} draws, expected at least 1; 1000 are usual.")
     paths = [Path(folder) for folder in folders]
@@ -107,6 +110,11 @@ def compare(
         found[entry.name], _, _ = predictions_of(
             run, data=None, split=split, with_groups=True, cpu=cpu
         )
+        if not np.isfinite(found[entry.name].logits).all():
+            raise RunError(
+                f"{entry.name}: what the model says of {split} holds values that are not finite, "
+                "which cannot be ranked; train it anew, or compare the others without it."
+            )
     aligned = align(found)
     if not (aligned[0].targets == 1).any():
         raise DataError(f"no image of the split {split} has any label: there is nothing to rank.")

@@ -76,7 +76,7 @@ class Pair:
     @property
     def seeds_disagree(self) -> bool:
         """Whether the sign is not the same with every seed."""
-        return len({value > 0 for value in self.by_seed.values()}) > 1
+        return len({value > 0 for value in self.by_seed.values() if value}) > 1
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def compare_answers(
     drawn = paired_bootstrap(
         [_answers(*one) for one in zip(aligned, measured, strict=True)], targets, resamples
     )
-    units, positives = resamples.units, (targets == 1).sum(axis=0)
+    units, positives = resamples.units, _positives(targets == 1, resamples.groups)
     observed = {name: [_value(one, name) for one in measured] for name in METRICS}
     runs = {
         name: tuple(
@@ -155,13 +155,25 @@ def compare_answers(
     return Compared(runs, methods, pairs, drawn.skipped)
 
 
+def _positives(
+    present: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64] | None
+) -> npt.NDArray[np.int64]:
+    """Count the images of every class, or the groups with one: those of a group are one trial."""
+    if groups is None:
+        return np.asarray(present.sum(axis=0))
+    return np.array([len(np.unique(groups[column])) for column in present.T])
+
+
 def _answers(aligned: Aligned, measured: Measured) -> Answers:
-    """Return scores, and labels by the papers' protocol and at the operating point."""
+    """Return scores, and labels by the papers' protocol and at the operating point.
+
+    Logits rank the images, as they do for the metrics of a run: far ones have one probability.
+    """
     probabilities = aligned.predictions.probabilities
     point = measured.point
     at_point = point.decide(point.probabilities(aligned.predictions.logits))
     return Answers(
-        aligned.place(probabilities),
+        aligned.place(aligned.predictions.logits),
         {
             "": aligned.place(probabilities >= np.array(measured.report.thresholds)),
             AT_POINT: aligned.place(at_point),

@@ -65,10 +65,23 @@ def check_runs(planned: Iterable[Planned], stranger: str) -> None:
                     f"{'; '.join(changed)}. Go on with the command that started it, or choose "
                     "another folder with --out."
                 )
-        elif one.folder.exists() and (
-            not one.folder.is_dir() or any(p.name != LOCK for p in one.folder.iterdir())
-        ):
-            raise RunError(
-                f"{one.folder} is in the way: it is {stranger}. Move it, or choose another folder "
-                "with --out."
-            )
+        check_is_free(one, stranger)
+
+
+def check_is_free(one: Planned, stranger: str) -> None:
+    """Refuse a folder that holds something else than the run, which may not have begun.
+
+    Args:
+        one: the run.
+        stranger: what a folder is that holds something else, for the message.
+
+    Raises:
+        RunError: if it does.
+    """
+    if one.run.has_begun or not one.folder.exists():
+        return
+    if not one.folder.is_dir() or any(path.name != LOCK for path in one.folder.iterdir()):
+        raise RunError(
+            f"{one.folder} is in the way: it is {stranger}. Move it, or choose another folder "
+            "with --out."
+        )
