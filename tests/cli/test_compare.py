@@ -154,10 +154,6 @@ def test_runs_are_compared_and_printed(two, capsys, monkeypatch):
             ["--methods", "bce,kcml"],
             "there is no recipe and no file called 'kcml'; did you mean 'kmcl'?",
         ),
-        (
-            ["one", "two", "--out", "one/model.json"],
-            "one/model.json is a file; --out names the folder",
-        ),
         (["--methods", "bce,asl", "--metric", "x"], "there is no metric 'x'"),
         (["--methods", "bce,bce"], "list each once"),
     ],
@@ -167,6 +163,14 @@ def test_what_cannot_be_compared_is_told(two, monkeypatch, capsys, words, messag
     assert command("compare", *words, "--out", "elsewhere") == 2
     assert message in capsys.readouterr().err
     assert not Path("elsewhere").exists()
+
+
+def test_a_file_is_no_folder_to_write_into(two, monkeypatch, capsys):
+    monkeypatch.chdir(two)
+    before = Path("one/model.json").read_bytes()
+    assert command("compare", "one", "two", "--out", "one/model.json") == 2
+    assert "one/model.json is a file; --out names the folder" in capsys.readouterr().err
+    assert Path("one/model.json").read_bytes() == before
 
 
 def test_methods_are_trained_with_the_settings_given(tmp_path, monkeypatch, capsys):
