@@ -9,7 +9,7 @@ from fuzzing import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colabel.runs.operating_point import OperatingPoint
+from colabel.runs.operating_point import OperatingPoint, Rule
 from colabel.workflows.predict import Prediction
 from colabel.workflows.predictions_file import (
     escape,
@@ -136,6 +136,17 @@ def test_json_reads_back_whatever_names_it_holds():
     assert first["decisions"] == dict.fromkeys(AWKWARD, True)
     assert first["uncertainty"] == {"entropy_sum": 0.5}
     assert first["abstains"] is None
+    assert first["guaranteed"] == []
+
+
+def test_json_says_which_thresholds_keep_a_guarantee():
+    kept = Rule(target="recall=0.9", by="recall=0.9", guaranteed=True, found=20, needed=9)
+    rules = (Rule(target="recall=0.9", by="f1", found=3, needed=9), kept)
+    point = OperatingPoint(thresholds=(0.5, 0.25), rules=rules)
+    description = SimpleNamespace(classes=("cat", "dog"), operating_point=point)
+    file = io.StringIO()
+    write_jsonl([prediction("a.png", ("cat", "dog"))], description, file)
+    assert json.loads(file.getvalue())["guaranteed"] == ["dog"]
 
 
 @pytest.mark.fuzz

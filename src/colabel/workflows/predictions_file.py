@@ -162,6 +162,8 @@ def write_jsonl(predictions: Iterable[Prediction], description: Description, fil
     """
     point = description.operating_point
     thresholds = dict(zip(description.classes, point.thresholds, strict=True))
+    rules = zip(description.classes, point.rules, strict=False)  # there may be none
+    guaranteed = [label for label, rule in rules if rule.guaranteed]
     for prediction in predictions:
         given = set(prediction.labels)
         line = {
@@ -171,6 +173,7 @@ def write_jsonl(predictions: Iterable[Prediction], description: Description, fil
             "logits": prediction.logits,
             "probabilities": prediction.probabilities,
             "thresholds": thresholds,
+            "guaranteed": guaranteed,
             "uncertainty": prediction.uncertainty,
             "variance": prediction.variance,
             "abstains": prediction.abstains,
