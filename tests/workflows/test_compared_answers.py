@@ -79,6 +79,7 @@ def test_a_run_that_was_interrupted_is_told(two):
 
 def test_the_same_run_three_times(two):
     document = ask([two[0]] * 3)
+    assert "one (3) is given more than once" in document["notes"]
     assert [run["name"] for run in document["runs"]] == ["one", "one (2)", "one (3)"]
 
 
@@ -105,6 +106,42 @@ def test_a_patient_counts_once_where_no_error_was_made(two):
     assert interval["low"] == pytest.approx(low)
 
 
+def test_classes_that_no_mean_includes_are_named(two):
+    kept = Predictions.load(RunFolder(two[0]).predictions_file("test"))
+    targets = kept.targets.copy()
+    targets[:, 1] = 0
+    for folder in two:
+        change(folder, targets=targets)
+    assert "mAP: mean over 2 of 3 classes; no positives: dog" in ask(two)["notes"]
+
+
+def test_heads_and_losses_that_both_differ_are_told(two):
+    told = "heads and losses both differ: which of the two a difference comes from is not told"
+    run = RunFolder(two[1])
+    recipe = run.path.parent / "other.yaml"
+    recipe.write_text(RECIPE.replace("kmcl", "bce"))
+    run.write_config(load_config(recipe))
+    assert told in ask(two)["notes"]
+    recipe.write_text(RECIPE.replace("{name: kmcl}", "{name: kmcl}\nterms: {contrastive: null}"))
+    run.write_config(load_config(recipe))
+    assert told not in ask(two)["notes"]
+
+
+def test_a_comparison_of_other_runs_is_not_replaced(two, capsys):
+    out = two[0].parent / "out"
+    asked = ("compare", *two, "--out", out, "--draws", 20, "--cpu")
+    assert command(*asked) == 0
+    assert command(*asked) == 0  # the same ones again
+    before = (out / "compare.json").read_bytes()
+    shutil.copytree(two[0], two[0].parent / "three")
+    capsys.readouterr()
+    assert command("compare", two[0], two[0].parent / "three", *asked[3:]) == 2
+    assert "compares other runs (one, two), which would be lost" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert (out / "compare.json").read_bytes() == before
+
+
 def test_seeds_without_any_difference_disagree_with_none():
     given = dict.fromkeys(("first", "second", "difference", "interval", "p", "p_holm"))
     assert not Pair(**given, by_seed={0: 0.0, 1: 0.1}).seeds_disagree
@@ -119,11 +156,11 @@ def test_what_hinders_the_runs_is_told_before_any_trial(tmp_path, capsys):
         load_config(name)
     asked = ("compare", "--methods", ",".join(names), "--data", table, "--tune", 2, "--cpu")
     out = tmp_path / "out"
-    (out / "bce-0").mkdir(parents=True)
-    (out / "bce-0" / "notes.txt").write_text("mine")
+    (out / "bce-1").mkdir(parents=True)
+    (out / "bce-1" / "notes.txt").write_text("mine")
     assert command(*asked, "--out", out) == 2
-    assert "bce-0 is in the way" in capsys.readouterr().err
+    assert "bce-1 is in the way" in capsys.readouterr().err
     assert command(*asked, "--seeds", 10**6, "--out", tmp_path / "other") == 2
     assert "expected at most" in capsys.readouterr().err
-    assert sorted(path.name for path in out.iterdir()) == ["bce-0"]
+    assert sorted(path.name for path in out.iterdir()) == ["bce-1"]
     assert not (tmp_path / "other").exists()

@@ -78,7 +78,8 @@ def test_runs_methods_and_pairs_equal_the_loops(predictions, metric):
         drawn[name] = [value_of(metric, one, draw) for draw in draws]
         score = compared.runs[metric][place]
         assert score.value == pytest.approx(values[name], abs=1e-12)
-        assert score.interval.low == pytest.approx(reference.percentile(drawn[name], 0.025))
+        moved = reference.centred(drawn[name], values[name])
+        assert score.interval.low == pytest.approx(max(0, reference.percentile(moved, 0.025)))
     means, every = {}, {}
     for name, places in GROUPS.items():
         runs = [list(STRENGTHS)[place] for place in places]
@@ -88,14 +89,16 @@ def test_runs_methods_and_pairs_equal_the_loops(predictions, metric):
         ]
     for name, score in zip(GROUPS, compared.methods, strict=True):
         assert score.value == pytest.approx(means[name], abs=1e-12)
-        assert score.interval.low == pytest.approx(reference.percentile(every[name], 0.025))
-        assert score.interval.high == pytest.approx(reference.percentile(every[name], 0.975))
+        moved = reference.centred(every[name], means[name])
+        assert score.interval.low == pytest.approx(max(0, reference.percentile(moved, 0.025)))
+        assert score.interval.high == pytest.approx(min(1, reference.percentile(moved, 0.975)))
     p_values = []
     names = [("a", "b"), ("a", "c"), ("b", "c")]
     assert [(pair.first, pair.second) for pair in compared.pairs] == names
     for pair, (one, other) in zip(compared.pairs, names, strict=True):
         difference = [x - y for x, y in zip(every[one], every[other], strict=True)]
         assert pair.difference == pytest.approx(means[one] - means[other], abs=1e-12)
+        difference = reference.centred(difference, means[one] - means[other])
         assert pair.interval.low == pytest.approx(reference.percentile(difference, 0.025))
         assert pair.interval.high == pytest.approx(reference.percentile(difference, 0.975))
         assert pair.interval.low < pair.difference < pair.interval.high

@@ -1,5 +1,7 @@
 """Comparisons and sweeps of heads on an encoder that stays as it is."""
 
+import timm
+from safetensors.torch import save_file
 from tiny_runs import RECIPE, write_tiny_table
 
 from colabel.config import load_config
@@ -34,8 +36,13 @@ def configure(home):
     table = write_tiny_table(home)
     for method in METHODS:
         (home / f"{method}.yaml").write_text(RECIPE.replace("kmcl", method))
+    weights = timm.create_model("test_efficientnet", num_classes=0).state_dict()
+    save_file(weights, home / "weights.safetensors")
     return configure_methods(
-        [str(home / f"{method}.yaml") for method in METHODS], data=str(table), frozen=True
+        [str(home / f"{method}.yaml") for method in METHODS],
+        data=str(table),
+        changes=[f"encoder.weights={home / 'weights.safetensors'}"],
+        frozen=True,
     )
 
 
@@ -49,6 +56,9 @@ def test_images_are_encoded_once_for_all_methods(tmp_path):
     heard = Notes()
     compare_methods(planned, out=tmp_path / "out", draws=20, cpu=True, display=heard)
     assert len(heard.encoded) == 2, heard.notes
+    data = [note for note in heard.notes if note.startswith("data: ")]
+    assert data
+    assert len(data) == len(set(data))  # told once, not with every run
     alone = train(planned[1].config, out=tmp_path / "alone", cpu=True)
     for folder in (alone.folder, planned[1].folder):
         assert load_config(folder / "config.yaml") == planned[1].config

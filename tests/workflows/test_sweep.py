@@ -48,7 +48,7 @@ class FakeTraining:
         self.stop_at = None  # number of a started trial, epoch
         self.problem_of = lambda config: None  # noqa: ARG005
 
-    def __call__(self, config, *, out, resume, cpu, display):  # noqa: ARG002
+    def __call__(self, config, *, out, resume, cpu, display, shared=None):  # noqa: ARG002
         self.begun.append((out.name, resume))
         out.mkdir(exist_ok=True)
         (out / "config.yaml").write_text(config.to_yaml())

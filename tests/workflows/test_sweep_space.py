@@ -154,6 +154,7 @@ def test_a_file_that_is_none_is_refused(tmp_path, text):
         ("training.seed=0..5", "not tuned: the best seed"),
         ("data.source=a|b", "not tuned: scores on other images"),
         ("data.options.images=a|b", "not tuned"),
+        ("data.fraction=0.1..1", "not tuned: more images are better"),
         ("data.division_seed=0|1", "not tuned: scores on other images"),
         ("data.on_corrupt=stop|skip", "not tuned: scores on other images"),
         ("training.workers=0|1", "not tuned: it changes nothing"),

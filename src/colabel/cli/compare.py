@@ -134,7 +134,8 @@ def compare(
         frozen=frozen,
     )
     check_asked(len(configs) * (seeds or 1), metric=metric, out=out)
-    check_folders(configs, out=out, seeds=seeds or 1)
+    first = 0 if tune is None else 1  # the trials have the seed 0
+    check_folders(configs, out=out, seeds=seeds or 1, first=first)
     if tune is not None:
         from colabel.training import make_display
         from colabel.workflows.comparison.tuning import tune_methods
@@ -143,7 +144,7 @@ def compare(
             configs, trials=tune, out=out, cpu=cpu, display=make_display()
         )
         given["tuning"] = {"trials": tune, "settings": found}
-    planned = plan_methods(configs, out=out, seeds=seeds or 1)
+    planned = plan_methods(configs, out=out, seeds=seeds or 1, first=first)
     _compare_methods(planned, as_json=as_json, classes=classes, cpu=cpu, **given)
 
 
@@ -152,12 +153,13 @@ def _compare_runs(
 ) -> None:
     from colabel.runs.description import load_description
     from colabel.runs.folder import RunFolder
-    from colabel.workflows.comparison.asked import check_asked
+    from colabel.workflows.comparison.asked import check_asked, check_is_the_same
 
     check_asked(len(runs), metric=given["metric"], out=given["out"])
     for folder in runs:
         load_description(folder)
         RunFolder(folder).config()
+    check_is_the_same(runs, out=given["out"])
     # only now what imports torch: what is wrong with a run is told at once
     from colabel.training import make_display
     from colabel.workflows.comparison import run as workflow

@@ -68,6 +68,7 @@ def figure(
             show(
                 f"{one.name}: {sum(one.images):,} images, {one.mean:.2f} labels each on average, "
                 f"most have {one.most_common}"
+                + (f"; {one.unknown:,} unknown labels count as absent" if one.unknown else "")
             )
     elif name == "kmcl-similarities":
         from colabel.workflows.paper_figures.kernels import draw_similarities

@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from colabel.cli.promises import guaranteed, heading, promises
-from colabel.errors import listed
 from colabel.printing import plain, printable
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def metrics_table(measured: Measured, split: str) -> Group:
     for row, name in enumerate(("CF1", "CP", "CR", "OF1", "OP", "OR", "top3_CF1")):
         left = ranking[row] if row < len(ranking) else ("", "")
         table.add_row(*left, name, percent(plainly[name]), percent(there[name]))
-    lines = _averaged(report)
+    lines = report.tell_left_out()
     if measured.same_images:
         lines.append(
             "the operating point was found on these very images: others will not quite reach it"
@@ -49,21 +48,6 @@ def metrics_table(measured: Measured, split: str) -> Group:
 
 def _plain_threshold(report: Report) -> str:
     return f"at {report.thresholds[0]:g}, uncalibrated"
-
-
-def _averaged(report: Report) -> list[str]:
-    """Return a line for each mean that does not include every class."""
-    classes = len(report.per_class)
-    lines = []
-    for metric, left_out in report.left_out().items():
-        if left_out:
-            reasons = [f"{reason}: {listed(names)}" for reason, names in left_out.items()]
-            count = classes - sum(map(len, left_out.values()))
-            lines.append(f"{metric}: mean over {count} of {classes} classes; {'; '.join(reasons)}")
-    full = report.left_out()["mAUC"].get("no negatives")
-    if full:
-        lines.append(f"mAP counts 100 for what every image carries: {listed(full)}")
-    return lines
 
 
 def class_table(measured: Measured) -> Table:

@@ -21,11 +21,13 @@ class LabelCounts:
         name: of the data set.
         classes: how many labels there are.
         images: number of those with 0, 1, 2, ... labels.
+        unknown: labels that nobody has judged, which count as not present.
     """
 
     name: str
     classes: int
     images: tuple[int, ...]
+    unknown: int = 0
 
     @property
     def most_common(self) -> int:
@@ -66,7 +68,8 @@ def labels_figure(counts: Sequence[LabelCounts], png: Path) -> None:
         colours = [ORANGE if n == one.most_common else BLUE for n in range(len(shares))]
         axes.bar(range(len(shares)), shares, color=colours, width=0.85)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_xlabel("labels of an image", fontsize=8)
+        unknown = f"; {one.unknown:,} unknown ones count as absent" if one.unknown else ""
+        axes.set_xlabel(f"labels of an image{unknown}", fontsize=8)
         axes.set_ylabel("images (%)", fontsize=8)
         hint = f"{whole:,} images, {one.classes} classes; mean {one.mean:.2f} labels"
         finish(axes, one.name, hint, legend=False)

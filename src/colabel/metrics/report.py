@@ -9,7 +9,7 @@ import numpy.typing as npt
 from jaxtyping import Float, Int8
 
 from colabel.choices import APProtocol
-from colabel.errors import ConfigError, DataError, nearest
+from colabel.errors import ConfigError, DataError, listed, nearest
 from colabel.metrics.decisions import (
     UNKNOWN,
     Decisions,
@@ -115,6 +115,22 @@ class Report:
         kept = {reason: names for reason, names in reasons.items() if names}
         without = {reason: names for reason, names in kept.items() if reason != "no negatives"}
         return {"mAP": without, "mAUC": kept}
+
+    def tell_left_out(self) -> list[str]:
+        """Return a sentence for each mean that does not include every class."""
+        classes = len(self.per_class)
+        lines = []
+        for metric, left_out in self.left_out().items():
+            if left_out:
+                reasons = [f"{reason}: {listed(names)}" for reason, names in left_out.items()]
+                count = classes - sum(map(len, left_out.values()))
+                lines.append(
+                    f"{metric}: mean over {count} of {classes} classes; {'; '.join(reasons)}"
+                )
+        full = self.left_out()["mAUC"].get("no negatives")
+        if full:
+            lines.append(f"mAP counts 100 for what every image carries: {listed(full)}")
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values under the abbreviations of the literature.

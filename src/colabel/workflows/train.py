@@ -18,8 +18,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from colabel.build.batches import Batches, build_caches
 from colabel.build.division import open_training_data, take_fraction
-from colabel.build.encoded_once import EncodedOnce
 from colabel.build.records import decodable
+from colabel.build.shared import Shared
 from colabel.build.source import pixel_options
 from colabel.build.stages import build_model, build_stages
 from colabel.build.told import news
@@ -104,7 +104,7 @@ def train(
     cpu: bool = False,
     display: Display | None = None,
     began: float | None = None,
-    encoded: EncodedOnce | None = None,
+    shared: Shared | None = None,
 ) -> Trained:
     """Train a model by a recipe and keep the weights that validation chose.
 
@@ -119,7 +119,7 @@ def train(
         display: what the user sees meanwhile; ``None`` for nothing.
         began: reading of :func:`time.monotonic` from which on ``training.minutes`` count; ``None``
             for now.
-        encoded: features that the runs of a frozen encoder share; ``None`` for none.
+        shared: what the runs of one command have in common; ``None`` for a run of its own.
 
     Returns:
         The run's folder, its history and its metrics on the validation split.
@@ -154,7 +154,7 @@ def train(
         try:
             return _train(
                 config, run, accelerator, resume=resume and started, display=display, began=began,
-                encoded=encoded,
+                shared=shared or Shared(),
             )  # fmt: skip
         except KeyboardInterrupt:
             if display is not None and accelerator.is_main_process and run.has_state:
@@ -170,7 +170,7 @@ def _train(
     resume: bool,
     display: Display | None,
     began: float,
-    encoded: EncodedOnce | None,
+    shared: Shared,
 ) -> Trained:
     """Train, with the random generators seeded."""
     main = accelerator.is_main_process
@@ -179,11 +179,12 @@ def _train(
     division = run.division if resume else None
     opened = open_training_data(config.data, seed=seed, split_file=division)
     records = take_fraction(opened.records, config.data, seed=seed)
-    said: set[str] = set()
+    said = shared.said
     if main and display is not None:
         for sentence in news(records, said):
             display.note(sentence)
-        if opened.divided:
+        if opened.divided and opened.divided not in said:
+            said.add(opened.divided)
             display.note(opened.divided)
     start = without_weights(run, config) if resume else config
     model = build_model(start, len(records["train"].classes), train=records["train"])
@@ -221,7 +222,7 @@ def _train(
     accelerator.wait_for_everyone()
 
     batches = Batches(
-        config, accelerator, train_records, validation_records, display, caches, encoded
+        config, accelerator, train_records, validation_records, display, caches, shared.encoded
     )
 
     def predict(network: nn.Module, stage: Stage | None = None) -> Predictions:

@@ -7,40 +7,17 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from colabel.files import read_json
-from colabel.metrics.bootstrap import Resamples
-from colabel.metrics.significance import ALPHA, Interval, draws_needed
-from colabel.runs.folder import DATA, RunFolder
+from colabel.metrics.significance import ALPHA, Interval
 from colabel.runs.measured import Measured
 from colabel.version import VERSION
 from colabel.workflows.comparison.asked import AT_POINT, METRICS
-from colabel.workflows.comparison.entries import Entry, Group, differing_settings
+from colabel.workflows.comparison.entries import Group, differing_settings
+from colabel.workflows.comparison.notes import CHOSEN_ON, Setting, notes_of
 from colabel.workflows.comparison.statistics import Compared, Pair, Score
 
-RESULTS, PICTURE, TIMINGS = "compare.json", "compare.png", "timings.json"
-CHOSEN_ON = "val"
-FEW_UNITS = 30
-"""Images or groups below which intervals of resamples are too narrow to be relied on."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How runs are compared.
-
-    Args:
-        split: of the images.
-        metric: of the pairs.
-        resamples: of the images.
-        classes: in the order of the first run.
-    """
-
-    split: str
-    metric: str
-    resamples: Resamples
-    classes: tuple[str, ...]
+PICTURE, TIMINGS = "compare.png", "timings.json"
 
 
 def document(
@@ -105,7 +82,7 @@ def document(
         "runs": runs,
         "pairs": [_pair(pair, setting.metric) for pair in compared.pairs],
         "differing_settings": different,
-        "notes": _notes(setting, groups, compared, measured, different),
+        "notes": notes_of(setting, groups, compared, measured, different),
     }
 
 
@@ -170,63 +147,3 @@ def _pair(pair: Pair, metric: str) -> dict[str, Any]:
         "verdict": pair.verdict,
         "seeds": [{"seed": seed, "difference": one} for seed, one in pair.by_seed.items()],
     }
-
-
-def _notes(
-    setting: Setting,
-    groups: Sequence[Group],
-    compared: Compared,
-    measured: Sequence[Measured],
-    different: Mapping[str, Mapping[str, Any]],
-) -> list[str]:
-    """Return what somebody should know who reads the numbers."""
-    resamples, notes = setting.resamples, []
-    unit = "image" if resamples.groups is None else "group"
-    if setting.split in (CHOSEN_ON, "train"):
-        notes.append(
-            f"the split {setting.split} has trained or chosen the weights, so its scores flatter; "
-            "compare on test"
-        )
-    if resamples.units == 1:
-        notes.append(f"one {unit} alone: resampling says nothing, and no difference can be found")
-    elif resamples.units < FEW_UNITS:
-        notes.append(
-            f"{resamples.units} {unit}s are few: intervals are narrower than they should be"
-        )
-    needed = draws_needed(len(compared.pairs))
-    if compared.pairs and resamples.draws < needed:
-        notes.append(
-            f"with {resamples.draws} draws no difference can be found among {len(compared.pairs)} "
-            f"pairs; take --draws {needed} or more"
-        )
-    lacking = int((compared.skipped > measured[0].report.classes_without_positives).sum())
-    if lacking:
-        notes.append(
-            f"{lacking} of {resamples.draws} draws lack every positive of some class; its average "
-            "precision is left out of their means, for all runs alike"
-        )
-    if any(score.interval.method == "wilson" for one in compared.runs.values() for score in one):
-        notes.append("a score of 0 or 100 in every draw has Wilson's interval (docs/comparing.md)")
-    if any(pair.different and pair.seeds_disagree for pair in compared.pairs):
-        notes.append("a difference was found whose sign is not the same with every seed")
-    if all(len(group.entries) == 1 for group in groups):
-        notes.append(
-            "one seed of each method: that another seed would give the same order is not shown"
-        )
-    if different:
-        notes.append(f"not the same for all: {', '.join(different)}")
-    for entry in (entry for group in groups for entry in group.entries):
-        if not RunFolder(entry.folder).is_finished:
-            notes.append(
-                f"{entry.name} is not trained to its end; go on with colabel train --resume"
-            )
-    if len(_trained_on([entry for group in groups for entry in group.entries])) > 1:
-        notes.append("the runs were not all trained on the same images and labels")
-    return notes
-
-
-def _trained_on(entries: Sequence[Entry]) -> set[str]:
-    """Return what tells the training images of the runs apart, as far as they say."""
-    files = [entry.folder / DATA for entry in entries]
-    facts = [read_json(path) for path in files if path.is_file()]
-    return {str(one["train"]["fingerprint"]) for one in facts if "train" in one}

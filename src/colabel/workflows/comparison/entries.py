@@ -15,7 +15,14 @@ from colabel.settings.flat import flatten
 _SEED = "training.seed"
 _STARTS = ("data.source", "encoder.weights")
 """A run goes on without these, and begins as another one with others."""
-_SHARED = ("data.", "augmentation.", "encoder.", "training.", "evaluation.")
+_SHARED = (
+    "method.classification.epochs",
+    "data.",
+    "augmentation.",
+    "encoder.",
+    "training.",
+    "evaluation.",
+)
 
 
 @dataclass(frozen=True)
@@ -119,7 +126,7 @@ def differing_settings(groups: Sequence[Group]) -> dict[str, dict[str, Any]]:
     return {
         key: {name: one.get(key) for name, one in settings.items()}
         for key in keys
-        if key.startswith(_SHARED)
+        if key.startswith(_SHARED)  # the others are what makes a method
         and len({json.dumps(one.get(key), sort_keys=True) for one in settings.values()}) > 1
     }
 

@@ -93,18 +93,30 @@ def configure_methods(
         try:
             config = load_config(recipe, common)
         except ConfigError as error:
+            if frozen and load_config(recipe).stages()[1:]:
+                raise ConfigError(
+                    f"the method {method} trains its encoder in a stage of its own, and --frozen "
+                    "leaves it as it came; leave out one of the two."
+                ) from error
             raise ConfigError(f"the method {method}: {error}") from error
+        if frozen and config.encoder.weights is None:
+            raise ConfigError(
+                f"the method {method}: --frozen leaves the encoder as it came, and with "
+                "encoder.weights null it would stay as it is drawn; give --set "
+                "encoder.weights=FILE, or pretrained to fetch some once."
+            )
         configs[name] = with_absolute_paths(_divided_alike(config), data)
     return configs
 
 
-def check_folders(configs: Mapping[str, Config], *, out: Path, seeds: int) -> None:
+def check_folders(configs: Mapping[str, Config], *, out: Path, seeds: int, first: int = 0) -> None:
     """Refuse what hinders the runs of a comparison whatever their settings, before any trial.
 
     Args:
         configs: from :func:`configure_methods`.
         out: folder of the comparison.
-        seeds: how many, from 0 on.
+        seeds: how many.
+        first: of the seeds.
 
     Raises:
         ConfigError: if there is nothing to compare, or there are too many seeds.
@@ -114,33 +126,36 @@ def check_folders(configs: Mapping[str, Config], *, out: Path, seeds: int) -> No
         raise ConfigError(f"{seeds:,} seeds, expected at most {MAX_SEEDS:,}; give fewer.")
     if len(configs) + seeds <= 2:
         raise ConfigError("a comparison needs two methods, or one with two seeds.")
-    for one in _plan(configs, out, seeds):
+    for one in _plan(configs, out, range(first, first + seeds)):
         check_is_free(one, _STRANGER)
 
 
-def plan_methods(configs: Mapping[str, Config], *, out: Path, seeds: int) -> tuple[Planned, ...]:
+def plan_methods(
+    configs: Mapping[str, Config], *, out: Path, seeds: int, first: int = 0
+) -> tuple[Planned, ...]:
     """Return the runs of a comparison: every method with one seed before the next seed.
 
     Args:
         configs: from :func:`configure_methods`.
         out: folder of the comparison.
-        seeds: how many, from 0 on.
+        seeds: how many.
+        first: of the seeds; 1 after trials, which had the seed 0 and chose what does well with it.
 
     Raises:
         ConfigError: if there is nothing to compare, or a run in the folder was started with other
             settings.
         RunError: if the folder holds something else.
     """
-    check_folders(configs, out=out, seeds=seeds)
-    planned = _plan(configs, out, seeds)
+    check_folders(configs, out=out, seeds=seeds, first=first)
+    planned = _plan(configs, out, range(first, first + seeds))
     check_runs(planned, _STRANGER)
     return planned
 
 
-def _plan(configs: Mapping[str, Config], out: Path, seeds: int) -> tuple[Planned, ...]:
+def _plan(configs: Mapping[str, Config], out: Path, seeds: range) -> tuple[Planned, ...]:
     return tuple(
         Planned(index, name, seed, with_seed(config, seed), out / f"{name}-{seed}")
-        for seed in range(seeds)
+        for seed in seeds
         for index, (name, config) in enumerate(configs.items())
     )
 

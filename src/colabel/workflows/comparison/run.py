@@ -23,10 +23,11 @@ from colabel.runs.folder import RunFolder
 from colabel.runs.measured import measure
 from colabel.training import Display, make_accelerator
 from colabel.workflows.comparison.aligned import align, group_numbers
-from colabel.workflows.comparison.asked import check_asked
-from colabel.workflows.comparison.document import PICTURE, RESULTS, TIMINGS, Setting, document
+from colabel.workflows.comparison.asked import RESULTS, check_asked
+from colabel.workflows.comparison.document import PICTURE, TIMINGS, document
 from colabel.workflows.comparison.drawing import draw
 from colabel.workflows.comparison.entries import group_by_recipe, make_entries
+from colabel.workflows.comparison.notes import Setting
 from colabel.workflows.comparison.spending import (
     costs_of,
     describe_cost,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from colabel.build.encoded_once import EncodedOnce
+from colabel.build.shared import Shared
 from colabel.config import Config
 from colabel.training import Display
 from colabel.workflows.grid.planning import with_seed
@@ -45,7 +45,7 @@ def tune_methods(
         ColabelError: as :func:`colabel.workflows.sweep.run.tune` raises it.
     """
     tuned, found = {}, {}
-    encoded = EncodedOnce()
+    shared = Shared()
     for number, (name, config) in enumerate(configs.items(), start=1):
         if display is not None:
             display.note(f"{number} of {len(configs)}: {trials} trials of {name} on validation")
@@ -56,7 +56,7 @@ def tune_methods(
             folder=out / FOLDER / name,
             cpu=cpu,
             display=display,
-            encoded=encoded,
+            shared=shared,
         )
         tuned[name] = with_settings(config, found[name], of=f"the method {name}")
     return tuned, found

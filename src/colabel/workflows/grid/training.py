@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from colabel.build.encoded_once import EncodedOnce
+from colabel.build.shared import Shared
 from colabel.build.stages import build_model, build_stages
 from colabel.errors import ConfigError, NonFiniteLossError, WeightsError
 from colabel.training import Display, make_accelerator
@@ -80,7 +80,7 @@ def train_planned(
         ColabelError: as :func:`colabel.workflows.train.train` raises it; finished runs are kept.
     """
     main = make_accelerator(cpu=cpu).is_main_process
-    encoded = EncodedOnce()
+    shared = Shared()
     for number, one in enumerate(planned, start=1):
         text = f"{number} of {len(planned)}: {called(one)}"
         if one.run.is_finished:
@@ -91,7 +91,7 @@ def train_planned(
         try:
             trained = train(
                 one.config, out=one.folder, resume=resume, cpu=cpu, display=display,
-                encoded=encoded,
+                shared=shared,
             )  # fmt: skip
         except NonFiniteLossError as error:
             problems[one.folder] = str(error)

@@ -49,4 +49,4 @@ def count_labels(source: str) -> LabelCounts:
     present = (targets == 1).sum(axis=1)
     name = source if len(source) <= _LETTERS else f"…{source[1 - _LETTERS :]}"
     images = tuple(int(count) for count in np.bincount(present))
-    return LabelCounts(name, targets.shape[1], images)
+    return LabelCounts(name, targets.shape[1], images, int((targets == -1).sum()))

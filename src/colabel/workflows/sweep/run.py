@@ -17,7 +17,7 @@ import optuna
 import torch
 from optuna.trial import Trial, TrialState
 
-from colabel.build.encoded_once import EncodedOnce
+from colabel.build.shared import Shared
 from colabel.build.stages import build_model, build_stages
 from colabel.config import Config
 from colabel.errors import (
@@ -119,7 +119,7 @@ def tune(
     folder: Path,
     cpu: bool = False,
     display: Display | None = None,
-    encoded: EncodedOnce | None = None,
+    shared: Shared | None = None,
 ) -> dict[str, Any]:
     """Return the settings of a recipe that a sweep found to be the best on validation.
 
@@ -131,7 +131,7 @@ def tune(
         folder: of the sweep; a sweep that has ended there is not run again.
         cpu: do not use an accelerator.
         display: what the user sees meanwhile; ``None`` for nothing.
-        encoded: as for :func:`run_sweep`.
+        shared: as for :func:`run_sweep`.
 
     Returns:
         The setting by dotted key.
@@ -142,7 +142,7 @@ def tune(
         ColabelError: as :func:`sweep` raises it.
     """
     plan = plan_sweep(recipe, space=space, out=folder, trials=trials, seed=seed)
-    swept = run_sweep(plan, cpu=cpu, display=display, encoded=encoded)
+    swept = run_sweep(plan, cpu=cpu, display=display, shared=shared)
     if swept.interrupted:
         raise KeyboardInterrupt
     if swept.best is None:
@@ -157,7 +157,7 @@ def run_sweep(
     *,
     cpu: bool = False,
     display: Display | None = None,
-    encoded: EncodedOnce | None = None,
+    shared: Shared | None = None,
 ) -> Swept:
     """Run the trials of a plan that have not ended.
 
@@ -173,8 +173,7 @@ def run_sweep(
         plan: from :func:`plan_sweep`.
         cpu: do not use an accelerator.
         display: what the user sees meanwhile; ``None`` for nothing.
-        encoded: features that trials of a frozen encoder share with others; ``None``: only with
-            each other.
+        shared: what the trials have in common with other runs; ``None``: only with each other.
 
     Returns:
         What came of each trial. One whose loss diverges, or whose settings cannot be trained,
@@ -199,8 +198,9 @@ def run_sweep(
         first = own_settings(plan.config, plan.space)
         with open_study(plan.folder / JOURNAL, epochs=epochs, first=first) as study:
             try:
-                shared = encoded or EncodedOnce()
-                return _run_trials(plan, study, cpu=cpu, display=display, encoded=shared)
+                return _run_trials(
+                    plan, study, cpu=cpu, display=display, shared=shared or Shared()
+                )
             except ColabelError:
                 if not _ended(study) and not plan.run(0).has_state:
                     _withdraw(plan)
@@ -213,7 +213,7 @@ def _run_trials(
     *,
     cpu: bool,
     display: Display | None,
-    encoded: EncodedOnce,
+    shared: Shared,
 ) -> Swept:
     """Run what is left to run."""
     _tidy(plan, _collect(plan, study))
@@ -222,7 +222,7 @@ def _run_trials(
         about = _collect(plan, study)[trial.number]
         going_on = ", going on" if plan.run(trial.number).has_begun else ""
         _tell(display, f"trial {trial.number} of {plan.trials}: {about}{going_on}")
-        interrupted, signal = _run_trial(plan, study, trial, about.settings, cpu, display, encoded)
+        interrupted, signal = _run_trial(plan, study, trial, about.settings, cpu, display, shared)
         tried = _collect(plan, study)
         if interrupted:
             return Swept(plan, tried, True, signal)
@@ -241,7 +241,7 @@ def _run_trial(
     settings: Mapping[str, Any],
     cpu: bool,
     display: Display | None,
-    encoded: EncodedOnce,
+    shared: Shared,
 ) -> tuple[bool, str | None]:
     """Train one trial and tell the study; return whether it was stopped, and by which signal."""
     run = plan.run(trial.number)
@@ -252,7 +252,7 @@ def _run_trial(
             judge = Judge(study, trial, config, display)
             trained = train(
                 config, out=run.path, resume=run.has_begun, cpu=cpu, display=judge,
-                encoded=encoded,
+                shared=shared,
             )  # fmt: skip
             if trained.report is None:
                 return True, trained.history.signal

@@ -33,6 +33,7 @@ _FORBIDDEN = {
     "data.on_corrupt": "scores on other images cannot be compared",
     "data.max_pixels": "scores on other images cannot be compared",
     "data.shared_groups": "scores on other images cannot be compared",
+    "data.fraction": "more images are better; colabel ablate kmcl-data-fraction shows by how much",
     "data.verify": "it changes nothing",
     "data.cache_mb": "it changes nothing",
     "training.workers": "it changes nothing",
