@@ -12,6 +12,9 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 # Two default-threaded torch processes on the same cores wait for each other most of the time.
 export OMP_WAIT_POLICY = PASSIVE
+# Two processes with one thread each. A file stays in one process, so that what its fixtures train
+# is trained once; files go in their order, which has the doctests last: none is long.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 LOCK = $(UV) pip compile --quiet --upgrade --generate-hashes --universal --no-emit-index-url \
   --no-annotate --custom-compile-command "make lock"
 
@@ -49,10 +52,10 @@ test: checks
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -q
+	$(PYTEST)
 
 fuzz: checks
-	COLABEL_FUZZ=50 $(BIN)/pytest -q -m fuzz --timeout 7200
+	COLABEL_FUZZ=50 $(PYTEST) -m fuzz --timeout 7200
 
 lock: checks
 	echo 'uv' | $(LOCK) --python-version 3.10 -o requirements/uv.txt -

@@ -47,6 +47,26 @@ def unchecked_shapes() -> Iterator[None]:
         config.update("jaxtyping_disable", False)
 
 
+@pytest.fixture(scope="module")
+def blank_charts() -> Iterator[None]:
+    """Save the curves of a training and the chart of an evaluation as one white pixel.
+
+    They are made of the same numbers and written in the same way; letters and lines, which
+    ``tests/figures`` look at, take two thirds of the time of a tiny run.
+    """
+    from PIL import Image
+
+    from colabel.files import replace_file
+
+    def save(figure: object, png: Path) -> None:
+        replace_file(png, lambda file: Image.new("L", (1, 1), 255).save(file, format="png"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("curves", "results"):
+            patch.setattr(f"colabel.figures.{name}.save", save)
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a finished run on a table of tiny images; read it, do not change it.

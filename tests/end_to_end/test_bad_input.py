@@ -26,6 +26,8 @@ from colabel.errors import ConfigError, RunError
 from colabel.models import Classifier, Head, LinearHead
 from colabel.workflows import train as training_run
 
+pytestmark = pytest.mark.usefixtures("blank_charts")
+
 
 @pytest.fixture
 def folder(tmp_path):

@@ -12,6 +12,8 @@ from tiny_runs import command
 from colabel.runs.predictions import Predictions
 from colabel.workflows.predictions_file import read_csv
 
+pytestmark = pytest.mark.usefixtures("blank_charts")
+
 MADE_ANEW = ("metrics-test.json", "predictions-test.npz", "per-class-test.png")
 
 
@@ -108,7 +110,7 @@ def test_a_training_that_met_a_fault_goes_on_to_the_same_model(tiny_run, tmp_pat
         assert train(tmp_path / "whole") == 0
         steps = faults.steps
     assert (tmp_path / "whole" / "model.safetensors").read_bytes() == expected
-    for at in range(1, steps + 1, max(1, 17 // examples(1))):
+    for at in range(1, steps + 1, max(1, 11 // examples(1))):
         folder = tmp_path / str(at)
         with failing(Faults(at, lasting=True)):
             status = train(folder)

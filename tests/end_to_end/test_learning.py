@@ -6,7 +6,7 @@ from PIL import Image
 
 import colabel
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("blank_charts")]
 
 COLOURS = ("red", "green", "blue")
 SHARE = 0.4  # of the images that have a label

@@ -7,7 +7,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
+from fuzzing import examples
+
 from colabel.training import checkpoint
+
+ALIKE = max(1, 8 // examples(1))  # writes to one file that are one step, after the first few
+FIRST = 4
 
 
 class Faults:
@@ -23,6 +28,11 @@ class Faults:
         self.at, self.lasting, self.kill, self.number = at, lasting, kill, number
         self.steps = 0
 
+    @property
+    def lasts(self):
+        """Whether the disk is full by now, so that no write succeeds."""
+        return self.lasting and 0 < self.at <= self.steps
+
     def step(self):
         self.steps += 1
         if self.steps == self.at or (self.lasting and 0 < self.at < self.steps):
@@ -32,14 +42,20 @@ class Faults:
 
 
 class _File:
-    """A file whose writes are steps; half of what the failing one was given arrives."""
+    """A file whose writes are steps; half of what the failing one was given arrives.
+
+    An archive of arrays is written in eighty pieces, all in one place of the code: of what follows
+    its first ones, every eighth is a step.
+    """
 
     def __init__(self, file, faults):
-        self._file, self._faults = file, faults
+        self._file, self._faults, self._writes = file, faults, 0
 
     def write(self, content):
+        self._writes += 1
         try:
-            self._faults.step()
+            if self._faults.lasts or self._writes <= FIRST or not self._writes % ALIKE:
+                self._faults.step()
         except OSError:
             self._file.write(content[: len(content) // 2])
             raise
