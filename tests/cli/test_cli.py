@@ -134,6 +134,8 @@ def test_cost_is_a_table_or_json(capsys):
         (("--head", "kernel_mixture", "--covariance", "diagonal"), (6 * 256 + 3) * 257),
         (("--head", "linear"), 3 * 257),
         (("--head", "linear", "--covariance", "linear"), 3 * 257),
+        (("--head", "max"), 3 * 257),
+        (("--head", "generalised-mean"), 3 * 257 + 1),
         (("--head", "mixture_density"), 257 * 2048 + 2049 * 128 + 9 * 129),
     ],
 )

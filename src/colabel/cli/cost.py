@@ -34,7 +34,8 @@ def cost(
         str | None,
         typer.Option(
             help="kernel_mixture (default), linear, mixture_density, csra, ml_decoder, "
-            "query2label, ml_gcn, tdrg. For an encoder."
+            "query2label, ml_gcn, tdrg; average, max, generalised_mean, class_attention: linear "
+            "on that pooling. For an encoder."
         ),
     ] = None,
     covariance: Annotated[

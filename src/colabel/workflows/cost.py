@@ -29,6 +29,11 @@ _READOUTS: Mapping[str, HeadSettings] = {
     "kernel_mixture": KernelMixtureSettings(),
     "mixture_density": MixtureDensitySettings(),
 }
+_POOLINGS: Mapping[str, HeadSettings] = {
+    name: LinearSettings.model_validate({"pooling": {"name": name}})
+    for name in ("average", "max", "generalised_mean", "class_attention")
+}
+"""A linear classifier on what is pooled; the other poolings are called like methods."""
 COVARIANCES = ("isotropic", "diagonal", "shared_diagonal", "shared_isotropic")
 
 
@@ -46,8 +51,8 @@ def cost(
         model: folder of a run, or the name of a backbone in timm.
         classes: number of labels; needed with a backbone, known of a run.
         image_size: side of the square images, in pixels; default: the run's, 224 with a backbone.
-        head: name of a readout, or of the method whose head it is (``"ml_decoder"``);
-            ``"kernel_mixture"`` by default; known of a run.
+        head: name of a readout, of a pooling, or of the method whose head it is
+            (``"ml_decoder"``); ``"kernel_mixture"`` by default; known of a run.
         covariance: form of a kernel mixture's covariance, ``"isotropic"`` by default;
             ``"linear"`` means the head of this name; known of a run.
 
@@ -89,7 +94,8 @@ def _head_settings(head: str | None, covariance: str | None) -> HeadSettings:
     if covariance == "linear":
         head, covariance = head or "linear", None
     name = (head or "kernel_mixture").replace("-", "_")
-    known = {**{method: of.head for method, of in METHODS.items()}, **_READOUTS}
+    methods = {method: of.head for method, of in METHODS.items()}
+    known = {**methods, **_POOLINGS, **_READOUTS}
     if name not in known:
         raise ConfigError(f"there is no head {name!r}; {nearest(name, known)}")
     if covariance is not None and covariance not in COVARIANCES:
