@@ -2,7 +2,8 @@
 
 What follows the frozen stages is trained. For each recipe the same multiples of the encoder's rate
 are tried for the head (of ProbMCL and MulSupCon: for that of the contrastive stage) with the first
-seed; the one with the best validation mAP is trained with the other seeds. Restartable: a line of
+seed; the one with the best validation mAP is trained with the other seeds. Two views of an image
+count as two passes; the classifier of these methods has its twenty epochs beside. Restartable: a line of
 FILE is a training, and what is there is not run again. Several processes may share the work, each
 with methods and a FILE of its own; the table takes several.
 
@@ -60,7 +61,8 @@ def run(
     method: str, multiple: int, seed: int, weights: str, data: Mapping[str, Any], passes: int
 ) -> dict[str, Any]:
     """Train a recipe and return its mAP on validation and test, in per cent; none if it fails."""
-    changes = [f"training.epochs={passes}", f"training.head_learning_rate=x{multiple}"]
+    views = load_config(RECIPES[method]).stages()[0].views
+    changes = [f"training.epochs={passes // views}", f"training.head_learning_rate=x{multiple}"]
     config = load_config(RECIPES[method], changes)
     line: dict[str, Any] = {"method": method, "multiple": multiple, "seed": seed}
     began = time.monotonic()
@@ -128,6 +130,7 @@ def table(lines: list[dict[str, Any]]) -> None:
 def main() -> None:
     parser = study_options(__doc__.splitlines()[0], seeds=3)
     parser.add_argument("--passes", type=int, default=2, help="over the training images")
+    parser.add_argument("--multiples", type=int, nargs="+", default=list(MULTIPLES))
     parser.add_argument("--more", type=Path, nargs="*", default=[], help="lines for the table")
     parser.set_defaults(methods=list(RECIPES))
     options = parser.parse_args()
@@ -146,7 +149,7 @@ def main() -> None:
         print(lines[-1], flush=True)
 
     for method in options.methods:
-        for multiple in MULTIPLES:
+        for multiple in options.multiples:
             once(method, multiple, 0)
         tried = tried_first(lines, method)
         for seed in range(1, options.seeds):

@@ -65,10 +65,14 @@ def train_planned(
 ) -> Interruption | None:
     """Train the runs in their order.
 
+    A run whose settings cannot be trained with this data, such as a batch that a part of the
+    images cannot fill, hinders no other; it is an error where none can be trained.
+
     Args:
         planned: the runs.
         called: what a run is called while it is trained.
-        problems: gets the reason of each run whose loss diverges, by its folder.
+        problems: gets the reason of each run whose loss diverges or whose settings cannot be
+            trained, by its folder.
         ended: called whenever a run has ended, and once more when all have.
         cpu: do not use an accelerator.
         display: what the user sees meanwhile; ``None`` for nothing.
@@ -77,10 +81,12 @@ def train_planned(
         What stopped the work, ``None`` if it came to its end.
 
     Raises:
+        ConfigError: if the settings of no run can be trained.
         ColabelError: as :func:`colabel.workflows.train.train` raises it; finished runs are kept.
     """
     main = make_accelerator(cpu=cpu).is_main_process
     shared = Shared()
+    refused: list[ConfigError] = []
     for number, one in enumerate(planned, start=1):
         text = f"{number} of {len(planned)}: {called(one)}"
         if one.run.is_finished:
@@ -93,13 +99,16 @@ def train_planned(
                 one.config, out=one.folder, resume=resume, cpu=cpu, display=display,
                 shared=shared,
             )  # fmt: skip
-        except NonFiniteLossError as error:
+        except (NonFiniteLossError, ConfigError) as error:
+            refused += [error] if isinstance(error, ConfigError) else []
             problems[one.folder] = str(error)
             _tell(display, main, f"failed: {error}")
         else:
             if trained.report is None:
                 return Interruption(trained.history.signal)
         ended()
+    if len(refused) == len(planned):
+        raise refused[0]
     ended()
     return None
 
