@@ -3,9 +3,10 @@
 What follows the frozen stages is trained. For each recipe the same multiples of the encoder's rate
 are tried for the head (of ProbMCL and MulSupCon: for that of the contrastive stage) with the first
 seed; the one with the best validation mAP is trained with the other seeds. Two views of an image
-count as two passes; the classifier of these methods has its twenty epochs beside. Restartable: a line of
-FILE is a training, and what is there is not run again. Several processes may share the work, each
-with methods and a FILE of its own; the table takes several.
+count as two passes; the classifier of these methods has its twenty epochs beside.
+
+Restartable: a line of FILE is a training, and what is there is not run again. Several processes
+may share the work, each with methods and a FILE of its own; the table takes several.
 
     python benchmarks/rivals.py labels.csv --weights FILE --out a.jsonl --methods csra bce
     python benchmarks/rivals.py labels.csv --out a.jsonl --more b.jsonl --table
