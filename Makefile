@@ -12,9 +12,9 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 # Two default-threaded torch processes on the same cores wait for each other most of the time.
 export OMP_WAIT_POLICY = PASSIVE
-# Two processes with one thread each. A file stays in one process, so that what its fixtures train
+# A process per core, with one thread each. A file stays in one process, so that what its fixtures train
 # is trained once; files go in their order, which has the doctests last: none is long.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 LOCK = $(UV) pip compile --quiet --upgrade --generate-hashes --universal --no-emit-index-url \
   --no-annotate --custom-compile-command "make lock"
 

@@ -112,11 +112,11 @@ def test_a_training_that_met_a_fault_goes_on_to_the_same_model(tiny_run, tmp_pat
     assert (tmp_path / "whole" / "model.safetensors").read_bytes() == expected
     for at in range(1, steps + 1, max(1, 11 // examples(1))):
         folder = tmp_path / str(at)
-        with failing(Faults(at, lasting=True)) as faults:
+        with failing(Faults(at, lasting=True)):
             status = train(folder)
         printed = capsys.readouterr().err
-        # how many pieces the last file is written in differs by one or two
-        assert status == 2 or at > max(faults.steps, steps - 3), (at, steps, printed)
+        # the last step flushes a folder whose files are all in place, which not every disk can
+        assert status == (0 if at == steps else 2), (at, steps, printed)
         assert "Traceback" not in printed
         begun = (folder / "config.yaml").exists()
         assert train(folder, *(("--resume",) if begun else ())) == 0, (at, capsys.readouterr().err)
