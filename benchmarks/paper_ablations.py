@@ -21,11 +21,10 @@ from typing import Any
 
 import numpy as np
 from frozen_features import add_line, prepare, read_lines, study_options, train
-from rivals import logits_of
+from rivals import mean_average_precision
 
 from colabel.config import Config, load_config
 from colabel.errors import NonFiniteLossError
-from colabel.metrics import evaluate_scores
 from colabel.workflows.ablation.file import Ablation, load_ablation
 
 ABLATIONS = (
@@ -59,11 +58,7 @@ def score(config: Config, seed: int, weights: str, data: dict[str, Any]) -> floa
         )
     except NonFiniteLossError:
         return None
-    logits = logits_of(model, data["val_maps"]).double()
-    report = evaluate_scores(
-        logits.sigmoid().numpy(), data["val_targets"].numpy(), logits=logits.numpy()
-    )
-    return 100 * report.mean_average_precision
+    return mean_average_precision(model, data, "val")
 
 
 def table(name: str, lines: list[dict[str, Any]]) -> None:

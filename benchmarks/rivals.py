@@ -53,9 +53,15 @@ MULTIPLES = (3, 10, 30, 100)
 """Of the encoder's learning rate, for the head."""
 
 
-def logits_of(model: nn.Module, maps: Tensor) -> Tensor:
+def mean_average_precision(model: nn.Module, data: Mapping[str, Any], split: str) -> float:
+    """Return the mAP of a model on a split, in per cent."""
     with torch.no_grad():
-        return torch.cat([model(rows[:, 0].float()).logits for rows in maps.split(128)])
+        maps: Tensor = data[f"{split}_maps"]
+        parts = [model(rows[:, 0].float()).logits for rows in maps.split(128)]
+    logits = torch.cat(parts).double()
+    targets = data[f"{split}_targets"].numpy()
+    report = evaluate_scores(logits.sigmoid().numpy(), targets, logits=logits.numpy())
+    return 100 * report.mean_average_precision
 
 
 def run(
@@ -75,11 +81,7 @@ def run(
     line["seconds"] = round(time.monotonic() - began, 1)
     line["head parameters"] = sum(p.numel() for p in model.head.parameters())
     for split in ("val", "test"):
-        logits = logits_of(model, data[f"{split}_maps"]).double()
-        report = evaluate_scores(
-            logits.sigmoid().numpy(), data[f"{split}_targets"].numpy(), logits=logits.numpy()
-        )
-        line[split] = 100 * report.mean_average_precision
+        line[split] = mean_average_precision(model, data, split)
     return line
 
 

@@ -8,12 +8,16 @@ from drawn_figures import assert_picture, texts
 from colabel.errors import DataError
 from colabel.figures.comparison import ForestRow, comparison_figure
 from colabel.figures.drawing import BLUE, GREY
+from colabel.workflows.comparison.asked import MOST_PAIRS
 
 NAN = math.nan
 
 
 def draw(tmp_path, methods, pairs):
-    comparison_figure(methods, pairs, tmp_path / "a.png", metric="mAP", split="test", hint="$why$")
+    comparison_figure(
+        methods, pairs, tmp_path / "a.png", metric="mAP", split="test", hint="$why$",
+        as_matrix=len(pairs) > MOST_PAIRS,
+    )  # fmt: skip
     return assert_picture(tmp_path / "a.png")
 
 

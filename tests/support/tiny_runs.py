@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -48,6 +49,15 @@ def write_recipe(folder):
     recipe = folder / "tiny.yaml"
     recipe.write_text(RECIPE)
     return recipe
+
+
+def change_predictions(folder, **changed):
+    """Change what a run has said of its test split."""
+    from colabel.runs.folder import RunFolder
+    from colabel.runs.predictions import Predictions
+
+    path = RunFolder(folder).predictions_file("test")
+    replace(Predictions.load(path), **changed).save(path)
 
 
 def command(*arguments):

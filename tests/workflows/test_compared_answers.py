@@ -1,11 +1,10 @@
 """What a comparison makes of runs that are not what they seem."""
 
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_runs import RECIPE, command, write_tiny_table
+from tiny_runs import RECIPE, change_predictions, command, write_tiny_table
 
 from colabel.config import load_config
 from colabel.errors import RunError
@@ -36,18 +35,13 @@ def ask(folders, **given):
     return compare(folders, out=folders[0].parent / "out", draws=60, cpu=True, **given).document
 
 
-def change(folder, **changed):
-    path = RunFolder(folder).predictions_file("test")
-    replace(Predictions.load(path), **changed).save(path)
-
-
 def logits_of(folder):
     return Predictions.load(RunFolder(folder).predictions_file("test")).logits
 
 
 def test_far_logits_are_ranked_by_what_they_are(two):
     """Their probabilities are one and the same, and would all be ties."""
-    change(two[1], logits=10 * logits_of(two[0]) + 60)
+    change_predictions(two[1], logits=10 * logits_of(two[0]) + 60)
     document = ask(two)
     first, second = (run["intervals"]["mAP"] for run in document["runs"])
     assert first == second
@@ -86,7 +80,7 @@ def test_the_same_run_three_times(two):
 def test_what_is_no_number_is_named_with_its_run(two):
     logits = logits_of(two[1])
     logits[1, 0] = np.nan
-    change(two[1], logits=logits)
+    change_predictions(two[1], logits=logits)
     with pytest.raises(RunError, match=r"two: what the model says of test holds values that are"):
         ask(two)
 
@@ -96,7 +90,7 @@ def test_a_patient_counts_once_where_no_error_was_made(two):
         kept = Predictions.load(RunFolder(folder).predictions_file("test"))
         answers = 9.0 * (2 * (kept.targets == 1) - 1)
         groups = tuple(f"p{number % 3}" for number in range(len(kept.ids)))
-        change(folder, logits=answers.astype(np.float32), groups=groups)
+        change_predictions(folder, logits=answers.astype(np.float32), groups=groups)
     kept = Predictions.load(RunFolder(two[0]).predictions_file("test"))
     present = kept.targets == 1
     trials = [len({kept.groups[row] for row in np.flatnonzero(column)}) for column in present.T]
@@ -111,7 +105,7 @@ def test_classes_that_no_mean_includes_are_named(two):
     targets = kept.targets.copy()
     targets[:, 1] = 0
     for folder in two:
-        change(folder, targets=targets)
+        change_predictions(folder, targets=targets)
     assert "mAP: mean over 2 of 3 classes; no positives: dog" in ask(two)["notes"]
 
 

@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from drawn_figures import assert_picture
 from reference import bootstrap as reference
 from stopping import Watcher
-from tiny_runs import RECIPE, command, write_tiny_table
+from tiny_runs import RECIPE, change_predictions, command, write_tiny_table
 
 from colabel.config import load_config
 from colabel.errors import ConfigError, DataError, RunError
@@ -78,11 +77,6 @@ def runs(finished, tmp_path):
         folders[folder.name] = tmp_path / folder.name
         shutil.copytree(folder, tmp_path / folder.name)
     return folders
-
-
-def change(folder, **changed):
-    path = RunFolder(folder).predictions_file("test")
-    replace(Predictions.load(path), **changed).save(path)
 
 
 def test_every_seed_sees_the_same_images(finished):
@@ -214,7 +208,7 @@ def test_predictions_of_other_weights_or_without_groups_are_made_again(runs, tmp
     path = RunFolder(folders[0]).predictions_file("test")
     kept = Predictions.load(path)
     for stale in ({"model": "another"}, {"groups": None}):
-        change(folders[0], logits=np.zeros_like(kept.logits), **stale)
+        change_predictions(folders[0], logits=np.zeros_like(kept.logits), **stale)
         compare(folders, out=tmp_path / "out", draws=20, cpu=True)
         assert np.array_equal(Predictions.load(path).logits, kept.logits)
         assert Predictions.load(path).groups == kept.groups
@@ -243,7 +237,7 @@ def test_a_better_model_is_found(runs, tmp_path):
     targets = np.tile(kept.targets, (40, 1))
     noise = np.random.default_rng(0).normal(size=targets.shape)
     for folder, signal_ in ((one, 3), (other, 0.5)):
-        change(
+        change_predictions(
             folder,
             ids=tuple(map(str, range(many))),
             targets=targets,
@@ -267,7 +261,7 @@ def test_images_and_classes_may_be_in_another_order(runs, tmp_path):
     before = compare(folders, out=tmp_path / "out", draws=50, cpu=True).document
     kept = Predictions.load(RunFolder(folders[1]).predictions_file("test"))
     rows = np.arange(len(kept.ids))[::-1]
-    change(
+    change_predictions(
         folders[1],
         ids=kept.ids[::-1],
         groups=kept.groups[::-1],
@@ -298,7 +292,7 @@ def test_images_and_classes_may_be_in_another_order(runs, tmp_path):
 def test_what_was_measured_on_other_images_is_not_compared(runs, tmp_path, changed, message):
     folders = [runs["tiny_kmcl-0"], runs["tiny_bce-0"]]
     kept = Predictions.load(RunFolder(folders[1]).predictions_file("test"))
-    change(folders[1], **changed(kept))
+    change_predictions(folders[1], **changed(kept))
     with pytest.raises(DataError, match=message.format(first=kept.ids[0])):
         compare(folders, out=tmp_path / "out", draws=20, cpu=True)
     assert not (tmp_path / "out").exists()
@@ -309,7 +303,7 @@ def test_one_image_gives_no_interval(runs, tmp_path):
     for folder in folders:
         kept = Predictions.load(RunFolder(folder).predictions_file("test"))
         row = int(np.flatnonzero(kept.targets.any(axis=1))[0])
-        change(
+        change_predictions(
             folder,
             ids=kept.ids[row : row + 1],
             targets=kept.targets[row : row + 1],

@@ -2,6 +2,7 @@
 
 import timm
 from safetensors.torch import save_file
+from stopping import Watcher
 from tiny_runs import RECIPE, write_tiny_table
 
 from colabel.config import load_config
@@ -13,23 +14,8 @@ from colabel.workflows.train import train
 METHODS = ("kmcl", "bce")
 
 
-class Notes:
-    """A display that keeps what it is told."""
-
-    def __init__(self):
-        self.notes = []
-
-    def note(self, text):
-        self.notes.append(text)
-
-    def start_stage(self, *_, **__):
-        pass
-
-    show_step = show_epoch = close = start_stage
-
-    @property
-    def encoded(self):
-        return [note for note in self.notes if "encoding" in note]
+def encodings(display):
+    return [note for note in display.notes if "encoding" in note]
 
 
 def configure(home):
@@ -49,13 +35,13 @@ def configure(home):
 def test_images_are_encoded_once_for_all_methods(tmp_path):
     """Neither a second head nor a trial encodes them again, and no weight is another for it."""
     configs = configure(tmp_path)
-    heard = Notes()
+    heard = Watcher()
     tuned, _ = tune_methods(configs, trials=2, out=tmp_path / "out", cpu=True, display=heard)
-    assert len(heard.encoded) == 2, heard.notes  # training and validation images
+    assert len(encodings(heard)) == 2, heard.notes  # training and validation images
     planned = plan_methods(tuned, out=tmp_path / "out", seeds=1)
-    heard = Notes()
+    heard = Watcher()
     compare_methods(planned, out=tmp_path / "out", draws=20, cpu=True, display=heard)
-    assert len(heard.encoded) == 2, heard.notes
+    assert len(encodings(heard)) == 2, heard.notes
     data = [note for note in heard.notes if note.startswith("data: ")]
     assert data
     assert len(data) == len(set(data))  # told once, not with every run

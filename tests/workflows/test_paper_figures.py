@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from drawn_figures import assert_picture
+from drawn_figures import assert_picture, texts
 from tiny_runs import command, write_tiny_table
 
 from colabel.errors import RunError
@@ -85,6 +85,23 @@ def test_labels_are_counted_over_all_splits_and_unknown_ones_are_none(tmp_path):
         "path,cat,dog\nimages/00.png,1,\nimages/01.png,1,1\nimages/02.png,0,1\nimages/03.png,,0\n"
     )
     assert count_labels(str(unknown)).images == (1, 2, 1)
+
+
+def test_unknown_labels_are_told_where_labels_are_counted(tmp_path, capsys, monkeypatch):
+    write_tiny_table(tmp_path)
+    table = tmp_path / "unknown.csv"
+    table.write_text(
+        "path,cat,dog\nimages/00.png,1,-1\nimages/01.png,1,1\nimages/02.png,-1,0\n"
+        "images/03.png,0,1\n"
+    )
+    counted = count_labels(str(table))
+    assert (counted.images, counted.unknown) == ((1, 2, 1), 2)
+    drawn = []
+    monkeypatch.setattr("colabel.figures.labels.save", lambda figure, _: drawn.append(figure))
+    assert command("figure", "labels-per-image", "--data", table, "--out", tmp_path / "a") == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "most have 1; 2 unknown labels count as absent" in printed
+    assert "labels of an image; 2 unknown ones count as absent" in texts(drawn[0])
 
 
 @pytest.mark.parametrize("name", [name for name in FIGURES if name != "kmcl-losses"])

@@ -9,10 +9,9 @@ from rich.table import Table
 
 from colabel.cli.tables import percent
 from colabel.printing import plain
+from colabel.workflows.comparison.asked import MOST_PAIRS
 
 _UNKNOWN = "-"
-MOST_PAIRS = 21
-"""That are printed, each with a line."""
 
 
 def scores_table(document: Mapping[str, Any]) -> Table:

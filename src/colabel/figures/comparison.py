@@ -23,10 +23,10 @@ from colabel.figures.drawing import (
 )
 from colabel.printing import printable
 
+_WIDTH = 7.8  # inches
 _ROW = 0.26  # inches of a row
 _LETTERS = 22  # of a name
 _CELL = 0.46  # inches of a cell of the matrix
-_MOST_ROWS = 21  # pairs that get a row each; more become a matrix
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,9 @@ def comparison_figure(
     metric: str,
     split: str,
     hint: str = "",
+    as_matrix: bool = False,
 ) -> None:
     """Draw methods over differences of pairs, each with its interval, a dot per seed.
-
-    More than 21 pairs become a matrix, without intervals, the highest method first.
 
     Args:
         methods: from top to bottom; at least one with a value.
@@ -70,6 +69,8 @@ def comparison_figure(
         metric: what the values are.
         split: of the images.
         hint: a line under the title.
+        as_matrix: write the differences into a matrix, without intervals, the highest method
+            first.
 
     Raises:
         DataError: if no method has a value.
@@ -77,16 +78,16 @@ def comparison_figure(
     """
     if all(math.isnan(row.value) for row in methods):
         raise DataError(f"no method has a {metric}; there is nothing to draw.")
-    as_matrix = len(pairs) > _MOST_ROWS
+    width, lower = _WIDTH, _ROW * (len(pairs) + 1)
     if as_matrix:
         methods = sorted(methods, key=lambda row: -row.value if row.value == row.value else 1)
-    lower = _CELL * len(methods) + 1 if as_matrix else _ROW * (len(pairs) + 1)
+        width, lower = max(width, 2.2 + _CELL * len(methods)), 1 + _CELL * len(methods)
     heights = [_ROW * (len(methods) + 1), lower]
-    width = max(7.8, 2.2 + _CELL * len(methods)) if as_matrix else 7.8
     figure = new_figure(width, 1.9 + sum(heights))
     top, bottom = figure.subplots(2, 1, height_ratios=heights)
     _forest(top, methods)
     finish(top, f"{metric} on {split}", hint, legend=False)
+    _grid_across(top, f"{metric} (%)")
     title = f"difference of {metric}"
     if as_matrix:
         _matrix(bottom, [row.names[0] for row in methods], pairs)
@@ -97,10 +98,7 @@ def comparison_figure(
         _forest(bottom, pairs)
         bottom.axvline(0, color="black", linewidth=0.9, zorder=1)
         finish(bottom, title, "blue: found by Holm's p value; grey: no difference", legend=False)
-    for axes, unit in ((top, f"{metric} (%)"), (bottom, "points"))[: 1 if as_matrix else 2]:
-        axes.grid(axis="y", visible=False)
-        axes.grid(axis="x", color=PALE, linewidth=0.6)
-        axes.set_xlabel(unit, fontsize=9)
+        _grid_across(bottom, "points")
     if any(row.seeds for row in methods):
         figure.legend(
             handles=[top.scatter([], [], color=ORANGE, s=18, label="one seed")],
@@ -109,6 +107,13 @@ def comparison_figure(
             fontsize=8,
         )
     save(figure, png)
+
+
+def _grid_across(axes: Axes, unit: str) -> None:
+    """Give axes whose values go to the right their grid and unit."""
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", color=PALE, linewidth=0.6)
+    axes.set_xlabel(unit, fontsize=9)
 
 
 def _squeezed(name: str) -> str:

@@ -61,11 +61,21 @@ def centred_interval(
         >>> centred_interval(np.arange(201.0), 90.0, units=50)
         Interval(low=-5.0, high=185.0, method='centred')
     """
-    defined = values[~np.isnan(values)]
-    if units < 2 or not len(defined):
+    moved = _moved(values, observed)
+    if units < 2 or not len(moved):
         return NO_INTERVAL
-    low, high = np.quantile(defined, [ALPHA / 2, 1 - ALPHA / 2]) + (observed - defined.mean())
+    low, high = np.quantile(moved, [ALPHA / 2, 1 - ALPHA / 2])
     return Interval(float(low), float(high), "centred")
+
+
+def _moved(
+    values: Float[np.ndarray, " draws"], observed: float
+) -> Float[np.ndarray, " defined_draws"]:
+    """Return the draws that are defined, moved so that their mean is the observed value."""
+    defined: Float[np.ndarray, " defined_draws"] = values[~np.isnan(values)]
+    if len(defined):
+        defined += observed - defined.mean()
+    return defined
 
 
 def score_interval(
@@ -135,13 +145,12 @@ def bootstrap_p_value(
         >>> bootstrap_p_value(np.zeros(4), 0.0, units=9)
         1.0
     """
-    defined = differences[~np.isnan(differences)]
-    if units < 2 or not len(defined):
+    moved = _moved(differences, observed)
+    if units < 2:
         return 1.0
-    defined = defined + (observed - defined.mean())
-    below = 1 + int(np.count_nonzero(defined <= _ROUNDING))
-    above = 1 + int(np.count_nonzero(defined >= -_ROUNDING))
-    return min(1.0, 2 * min(below, above) / (1 + len(defined)))
+    below = 1 + int(np.count_nonzero(moved <= _ROUNDING))
+    above = 1 + int(np.count_nonzero(moved >= -_ROUNDING))
+    return min(1.0, 2 * min(below, above) / (1 + len(moved)))
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

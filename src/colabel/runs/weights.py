@@ -34,13 +34,16 @@ DTYPES = {
 """What safetensors calls the types of numbers."""
 
 
-def save_model(folder: Path, model: nn.Module, description: Description) -> None:
+def save_model(folder: Path, model: nn.Module, description: Description) -> str:
     """Replace the model of a run.
 
     Args:
         folder: of the run.
         model: its state is stored as float tensors, on the CPU.
         description: what has to be known to use it.
+
+    Returns:
+        The fingerprint of the weights.
 
     Raises:
         RunError: if the disk refuses; the previous model is kept.
@@ -50,8 +53,9 @@ def save_model(folder: Path, model: nn.Module, description: Description) -> None
     }
     weights = save(tensors)
     replace_file(folder / WEIGHTS, lambda file: file.write(weights))
-    named = description.model_copy(update={"weights": weights_fingerprint(folder)})
-    save_description(folder, named)
+    fingerprint = weights_fingerprint(folder)
+    save_description(folder, description.model_copy(update={"weights": fingerprint}))
+    return fingerprint
 
 
 def largest_model(folder: Path) -> int:

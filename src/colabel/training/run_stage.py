@@ -83,9 +83,7 @@ class StageRun:
         self._optimiser = accelerator.prepare_optimizer(optimiser)
         self._adam = optimiser
         self._schedule = build_schedule(
-            optimiser,
-            steps=stage.epochs * self._batches,
-            warm_up=settings.warm_up,
+            optimiser, steps=stage.epochs * self._batches, warm_up=settings.warm_up
         )
         clock = None if isinstance(loader.dataset, EncodedImages) else run.clock  # seconds
         self._pace = Pace(self._schedule, clock, accelerator, batches=self._batches)

@@ -246,10 +246,9 @@ def _train(
         }
 
     def keep(network: nn.Module, record: Mapping[str, Any]) -> None:
-        save_model(
-            run.path, as_deployed(network), _describe(config, train_records, record, last[0])
-        )
-        replace(last[0], model=weights_fingerprint(run.path)).save(run.predictions_file("val"))
+        described = _describe(config, train_records, record, last[0])
+        fingerprint = save_model(run.path, as_deployed(network), described)
+        replace(last[0], model=fingerprint).save(run.predictions_file("val"))
 
     history = fit(
         stages,
@@ -266,15 +265,16 @@ def _train(
     )
     if not history.finished:
         return Trained(run.path, history, None)
+    described = load_description(run.path)
     if stages[-1].encoder is None and not resume:  # those of the weights that were kept
         predictions = Predictions.load(run.predictions_file("val"))
     else:  # made of features that were encoded once, or perhaps of weights before a kill
-        load_weights(run.path, model, load_description(run.path))
+        load_weights(run.path, model, described)
         model.to(accelerator.device)
         predictions = replace(predict(model), model=weights_fingerprint(run.path))
     measured = measure(
         predictions,
-        load_description(run.path).operating_point,
+        described.operating_point,
         threshold=config.evaluation.threshold,
         protocol=config.evaluation.protocol,
     )

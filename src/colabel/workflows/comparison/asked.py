@@ -12,6 +12,8 @@ AT_POINT = "operating_point."
 RESULTS = "compare.json"
 METRICS = ("mAP", "CF1", "OF1", f"{AT_POINT}CF1", f"{AT_POINT}OF1")
 """What is resampled; the prefix as the metrics of a run have it."""
+MOST_PAIRS = 21
+"""That have a line each; of more, those of the best are printed, and all become a matrix."""
 
 
 def check_asked(runs: int, *, metric: str, out: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from colabel.figures.comparison import ForestRow, comparison_figure
+from colabel.workflows.comparison.asked import MOST_PAIRS
 
 
 def draw(document: Mapping[str, Any], png: Path) -> None:
@@ -36,6 +37,7 @@ def draw(document: Mapping[str, Any], png: Path) -> None:
         metric=document["metric"],
         split=document["split"],
         hint=f"95 % intervals of {resampled}",
+        as_matrix=len(document["pairs"]) > MOST_PAIRS,
     )
 
 
