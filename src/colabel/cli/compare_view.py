@@ -9,7 +9,6 @@ from rich.table import Table
 
 from colabel.cli.tables import percent
 from colabel.printing import plain
-from colabel.workflows.comparison.asked import MOST_PAIRS
 
 _UNKNOWN = "-"
 
@@ -93,6 +92,8 @@ def pairs_table(document: Mapping[str, Any]) -> Table:
 
     Of many pairs those with the best method are shown; ``compare.json`` and the picture have all.
     """
+    from colabel.workflows.comparison.asked import MOST_PAIRS
+
     pairs, all_pairs = document["pairs"], len(document["pairs"])
     note = ""
     if all_pairs > MOST_PAIRS:
