@@ -1,20 +1,22 @@
-"""Training what follows the frozen stages of a MobileNetV2, on what those gave once.
+"""Training what follows the frozen stages of a small encoder, on what those gave once.
 
-What the frozen stages make of every image and of its mirror image is computed once; what follows
-is trained with the package's own heads, terms, schedule and average, with mirroring as the only
-augmentation. A training takes a minute on one core, so that hundreds are possible on a laptop.
+What the frozen stages make of every image and of its mirror image (or of two augmented versions)
+is computed once; what follows is trained with the package's own heads, terms, schedule and
+average. A training takes a minute on one core, so that hundreds are possible on a laptop.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torchvision
 from torch import Tensor, nn
 
 from colabel.build.division import open_training_data
@@ -23,7 +25,8 @@ from colabel.build.objective import build_objective
 from colabel.build.source import open_source
 from colabel.config import Config, load_config
 from colabel.data import Records
-from colabel.data.dataset import EvaluationImages
+from colabel.data.dataset import EvaluationImages, TrainingImages
+from colabel.data.transforms import Augment
 from colabel.errors import NonFiniteLossError
 from colabel.methods import StagePlan
 from colabel.models import Classifier, Encoder, Features, build_encoder
@@ -34,8 +37,16 @@ from colabel.training.step import compute_gradients
 
 METHODS = ("bce", "asl", "kmcl", "probmcl")
 FROZEN_BLOCKS = 4
-"""With the stem these are the five stages that the laptop recipes freeze."""
-SIZE = 128
+"""Of MobileNetV2: with the stem these are the five stages that the laptop recipes freeze."""
+FROZEN_LAYERS = 7
+"""Of SqueezeNet: what works on maps of a quarter of the image's side."""
+ENCODERS = ("mobilenetv2_100", "squeezenet1_0")
+AUGMENTATIONS = {
+    "mirror": None,
+    "recipe": Augment(operations=1, cutout=0, horizontal_flip=True),
+    "paper": Augment(operations=2, cutout=0.5, horizontal_flip=True),
+}
+"""The image and its mirror image; the laptop recipes; the papers, with mirroring."""
 
 
 class Tail(nn.Module):
@@ -71,45 +82,97 @@ class Tail(nn.Module):
         return Features(self.pool(unpooled), unpooled, previous=kept)
 
 
-def frozen_maps(records: Any, weights: str) -> Tensor:
-    """Return what the frozen stages make of each image and its mirror image, in half precision."""
-    encoder = new_encoder(weights)
-    net = encoder.backbone
-    front = nn.Sequential(net.conv_stem, net.bn1, *list(net.blocks)[:FROZEN_BLOCKS]).eval()
-    images = EvaluationImages(records, size=SIZE)
+class SqueezeNetTail(nn.Module):
+    """The layers of torchvision's SqueezeNet that are trained; it has no batch norm."""
+
+    width = map_channels = 512
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.layers: nn.Sequential = net.features[FROZEN_LAYERS:]
+
+    def forward(self, maps: Tensor) -> Features:
+        """Return the features of the last map, averaged, and that map."""
+        unpooled = self.layers(maps)
+        return Features(unpooled.mean(dim=(2, 3)), unpooled)
+
+
+def new_tail(encoder: str, weights: str) -> nn.Module:
+    """Return what is trained of an encoder, as its ImageNet weights left it."""
+    if encoder == "squeezenet1_0":
+        return SqueezeNetTail(new_squeezenet(weights))
+    return Tail(new_encoder(weights))
+
+
+def frozen_maps(
+    records: Any, weights: str, encoder: str, size: int, augment: Augment | None
+) -> Tensor:
+    """Return what the frozen stages make of each image, in half precision.
+
+    Of the image as it is, and of its mirror image or two augmented versions of it.
+    """
+    known = new_encoder("" if encoder == "squeezenet1_0" else weights)  # for ImageNet's colours
+    if encoder == "squeezenet1_0":
+        front = new_squeezenet(weights).features[:FROZEN_LAYERS].eval()
+    else:
+        net = known.backbone
+        front = nn.Sequential(net.conv_stem, net.bn1, *list(net.blocks)[:FROZEN_BLOCKS]).eval()
+    plain = EvaluationImages(records, size=size)
+    changed = TrainingImages(records, size=size, augment=augment, seed=0, views=2)
     parts = []
     with torch.inference_mode():
         for first in range(0, len(records), 32):
             chosen = range(first, min(first + 32, len(records)))
-            pixels = torch.stack([images[index][0] for index in chosen]).float() / 255
-            normalised = (pixels - encoder.pixel_mean) / encoder.pixel_std
-            normalised = normalised.contiguous(memory_format=torch.channels_last)
-            parts.append(
-                torch.stack([front(normalised), front(normalised.flip(-1))], dim=1).half()
+            images = torch.stack([plain[index][0] for index in chosen])
+            others = (
+                [images.flip(-1)]
+                if augment is None
+                else torch.stack([changed[index, 0][0] for index in chosen]).unbind(dim=1)
             )
+            versions = [
+                front(
+                    ((pixels.float() / 255 - known.pixel_mean) / known.pixel_std).contiguous(
+                        memory_format=torch.channels_last
+                    )
+                )
+                for pixels in (images, *others)
+            ]
+            parts.append(torch.stack(versions, dim=1).half())
     return torch.cat(parts)
 
 
 def new_encoder(weights: str) -> Encoder:
     return build_encoder(
-        "mobilenetv2_100", weights=weights, options={"pad_type": "same"}, freeze_batch_norm=True
+        "mobilenetv2_100",
+        weights=Path(weights) if weights else None,
+        options={"pad_type": "same"},
+        freeze_batch_norm=True,
     )
+
+
+def new_squeezenet(weights: str) -> nn.Module:
+    net: nn.Module = torchvision.models.squeezenet1_0()
+    net.load_state_dict(torch.load(weights, weights_only=True))
+    return net
 
 
 def batches(
     inputs: Tensor, targets: Tensor, size: int, views: int, generator: torch.Generator
 ) -> Iterator[tuple[Any, Tensor]]:
-    """Yield shuffled batches, each image or its mirror image; both where there are two views."""
+    """Yield shuffled batches, one of the last two versions of each image; both as two views."""
     order = torch.randperm(len(inputs), generator=generator)
     for first in range(0, len(order) - size + 1, size):
         rows = order[first : first + size]
         if inputs.ndim == 2:  # features of a frozen encoder
             yield Features(inputs[rows]), targets[rows]
         elif views == 2:
-            yield inputs[rows].flatten(0, 1).float(), targets[rows].repeat_interleave(2, dim=0)
+            yield (
+                inputs[rows, -2:].flatten(0, 1).float(),
+                targets[rows].repeat_interleave(2, dim=0),
+            )
         else:
             side = torch.randint(0, 2, (size,), generator=generator)
-            yield inputs[rows, side].float(), targets[rows]
+            yield inputs[rows, side - 2].float(), targets[rows]
 
 
 def train_stage(
@@ -154,7 +217,7 @@ def train_stage(
 
 
 def encode(encoder: nn.Module, maps: Tensor) -> Tensor:
-    """Return the features of the images as they are, not mirrored."""
+    """Return the features of the images as they are, not mirrored or changed."""
     encoder.eval()
     with torch.no_grad():
         parts = [encoder(rows[:, 0].float()).vector for rows in maps.split(128)]
@@ -166,7 +229,7 @@ def train(
     maps: Tensor,
     targets: Tensor,
     *,
-    weights: str,
+    new_tail: Callable[[], nn.Module],
     seed: int,
     encoder: nn.Module | None = None,
     records: Records | None = None,
@@ -176,7 +239,7 @@ def train(
     A head that makes a graph of the labels takes it from the records.
     """
     torch.manual_seed(seed)
-    encoder = encoder or Tail(new_encoder(weights))
+    encoder = encoder or new_tail()
     model, last = None, None
     for plan in config.stages():
         if model is None or plan.head != last:  # stages with the same head train the same one
@@ -190,7 +253,10 @@ def train(
 
 
 def study_options(description: str, *, seeds: int) -> argparse.ArgumentParser:
-    """Return the options that studies of many trainings share."""
+    """Return the options that studies of many trainings share.
+
+    Each encoder, size and augmentation has a FILE of its own.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("data")
     parser.add_argument("--weights", default="")
@@ -198,6 +264,9 @@ def study_options(description: str, *, seeds: int) -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--table", action="store_true", help="print what was measured so far")
+    parser.add_argument("--encoder", choices=ENCODERS, default=ENCODERS[0])
+    parser.add_argument("--size", type=int, default=128, help="side of the images, in pixels")
+    parser.add_argument("--augmentation", choices=AUGMENTATIONS, default="mirror")
     return parser
 
 
@@ -212,18 +281,28 @@ def add_line(path: Path, line: dict[str, Any]) -> None:
         file.write(json.dumps(line) + "\n")
 
 
-def prepare(spec: str, weights: str, cache: Path) -> dict[str, Any]:
-    """Return maps and targets of every split, computed at the first start, and the records."""
-    config = load_config("laptop-bce", [f"data.source={spec}"])
+def prepare(options: argparse.Namespace) -> dict[str, Any]:
+    """Return maps and targets of every split, computed at the first start, records, new tails."""
+    config = load_config("laptop-bce", [f"data.source={options.data}"])
     records = dict(open_training_data(config.data, seed=0).records)
     if "test" not in records:
         records |= open_source(config.data, ("test",))
-    data: dict[str, Any] = {"train": records["train"]}
+    tail = partial(new_tail, options.encoder, options.weights)
+    data: dict[str, Any] = {"train": records["train"], "new_tail": tail}
     for split in ("train", "val", "test"):
-        file = cache.with_suffix(f".{split}.pt")
+        augmentation = options.augmentation if split == "train" else "mirror"
+        about = f"{options.encoder}-{options.size}-{augmentation}-{split}"
+        file = options.out.with_suffix(f".{about}.pt")
         if not file.exists():
             print(f"{split}: computing the frozen stages of {len(records[split])} images")
-            torch.save(frozen_maps(records[split], weights), file)
+            maps = frozen_maps(
+                records[split],
+                options.weights,
+                options.encoder,
+                options.size,
+                AUGMENTATIONS[augmentation],
+            )
+            torch.save(maps, file)
         data[f"{split}_maps"] = torch.load(file, weights_only=True)
         data[f"{split}_targets"] = torch.from_numpy(np.asarray(records[split].targets)).long()
     return data

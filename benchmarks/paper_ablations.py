@@ -50,11 +50,15 @@ def key_of(config: Config) -> str:
     return hashlib.sha256(settings.encode()).hexdigest()[:12]
 
 
-def score(config: Config, seed: int, weights: str, data: dict[str, Any]) -> float | None:
+def score(config: Config, seed: int, data: dict[str, Any]) -> float | None:
     """Train a recipe and return its mAP on validation, in per cent; none if it fails."""
     try:
         model = train(
-            config, data["train_maps"], data["train_targets"], weights=weights, seed=seed
+            config,
+            data["train_maps"],
+            data["train_targets"],
+            new_tail=data["new_tail"],
+            seed=seed,
         )
     except NonFiniteLossError:
         return None
@@ -98,7 +102,7 @@ def main() -> None:
         for name in options.ablations:
             table(name, lines)
         return
-    data = prepare(options.data, options.weights, options.out)
+    data = prepare(options)
     for name in options.ablations:
         for seed in range(options.seeds):
             for method, value, config in configured(load_ablation(name)):
@@ -106,7 +110,7 @@ def main() -> None:
                 if any(key.items() <= line.items() for line in lines):
                     continue
                 began = time.monotonic()
-                found = score(config, seed, options.weights, data)
+                found = score(config, seed, data)
                 seconds = round(time.monotonic() - began, 1)
                 lines.append(
                     {

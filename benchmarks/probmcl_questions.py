@@ -29,7 +29,7 @@ Step = tuple[str, tuple[str, ...]]
 
 RECIPES: Mapping[str, tuple[int, tuple[Step, ...]]] = {
     "ProbMCL as its recipe is": (2, (("probmcl", ("training.epochs=1",)),)),
-    "ProbMCL, four times as long": (8, (("probmcl", ("training.epochs=4",)),)),
+    "ProbMCL, three times as long": (6, (("probmcl", ("training.epochs=3",)),)),
     "ProbMCL, projection to 128": (
         2,
         (("probmcl", ("training.epochs=1", "head.projection=128")),),
@@ -44,12 +44,12 @@ RECIPES: Mapping[str, tuple[int, tuple[Step, ...]]] = {
     ),
     "cross-entropy": (2, (("bce", ("training.epochs=2",)),)),
     "cross-entropy, twice as long": (4, (("bce", ("training.epochs=4",)),)),
-    "cross-entropy, four times as long": (8, (("bce", ("training.epochs=8",)),)),
+    "cross-entropy, three times as long": (6, (("bce", ("training.epochs=6",)),)),
 }
 """Passes over the images in all, and what is trained one after the other on the same encoder."""
 
 
-def run(steps: tuple[Step, ...], seed: int, weights: str, data: Mapping[str, Any]) -> float:
+def run(steps: tuple[Step, ...], seed: int, data: Mapping[str, Any]) -> float:
     """Train one step after the other and return the mAP on the test split, in per cent."""
     model = None
     for method, changes in steps:
@@ -59,7 +59,7 @@ def run(steps: tuple[Step, ...], seed: int, weights: str, data: Mapping[str, Any
             config,
             data["train_maps"],
             data["train_targets"],
-            weights=weights,
+            new_tail=data["new_tail"],
             seed=seed,
             encoder=encoder,
         )
@@ -87,13 +87,13 @@ def main() -> None:
         table(lines)
         return
     done = {(line["name"], line["seed"]) for line in lines}
-    data = prepare(options.data, options.weights, options.out)
+    data = prepare(options)
     for seed in range(options.seeds):
         for name, (_, steps) in RECIPES.items():
             if (name, seed) in done:
                 continue
             began = time.monotonic()
-            score = run(steps, seed, options.weights, data)
+            score = run(steps, seed, data)
             seconds = round(time.monotonic() - began, 1)
             add_line(options.out, {"name": name, "seed": seed, "mAP": score, "seconds": seconds})
             print(f"{name}, seed {seed}: mAP {score:.1f}, {seconds:.0f} s", flush=True)

@@ -11,26 +11,20 @@ The weights of the last step are scored, on the test split; nothing is chosen by
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from frozen_features import (
-    METHODS,
-    add_line,
-    encode,
-    prepare,
-    read_lines,
-    study_options,
-    train,
-)
+from frozen_features import add_line, encode, prepare, read_lines, study_options, train
+from rivals import RECIPES
 from torch import Tensor, nn
 
 from colabel.config import Config, load_config
 from colabel.metrics import evaluate_scores
-from colabel.models import Features
 
+SPLITS = ("train", "val", "test")
 IMAGES_SEEN = {0.01: 3600, 0.05: 6000, 0.1: 7200, 0.3: 9000, 1.0: 12000}
 """By the share of the training images: few images are seen more often."""
 CONDITIONS: Mapping[str, Mapping[str, Any]] = {
@@ -39,23 +33,30 @@ CONDITIONS: Mapping[str, Mapping[str, Any]] = {
     "10 %": {"fraction": 0.1},
     "30 %": {"fraction": 0.3},
     "100 %": {"fraction": 1.0},
-    "10 %, four times as long": {"fraction": 0.1, "longer": 4},
+    "100 %, twice as long": {"fraction": 1.0, "longer": 2},
     "100 %, batches of 128": {"fraction": 1.0, "batch": 128},
+    "100 %, batches of 128, rates x2": {"fraction": 1.0, "batch": 128, "rates": 2},
+    "100 %, batches of 128, rates x4": {"fraction": 1.0, "batch": 128, "rates": 4},
+    "100 %, pairs of labels are labels": {"fraction": 1.0, "pairs": 10},
     "30 %, half of the labels missing": {"fraction": 0.3, "missing": 0.5},
     "30 %, labels flipped": {"fraction": 0.3, "flipped": 0.05},
 }
-"""``missing``: that share of present labels is listed as absent; ``flipped``: of all labels."""
+"""``missing``: that share of present labels is listed as absent; ``flipped``: of all labels.
+
+``pairs``: two labels that at least so many training images have are a label beside the others.
+"""
 
 
 def settings(method: str, condition: Mapping[str, Any], images: int) -> Config:
     """Return the laptop recipe of a method for a condition."""
     batch = condition.get("batch", 32)
     seen = IMAGES_SEEN[condition["fraction"]] * condition.get("longer", 1)
-    passes = max(1, round(seen / images))
-    if method == "probmcl":  # which sees every image twice in a pass
-        passes = max(1, round(passes / 2))
+    recipe = load_config(RECIPES[method])
+    views = recipe.stages()[0].views  # of every image in a pass
+    passes = max(1, round(max(1, round(seen / images)) / views))
+    rate = recipe.training.learning_rate * condition.get("rates", 1)
     changes = [f"training.epochs={passes}", f"training.batch_size={min(batch, images)}"]
-    return load_config(f"laptop-{method}", changes)
+    return load_config(RECIPES[method], [*changes, f"training.learning_rate={rate}"])
 
 
 def corrupt(targets: Tensor, condition: Mapping[str, Any], seed: int) -> Tensor:
@@ -75,36 +76,59 @@ def subset(targets: Tensor, fraction: float, seed: int) -> Tensor:
     return order[: max(32, round(fraction * len(targets)))]
 
 
+def add_pairs(targets: Mapping[str, Tensor], least: int) -> dict[str, Tensor]:
+    """Return targets of every split with those of pairs of labels behind them."""
+    present = (targets["train"] == 1).long()
+    first, second = torch.nonzero((present.T @ present).triu(1) >= least, as_tuple=True)
+    return {
+        split: torch.cat([each, each[:, first] * each[:, second]], dim=1)
+        for split, each in targets.items()
+    }
+
+
 def train_and_score(
-    method: str, condition: Mapping[str, Any], seed: int, weights: str, data: Mapping[str, Any]
+    method: str, condition: Mapping[str, Any], seed: int, data: Mapping[str, Any]
 ) -> dict[str, float]:
     """Train a method under a condition and score it on the test split."""
-    rows = subset(data["train_targets"], condition["fraction"], seed)
-    targets = corrupt(data["train_targets"][rows], condition, seed)
+    known: dict[str, Tensor] = {split: data[f"{split}_targets"] for split in SPLITS}
+    if "pairs" in condition:
+        known = add_pairs(known, condition["pairs"])
+    rows = subset(known["train"], condition["fraction"], seed)
+    targets = corrupt(known["train"][rows], condition, seed)
     config = settings(method, condition, len(rows))
-    model = train(config, data["train_maps"][rows], targets, weights=weights, seed=seed)
-    encoder = model.encoder
-    features = {split: encode(encoder, data[f"{split}_maps"]) for split in ("val", "test")}
+    model = train(config, data["train_maps"][rows], targets, new_tail=data["new_tail"], seed=seed)
+    logits = {split: predict(model, data[f"{split}_maps"]) for split in ("val", "test")}
+    return scores(logits, encode(model.encoder, data["test_maps"]), known)
+
+
+def predict(model: nn.Module, maps: Tensor) -> Tensor:
     with torch.no_grad():
-        logits = {split: model(Features(each)).logits for split, each in features.items()}
-    return scores(logits, features["test"], data)
+        return torch.cat([model(rows[:, 0].float()).logits for rows in maps.split(128)])
 
 
 def scores(
-    logits: Mapping[str, Tensor], features: Tensor, data: Mapping[str, Any]
+    logits: Mapping[str, Tensor], features: Tensor, known: Mapping[str, Tensor]
 ) -> dict[str, float]:
-    """Return what is measured, each in per cent.
+    """Return what is measured, each in per cent; ``val`` is the mAP on validation.
 
     ``calibration``: expected calibration error over all labels in 15 bins of equal mass, after a
     slope and an offset that validation chose. ``dependence``: mean size of the correlations
     between what two labels have left unexplained; 0 for a model that knows which labels go
     together. ``retrieval``: mean Jaccard index of the labels of the ten nearest test images.
     """
-    targets = data["test_targets"]
-    report = evaluate_scores(logits["test"].double().sigmoid().numpy(), targets.numpy())
-    slope, offset = platt(logits["val"], data["val_targets"])
+    targets = known["test"]
+    chosen, report = (
+        evaluate_scores(
+            logits[split].double().sigmoid().numpy(),
+            known[split].numpy(),
+            logits=logits[split].double().numpy(),
+        )
+        for split in ("val", "test")
+    )
+    slope, offset = platt(logits["val"], known["val"])
     probabilities = (slope * logits["test"] + offset).sigmoid()
     return {
+        "val": 100 * chosen.mean_average_precision,
         "mAP": 100 * report.mean_average_precision,
         "mAUC": 100 * report.mean_auc,
         "calibration": 100 * calibration_error(probabilities, targets),
@@ -155,43 +179,42 @@ def neighbours_overlap(features: Tensor, targets: Tensor) -> float:
     return float((shared / either.clamp(min=1)).mean())
 
 
-def table(lines: list[dict[str, Any]]) -> None:
-    """Print the mean over seeds and their standard deviation, and the paired gain over BCE."""
-    for measure in ("mAP", "calibration", "dependence", "retrieval"):
-        print(f"\n| {measure} | " + " | ".join(METHODS) + " |\n|" + "---|" * (1 + len(METHODS)))
-        for name in CONDITIONS:
-            cells = []
-            for method in METHODS:
-                found = {
-                    line["seed"]: line[measure]
-                    for line in lines
-                    if (line["condition"], line["method"]) == (name, method)
-                }
-                base = {
-                    line["seed"]: line[measure]
-                    for line in lines
-                    if (line["condition"], line["method"]) == (name, METHODS[0])
-                }
-                values = list(found.values())
-                if len(values) < 2:
-                    cells.append("")
-                    continue
-                gains = [found[seed] - base[seed] for seed in found if seed in base]
-                gain = "" if method == METHODS[0] else f" ({np.mean(gains):+.1f})"
-                cells.append(f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}{gain}")
+def table(lines: list[dict[str, Any]], against: str) -> None:
+    """Print the mean over seeds, their standard deviation, and the gain of each seed over one."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for line in sorted(lines, key=lambda line: line["seed"]):
+        found[line["condition"], line["method"]].append(line)
+    methods = [method for method in RECIPES if any(key[1] == method for key in found)]
+    names = [name for name in CONDITIONS if any(key[0] == name for key in found)]
+    for measure in ("val", "mAP", "calibration", "dependence", "retrieval"):
+        print(f"\n| {measure} | " + " | ".join(methods) + " |\n|" + "---|" * (1 + len(methods)))
+        for name in names:
+            base = {line["seed"]: line[measure] for line in found[name, against]}
+            cells = [cell(found[name, method], measure, base) for method in methods]
             print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def cell(lines: list[dict[str, Any]], measure: str, base: Mapping[int, float]) -> str:
+    values = [line[measure] for line in lines]
+    if not values:
+        return ""
+    spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+    gains = [line[measure] - base[line["seed"]] for line in lines if line["seed"] in base]
+    gain = f" ({', '.join(f'{each:+.1f}' for each in gains)})" if any(gains) else ""
+    return f"{np.mean(values):.1f}{spread}{gain}"
 
 
 def main() -> None:
     parser = study_options(__doc__.splitlines()[0], seeds=3)
+    parser.add_argument("--against", choices=RECIPES, default="bce")
     parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS))
     options = parser.parse_args()
     lines = read_lines(options.out)
     if options.table:
-        table(lines)
+        table(lines, options.against)
         return
     done = {(line["condition"], line["method"], line["seed"]) for line in lines}
-    data = prepare(options.data, options.weights, options.out)
+    data = prepare(options)
     for seed in range(options.seeds):
         for name in options.conditions:
             condition = CONDITIONS[name]
@@ -199,7 +222,7 @@ def main() -> None:
                 if (name, method, seed) in done:
                     continue
                 began = time.monotonic()
-                found = train_and_score(method, condition, seed, options.weights, data)
+                found = train_and_score(method, condition, seed, data)
                 line = {"condition": name, "method": method, "seed": seed, **found}
                 line["seconds"] = time.monotonic() - began
                 add_line(options.out, line)

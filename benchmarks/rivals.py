@@ -65,7 +65,7 @@ def mean_average_precision(model: nn.Module, data: Mapping[str, Any], split: str
 
 
 def run(
-    method: str, multiple: int, seed: int, weights: str, data: Mapping[str, Any], passes: int
+    method: str, multiple: int, seed: int, data: Mapping[str, Any], passes: int
 ) -> dict[str, Any]:
     """Train a recipe and return its mAP on validation and test, in per cent; none if it fails."""
     views = load_config(RECIPES[method]).stages()[0].views
@@ -75,7 +75,7 @@ def run(
     began = time.monotonic()
     maps, targets, records = (data[key] for key in ("train_maps", "train_targets", "train"))
     try:
-        model = train(config, maps, targets, weights=weights, seed=seed, records=records)
+        model = train(config, maps, targets, new_tail=data["new_tail"], seed=seed, records=records)
     except NonFiniteLossError:
         return {**line, "val": None, "test": None}
     line["seconds"] = round(time.monotonic() - began, 1)
@@ -141,13 +141,13 @@ def main() -> None:
     if options.table:
         table([line for path in (options.out, *options.more) for line in read_lines(path)])
         return
-    data = prepare(options.data, options.weights, options.out)
+    data = prepare(options)
 
     def once(method: str, multiple: int, seed: int) -> None:
         key = {"method": method, "multiple": multiple, "seed": seed}
         if any(key.items() <= line.items() for line in lines):
             return
-        lines.append(run(**key, weights=options.weights, data=data, passes=options.passes))
+        lines.append(run(**key, data=data, passes=options.passes))
         add_line(options.out, lines[-1])
         print(lines[-1], flush=True)
 

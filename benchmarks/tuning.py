@@ -72,7 +72,7 @@ def draw(method: str, trial: int) -> dict[str, Any]:
     return fixed | drawn
 
 
-def run(method: str, trial: int, seed: int, weights: str, data: dict[str, Any]) -> dict[str, Any]:
+def run(method: str, trial: int, seed: int, data: dict[str, Any]) -> dict[str, Any]:
     """Train one trial and score it on the validation split."""
     changes = [f"{key}={value}" for key, value in draw(method, trial).items()]
     config = load_config(f"laptop-{method}", changes)
@@ -80,7 +80,11 @@ def run(method: str, trial: int, seed: int, weights: str, data: dict[str, Any]) 
     line = {"method": method, "trial": trial, "seed": seed, "settings": draw(method, trial)}
     try:
         model = train(
-            config, data["train_maps"], data["train_targets"], weights=weights, seed=seed
+            config,
+            data["train_maps"],
+            data["train_targets"],
+            new_tail=data["new_tail"],
+            seed=seed,
         )
     except RuntimeError as error:
         return {**line, "mAP": 0.0, "error": str(error)}
@@ -123,14 +127,14 @@ def main() -> None:
         table(lines)
         return
     done = {(line["method"], line["trial"], line["seed"]) for line in lines}
-    data = prepare(options.data, options.weights, options.out)
+    data = prepare(options)
     for seed in range(options.seeds):
         for rank in range(options.best or options.trials):
             for method in options.methods:
                 trial = rank if options.best is None else best_trials(lines, method, rank + 1)[-1]
                 if (method, trial, seed) in done:
                     continue
-                line = run(method, trial, seed, options.weights, data)
+                line = run(method, trial, seed, data)
                 add_line(options.out, line)
                 print(f"{method}, trial {trial}, seed {seed}: mAP {line['mAP']:.1f}", flush=True)
 
