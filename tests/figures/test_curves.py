@@ -245,9 +245,39 @@ def test_stages_have_borders_and_rates_of_their_own(tmp_path, drawn):
     shares, rate = drawn[0].axes[1], drawn[0].axes[3]
     drawn_rates = [line.get_xdata().tolist() for line in rate.lines if line.get_linestyle() == "-"]
     assert drawn_rates == [[2, 10, 12], [25]]
-    assert "dotted: between the stages first, second" in texts(drawn[0])
+    assert "dotted: between the stages first, second, drawn equally wide" in texts(drawn[0])
     assert list(lines_of(shares)) == ["asymmetric", "contrastive"]
     for axes in drawn[0].axes:
         assert [20, 20] in [
             list(line.get_xdata()) for line in axes.lines if line.get_linestyle() == ":"
         ]
+
+
+def test_a_short_stage_is_as_wide_as_a_long_one(tmp_path, drawn):
+    short = [step_record(step) for step in (1, 5, 9)]
+    long = [step_record(step, stage="second") for step in (11, 500, 1010)]
+    epochs = [epoch_record(1, None, best=True), epoch_record(101, 0.5, best=True, stage="second")]
+    figures.training_curves(
+        write_log(tmp_path / "log.jsonl", [*short, epochs[0], *long, epochs[1]]),
+        tmp_path / "curves.png",
+    )
+    losses, _, validation, rate = drawn[0].axes
+    for axes in (losses, rate):
+        begins, border, ends = (axes.transData.transform((step, 1))[0] for step in (1, 10, 1010))
+        assert border - begins == pytest.approx(ends - border)
+        assert axes.get_xlim()[0] < 1
+        assert axes.get_xlim()[1] > 1010
+        ticks = [tick for tick in axes.get_xticks() if 1 <= tick <= 1010]
+        assert len([tick for tick in ticks if tick < 10]) > 1
+        assert len([tick for tick in ticks if tick > 10]) > 2
+    # nothing was validated in the first stage, which therefore takes no room there
+    assert 10 - 0.1 * 9 < validation.get_xlim()[0] < 10
+
+
+def test_panels_of_one_stage_show_the_same_steps(tmp_path, drawn):
+    records = [*(step_record(step) for step in (1, 5, 9)), epoch_record(1, 0.5, best=True)]
+    figures.training_curves(write_log(tmp_path / "log.jsonl", records), tmp_path / "curves.png")
+    limits = {axes.get_xlim() for axes in drawn[0].axes}
+    ((first, last),) = limits
+    assert first < 1
+    assert last > 10

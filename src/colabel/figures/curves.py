@@ -10,7 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import (
+    FixedLocator,
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+    StrMethodFormatter,
+)
 
 from colabel.errors import RunError
 from colabel.figures.drawing import (
@@ -38,7 +44,7 @@ def training_curves(log: Path, png: Path) -> None:
 
     Diagnostics between 0 and 1 whose names begin alike share a panel, as ``similarity_positive``
     and ``similarity_negative`` do; each of those with another range has its own. The first epoch
-    with a warning is marked in them.
+    with a warning is marked in them. Stages are equally wide, however many steps each has.
 
     Args:
         log: a run's ``log.jsonl``.
@@ -63,21 +69,74 @@ def training_curves(log: Path, png: Path) -> None:
     for number, (axes, (title, names)) in enumerate(zip(others, groups, strict=True)):
         hint = _mark_warning(axes, epochs)
         _draw_diagnostics(axes, title, names, watched, hint if number == 0 else "")
-    for axes in panels[-_COLUMNS:]:
-        axes.set_xlabel("training step", fontsize=8)
-        axes.tick_params(labelbottom=True)
-    for axes in panels:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        for border in _stage_borders(epochs):
+    edges = _stage_edges([*steps, *epochs], epochs)
+    for number, axes in enumerate(panels):
+        for border in edges[1:-1]:
             axes.axvline(border, color=GREY, linewidth=0.8, linestyle=":")
+        _show_steps(axes, edges)
+        if number >= len(panels) - _COLUMNS:
+            axes.set_xlabel("training step", fontsize=8)
     save(figure, png)
+
+
+def _stage_edges(records: _Log, epochs: _Log) -> list[float]:
+    """Return where the first stage begins and every stage ends, in steps."""
+    places = [float(record["step"]) for record in records]
+    borders = [
+        float(record["step"])
+        for record, other in itertools.pairwise(epochs)
+        if record.get("stage") != other.get("stage")
+    ]
+    return [min(places), *borders, max(places)]
+
+
+def _show_steps(axes: Axes, edges: list[float]) -> None:
+    """Show the stages of which a panel tells something, each as wide as the others."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    widths = np.diff(edges)
+    if len(widths) == 1 or not (widths > 0).all():
+        margin = 0.04 * (edges[-1] - edges[0]) or 1
+        axes.set_xlim(edges[0] - margin, edges[-1] + margin)
+        return
+    knots = [edges[0] - widths[0], *edges, edges[-1] + widths[-1]]
+    positions = np.arange(-1, len(knots) - 1)
+    axes.set_xscale(
+        "function",
+        functions=(
+            lambda steps: np.interp(steps, knots, positions),
+            lambda shown: np.interp(shown, positions, knots),
+        ),
+    )
+    told = np.interp(_places_with_values(axes), edges, positions[1:-1])
+    first_stage = np.floor(told.min(initial=len(widths) - 1))
+    last_stage = np.ceil(told.max(initial=first_stage + 1))
+    margin = 0.04 * (last_stage - first_stage)
+    axes.set_xlim(*np.interp([first_stage - margin, last_stage + margin], positions, knots))
+    locator = MaxNLocator(nbins=4, integer=True)
+    ticks = [
+        tick
+        for first, last in itertools.pairwise(edges)
+        for tick in locator.tick_values(first, last)
+        if first <= tick < last - 0.1 * (last - first)
+    ]
+    axes.xaxis.set_major_locator(FixedLocator([*ticks, edges[-1]]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
+
+
+def _places_with_values(axes: Axes) -> npt.NDArray[np.float64]:
+    """Return the steps at which a panel has values; lines across the panel have none."""
+    curves = [line for line in axes.lines if line.get_transform() == axes.transData]
+    parts = [np.asarray(line.get_data(), dtype=np.float64) for line in curves]
+    places, values = np.concatenate([np.empty((2, 0)), *parts], axis=1)
+    return np.asarray(places[np.isfinite(values)])
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
     """Return a figure with this many panels in two columns, one above the other."""
     rows = -(-count // _COLUMNS)
     figure = new_figure(11, _ROW * rows)
-    panels = list(figure.subplots(rows, _COLUMNS, sharex=True).flat)
+    panels = list(figure.subplots(rows, _COLUMNS).flat)
     for spare in panels[count:]:
         spare.remove()
     return figure, panels[:count]
@@ -134,7 +193,8 @@ def _draw_rate(axes: Axes, records: _Log) -> None:
             if len(_groups(own)) > 1 and name not in named:
                 drawn[0].set_label(name)
                 named.add(name)
-    hint = f"dotted: between the stages {', '.join(stages)}" if len(stages) > 1 else ""
+    told = ", ".join(stages)
+    hint = f"dotted: between the stages {told}, drawn equally wide" if len(stages) > 1 else ""
     finish(axes, "Learning rate", hint)
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.1e}"))
 
@@ -212,11 +272,3 @@ def _validation_names(epochs: _Log) -> list[str]:
     logged = dict.fromkeys(name for record in epochs for name in record.get("validation") or ())
     monitors = [str(record["monitor"]) for record in epochs if record.get("monitor")]
     return [name for name in dict.fromkeys([*monitors, *_CURVES]) if name in logged]
-
-
-def _stage_borders(epochs: _Log) -> list[float]:
-    return [
-        float(record["step"])
-        for record, other in itertools.pairwise(epochs)
-        if record.get("stage") != other.get("stage")
-    ]
