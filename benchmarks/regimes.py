@@ -23,7 +23,18 @@ from torch import Tensor, nn
 
 from colabel.config import Config, load_config
 from colabel.metrics import evaluate_scores
+from colabel.workflows.candidates import frozen_changes, head_epochs, with_values
 
+LEFT = "bce, encoder left as it came"
+VARIANTS = {
+    LEFT: ("bce", frozen_changes(load_config(RECIPES["bce"]), ())),
+    "kmcl-ml-decoder, asymmetric loss alone": (
+        "kmcl-ml-decoder",
+        {"terms.contrastive": None, "terms.reconstruction": None},
+    ),
+}
+"""Recipes with a change: for what an encoder knows already, and what KMCL's two terms give."""
+METHODS = (*RECIPES, *VARIANTS)
 SPLITS = ("train", "val", "test")
 IMAGES_SEEN = {0.01: 3600, 0.05: 6000, 0.1: 7200, 0.3: 9000, 1.0: 12000}
 """By the share of the training images: few images are seen more often."""
@@ -51,12 +62,20 @@ def settings(method: str, condition: Mapping[str, Any], images: int) -> Config:
     """Return the laptop recipe of a method for a condition."""
     batch = condition.get("batch", 32)
     seen = IMAGES_SEEN[condition["fraction"]] * condition.get("longer", 1)
-    recipe = load_config(RECIPES[method])
+    name, values = VARIANTS.get(method, (method, {}))
+    recipe = with_values(load_config(RECIPES[name]), values)
     views = recipe.stages()[0].views  # of every image in a pass
     passes = max(1, round(max(1, round(seen / images)) / views))
-    rate = recipe.training.learning_rate * condition.get("rates", 1)
-    changes = [f"training.epochs={passes}", f"training.batch_size={min(batch, images)}"]
-    return load_config(RECIPES[method], [*changes, f"training.learning_rate={rate}"])
+    if method == LEFT:
+        passes = head_epochs(images)
+    return with_values(
+        recipe,
+        {
+            "training.epochs": passes,
+            "training.batch_size": min(batch, images),
+            "training.learning_rate": recipe.training.learning_rate * condition.get("rates", 1),
+        },
+    )
 
 
 def corrupt(targets: Tensor, condition: Mapping[str, Any], seed: int) -> Tensor:
@@ -184,7 +203,7 @@ def table(lines: list[dict[str, Any]], against: str) -> None:
     found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for line in sorted(lines, key=lambda line: line["seed"]):
         found[line["condition"], line["method"]].append(line)
-    methods = [method for method in RECIPES if any(key[1] == method for key in found)]
+    methods = [method for method in METHODS if any(key[1] == method for key in found)]
     names = [name for name in CONDITIONS if any(key[0] == name for key in found)]
     for measure in ("val", "mAP", "calibration", "dependence", "retrieval"):
         print(f"\n| {measure} | " + " | ".join(methods) + " |\n|" + "---|" * (1 + len(methods)))
@@ -206,7 +225,7 @@ def cell(lines: list[dict[str, Any]], measure: str, base: Mapping[int, float]) -
 
 def main() -> None:
     parser = study_options(__doc__.splitlines()[0], seeds=3)
-    parser.add_argument("--against", choices=RECIPES, default="bce")
+    parser.add_argument("--against", choices=METHODS, default="bce")
     parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS))
     options = parser.parse_args()
     lines = read_lines(options.out)

@@ -4,8 +4,8 @@ import torch
 from training_runs import SIZE, same, small_stage, state_of
 
 from colabel.settings import Training
-from colabel.training import make_accelerator
-from colabel.training.timing import REPEATS, measure_step
+from colabel.training import make_accelerator, timing
+from colabel.training.timing import REPEATS, measure_score, measure_step
 
 
 def test_the_weights_stay_and_every_step_is_a_whole_one():
@@ -29,3 +29,38 @@ def test_the_weights_stay_and_every_step_is_a_whole_one():
     assert trained == [(8, 3, SIZE, SIZE)] * (REPEATS + 1)
     assert state_of(stage.model)
     assert torch.is_grad_enabled()
+
+
+def test_smaller_batches_are_timed_and_scaled_where_time_is_short(monkeypatch):
+    stage = small_stage(views=2)
+    seen = []
+    stage.model.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
+    now = [0.0]
+    stage.model.register_forward_hook(  # a second for each image
+        lambda _, given, __: now.__setitem__(0, now[0] + len(given[0]))
+    )
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: now[0])
+    options = {
+        "image_size": SIZE,
+        "accelerator": make_accelerator(mixed_precision="no", cpu=True),
+        "settings": Training(batch_size=8),
+    }
+    whole = measure_step(stage, **options)
+    assert max(seen) == 16
+    seen.clear()
+    limited = measure_step(stage, **options, limit=100)
+    assert max(seen) == 4
+    assert limited == whole  # as this machine takes nothing but time for images
+    seen.clear()
+    measure_step(stage, **options, limit=-1)
+    assert set(seen) == {2}
+
+
+def test_scoring_has_the_precision_of_training():
+    stage, found = small_stage(), []
+    stage.model.register_forward_hook(lambda *_: found.append(torch.is_autocast_enabled("cpu")))
+    images = torch.zeros(2, 3, SIZE, SIZE, dtype=torch.uint8)
+    for precision in ("no", "bf16"):
+        accelerator = make_accelerator(mixed_precision=precision, cpu=True)
+        assert measure_score(stage.model, images, accelerator) > 0
+    assert found == [False] * REPEATS + [True] * REPEATS

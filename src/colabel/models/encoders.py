@@ -31,6 +31,7 @@ from colabel.models.feature_maps import (
 from colabel.models.features import Features
 from colabel.models.folded_norms import fold_frozen_norms
 from colabel.models.frozen_stages import freeze_first_stages
+from colabel.models.strided_depthwise import keep_in_float32
 from colabel.models.weights import load_backbone_weights
 from colabel.settings.encoder import check_option_names
 
@@ -249,6 +250,7 @@ def build_encoder(
     feature_map = find_map(backbone, width, image_size)
     if freeze_batch_norm:
         fold_frozen_norms(backbone, image_size)
+    keep_in_float32(backbone)
     return Encoder(
         backbone,
         name=name,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from statistics import median
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor, nn
 
 from colabel.settings import Training
 from colabel.training.memory import TO_TRAIN, explained_memory
@@ -17,6 +19,8 @@ from colabel.training.step import compute_gradients
 
 REPEATS = 4
 """Steps that are timed after a first one, of which the median counts."""
+_TRAINING_PASSES = 3
+"""What a step takes, in times of scoring its images."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,12 @@ class StepTime:
 
 
 def measure_step(
-    stage: Stage, *, image_size: int, accelerator: Accelerator, settings: Training
+    stage: Stage,
+    *,
+    image_size: int,
+    accelerator: Accelerator,
+    settings: Training,
+    limit: float = math.inf,
 ) -> StepTime:
     """Take some steps with random images and no learning, and time them.
 
@@ -42,14 +51,22 @@ def measure_step(
         image_size: side of the images, in pixels.
         accelerator: from :func:`colabel.training.make_accelerator`.
         settings: of them the size of a batch, weight decay, accumulation and clipping.
+        limit: seconds that this may take. Where whole batches would take longer, smaller ones
+            are timed and scaled; two images are always timed.
 
     Returns:
         Seconds.
     """
     model, device = stage.model, accelerator.device
-    rows = settings.batch_size * stage.views
-    shape = (rows, 3, image_size, image_size)
+    whole = settings.batch_size * stage.views
+    shape = (whole, 3, image_size, image_size)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
+    began = time.perf_counter()
+    score = measure_score(model, images[:2], accelerator)
+    passes = REPEATS + _TRAINING_PASSES * (REPEATS + 1)
+    affordable = (limit - (time.perf_counter() - began)) / (passes * score)
+    rows = max(2, min(whole, int(min(affordable, whole)))) // stage.views * stage.views or whole
+    images = images[:rows]
     with torch.inference_mode():
         model.eval()
         classes = model(images[:2]).logits.shape[1]
@@ -71,17 +88,29 @@ def measure_step(
                 targets,
                 accelerator=accelerator,
                 optimiser=prepared,
-                parts=settings.accumulation,
+                parts=min(settings.accumulation, rows),
                 clip=settings.clip_gradient,
             )
             prepared.step()
             prepared.zero_grad()
             steps.append(time.perf_counter() - began)
+    step = median(steps[1:]) * whole / rows
+    return StepTime(step, measure_score(model, images, accelerator))
+
+
+def measure_score(model: nn.Module, images: Tensor, accelerator: Accelerator) -> float:
+    """Return the seconds in which an image is scored, in a batch of these.
+
+    Args:
+        model: on the device; left in evaluation mode.
+        images: shape (batch, 3, height, width), on the device.
+        accelerator: whose precision counts.
+    """
     model.eval()
-    scores = []
-    with torch.inference_mode():
+    taken = []
+    with torch.inference_mode(), accelerator.autocast():
         for _ in range(REPEATS):
             began = time.perf_counter()
             model(images).logits.sum().item()
-            scores.append((time.perf_counter() - began) / rows)
-    return StepTime(median(steps[1:]), median(scores[1:]))
+            taken.append((time.perf_counter() - began) / len(images))
+    return median(taken[1:])

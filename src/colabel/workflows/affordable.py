@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
-from accelerate import Accelerator
+import torch
 
 from colabel.build.records import decoding_threads
 from colabel.build.stages import build_model, build_stages
@@ -20,15 +20,18 @@ from colabel.data.cache import PixelCache
 from colabel.data.dataset import TrainingImages, without_corrupt
 from colabel.data.transforms import Augment
 from colabel.errors import ConfigError, ImageError
+from colabel.models import Classifier
+from colabel.training import make_accelerator
 from colabel.training.clock import TO_FINISH
-from colabel.training.timing import StepTime, measure_step
+from colabel.training.timing import StepTime, measure_score, measure_step
 from colabel.workflows.candidates import (
-    HEAD_EPOCHS,
     MOST_EPOCHS,
     Candidate,
     changes_for,
     expected_gain,
     frozen_changes,
+    head_epochs,
+    may_stay,
     with_values,
 )
 
@@ -38,6 +41,14 @@ SURE = 1.1
 """Factor for the time of encoding every image once, which no clock can cut short."""
 _SAMPLE = 24
 """Images that are read to see how long it takes and how large they are."""
+_TO_MEASURE = 0.02
+"""Share of the budget that one measurement may take, a second at least."""
+_TO_CHOOSE = 0.2
+"""Share of the budget after which no further encoder is measured."""
+_WORTH_IT = 0.85
+"""Time in bfloat16, of that in float32, from which on it is taken."""
+_MANY_POINTS = 20
+"""Differences beyond it are not told by their number: the rule was not measured there."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +80,30 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Speed:
+    """What an encoder takes on this machine, in the precision that is the quicker one.
+
+    Args:
+        taken: measured.
+        size: of the images it was measured with.
+        precision: of the encoder's arithmetic, as ``training.precision`` names it.
+        ratio: of a step to one in float32.
+    """
+
+    taken: StepTime
+    size: int
+    precision: str
+    ratio: float = 1.0
+
+
+@dataclass(frozen=True)
 class Option:
     """An encoder and a size, with what they come to.
 
     Args:
         candidate: the encoder.
         size: of the images.
+        speed: that the times are scaled from.
         training: seconds of an epoch.
         validation: seconds after each of them.
         epochs: that fit into the time, a fraction; at most :data:`MOST_EPOCHS`.
@@ -84,6 +113,7 @@ class Option:
 
     candidate: Candidate
     size: int
+    speed: Speed
     training: float
     validation: float
     epochs: float
@@ -106,7 +136,7 @@ class Planner:
         train: images to learn from.
         validation: images to choose by.
         reading: what it takes to read them.
-        accelerator: from :func:`colabel.training.make_accelerator`.
+        cpu: do not use an accelerator.
         fixed: dotted keys of settings that the user has set.
         began: reading of :func:`time.monotonic` from which on the time counts.
     """
@@ -116,7 +146,7 @@ class Planner:
     train: Records
     validation: Records
     reading: Reading
-    accelerator: Accelerator
+    cpu: bool
     fixed: Collection[str]
     began: float
 
@@ -126,23 +156,32 @@ class Planner:
         Raises:
             ConfigError: if not one epoch of the quickest choice fits, saying what would.
         """
+        assert self.budget.minutes is not None
         middle = sizes[len(sizes) // 2]
-        options = []
+        options: list[Option] = []
+        before = time.monotonic() - self.began
         for candidate in candidates:
-            taken = self._measure(candidate, middle)
-            options += [self._option(candidate, size, middle, taken) for size in sizes]
-            options += [self._frozen(candidate, size, middle, taken) for size in sizes]
+            choosing = time.monotonic() - self.began - before
+            if options and choosing > _TO_CHOOSE * 60 * self.budget.minutes:
+                break
+            speed = self._quicker(candidate, middle)
+            options += [self._option(candidate, size, speed) for size in sizes]
+            if may_stay(candidate, self.fixed):
+                options += [self._frozen(candidate, size, speed) for size in sizes]
         options.sort(key=lambda option: -option.gain)
         for option in options:
             if option.epochs < 1:
                 continue
-            taken = self._measure(option.candidate, option.size)
             estimate = self._frozen if option.frozen else self._option
-            exact = estimate(option.candidate, option.size, option.size, taken)
+            precision = option.speed.precision
+            taken = self._measure(option.candidate, option.size, precision)
+            speed = Speed(taken, option.size, precision, option.speed.ratio)
+            exact = estimate(option.candidate, option.size, speed)
             if exact.epochs >= 1:
                 return self._plan(exact, options)
         least = min(options, key=lambda option: option.epoch)
-        seconds = time.monotonic() - self.began + self._around(least.size) + least.epoch
+        choosing = min(time.monotonic() - self.began - before, _TO_CHOOSE * least.epoch)
+        seconds = before + choosing + self._around(least.size) + least.epoch
         raise ConfigError(
             f"a budget of {self.budget} is too small: the quickest choice, {least.candidate.name} "
             f"at {least.size} pixels {'left as it came' if least.frozen else 'for one epoch'}, "
@@ -163,58 +202,102 @@ class Planner:
         ]
         if others:
             less = max(chosen.gain - others[0].gain, 0)
+            points = f"{less:.1f}" if less < _MANY_POINTS else f"more than {_MANY_POINTS}"
             reasons.append(
-                f"next best: {_told(others[0])}; {less:.1f} points of mAP less by the rule in "
+                f"next best: {_told(others[0])}; {points} points of mAP less by the rule in "
                 "docs/tuning.md"
             )
+        speed = chosen.speed
+        if speed.ratio < 1:
+            reasons.append(
+                f"in {speed.precision}, in which a step takes {speed.ratio:.2f} of its time in "
+                "float32 here; --set training.precision=no keeps float32"
+            )
         # the time ends the last epoch where it is not a whole one
-        epochs = HEAD_EPOCHS if chosen.frozen else max(1, math.ceil(chosen.epochs - 0.02))
+        epochs = max(1, math.ceil(chosen.epochs - 0.02))
+        if chosen.frozen:
+            epochs = head_epochs(len(self.train))
         values = {
             **changes_for(chosen.candidate, chosen.size, self.fixed),
             **(frozen_changes(self.config, self.fixed) if chosen.frozen else {}),
             "training.epochs": epochs,
             "training.minutes": round(self.budget.minutes, 4),
+            "training.precision": speed.precision,
             "description": told,
         }
-        on_processor = self.accelerator.device.type == "cpu"
+        on_processor = self.cpu or not torch.cuda.is_available()
         if "training.workers" not in self.fixed and on_processor and self._in_memory(chosen.size):
             values["training.workers"] = 0
         return Plan(with_values(self.config, values), tuple(reasons))
 
-    def _measure(self, candidate: Candidate, size: int) -> StepTime:
-        config = with_values(self.config, changes_for(candidate, size, self.fixed))
-        model = build_model(config, len(self.train.classes)).to(self.accelerator.device)
-        stage = build_stages(model, config)[-1]
+    def _quicker(self, candidate: Candidate, size: int) -> Speed:
+        """Measure an encoder in float32 and in bfloat16, unless the user has set the precision."""
+        given = self.config.training.precision
+        plain = self._measure(candidate, size, given)
+        if "training.precision" in self.fixed or given != "no":
+            return Speed(plain, size, given)
+        accelerator = make_accelerator(mixed_precision="bf16", cpu=self.cpu)
+        model, _ = self._build(candidate, size, accelerator.device)
+        rows = max(2, min(self.config.training.batch_size, int(self._limit() / 8 / plain.score)))
+        images = torch.zeros(rows, 3, size, size, dtype=torch.uint8, device=accelerator.device)
+        # without units for it a step in bfloat16 may take for ever, so a look comes first
+        if measure_score(model, images, accelerator) > _WORTH_IT * plain.score:
+            return Speed(plain, size, "no")
+        half = self._measure(candidate, size, "bf16")
+        if half.step > _WORTH_IT * plain.step:
+            return Speed(plain, size, "no")
+        return Speed(half, size, "bf16", half.step / plain.step)
+
+    def _measure(self, candidate: Candidate, size: int, precision: str) -> StepTime:
+        accelerator = make_accelerator(mixed_precision=precision, cpu=self.cpu)
+        model, config = self._build(candidate, size, accelerator.device)
         return measure_step(
-            stage, image_size=size, accelerator=self.accelerator, settings=config.training
+            build_stages(model, config)[-1],
+            image_size=size,
+            accelerator=accelerator,
+            settings=config.training,
+            limit=self._limit(),
         )
 
-    def _option(self, candidate: Candidate, size: int, at: int, taken: StepTime) -> Option:
+    def _build(
+        self, candidate: Candidate, size: int, device: torch.device
+    ) -> tuple[Classifier, Config]:
+        config = with_values(self.config, changes_for(candidate, size, self.fixed))
+        return build_model(config, len(self.train.classes)).to(device), config
+
+    def _limit(self) -> float:
+        """Return the seconds that one measurement may take."""
+        assert self.budget.minutes is not None
+        return max(1.0, _TO_MEASURE * 60 * self.budget.minutes)
+
+    def _option(self, candidate: Candidate, size: int, speed: Speed) -> Option:
         """Scale what was measured at one size to another, and see what fits."""
         assert self.budget.minutes is not None
-        scale = (size / at) ** 2
+        scale, taken = (size / speed.size) ** 2, speed.taken
         batch = self.config.training.batch_size
         read = self.reading.augment if self._in_memory(size) else self.reading.decode
         training = len(self.train) // batch * (taken.step * scale + batch * read)
         validation = len(self.validation) * taken.score * scale
         left = 60 * self.budget.minutes - (time.monotonic() - self.began) - self._around(size)
         epochs = min(left / (training + validation), MOST_EPOCHS)
-        images = epochs * len(self.train)
-        gain = expected_gain(size, images, candidate.accuracy) if images > 0 else -math.inf
-        return Option(candidate, size, training, validation, epochs, gain)
+        steps = epochs * (len(self.train) // batch)
+        gain = -math.inf
+        if steps > 0:
+            gain = expected_gain(
+                size, candidate.accuracy, images=len(self.train), training=(epochs, steps)
+            )
+        return Option(candidate, size, speed, training, validation, epochs, gain)
 
-    def _frozen(self, candidate: Candidate, size: int, at: int, taken: StepTime) -> Option:
+    def _frozen(self, candidate: Candidate, size: int, speed: Speed) -> Option:
         """Scale the time of encoding every image once, and of the classifier's epochs."""
         assert self.budget.minutes is not None
         images = len(self.train) + len(self.validation)
-        once = SURE * taken.score * (size / at) ** 2
-        training = images * (once + HEAD_EPOCHS * HEAD_SECONDS)
+        once = SURE * speed.taken.score * (size / speed.size) ** 2
+        training = images * (once + head_epochs(len(self.train)) * HEAD_SECONDS)
         left = 60 * self.budget.minutes - (time.monotonic() - self.began) - self._around(size)
-        if {"training.freeze_encoder", "training.learning_rate"} & set(self.fixed):
-            left = 0.0  # how the encoder is trained is the user's
         fits = 1.0 if left >= training else 0.0
-        gain = expected_gain(size, None, candidate.accuracy)
-        return Option(candidate, size, training, 0.0, fits, gain, frozen=True)
+        gain = expected_gain(size, candidate.accuracy, images=len(self.train))
+        return Option(candidate, size, speed, training, 0.0, fits, gain, frozen=True)
 
     def _around(self, size: int) -> float:
         """Return the seconds before the first step and after the last."""
@@ -232,8 +315,8 @@ def _told(option: Option) -> str:
     what = f"{option.candidate.name} at {option.size} pixels"
     if option.frozen:
         return (
-            f"{what} left as it came, every image encoded once, and {HEAD_EPOCHS} epochs of the "
-            f"classifier alone, about {option.training:.0f} s in all"
+            f"{what} left as it came, every image encoded once, and epochs of the classifier "
+            f"alone, about {option.training:.0f} s in all"
         )
     return (
         f"{what}, {option.epochs:.1f} epochs of about {option.training:.1f} s, each with "

@@ -25,6 +25,9 @@ from colabel.workflows.candidates import (
     with_values,
 )
 
+_MADE_FOR = 224
+"""Side of the images that published weights were trained on, in pixels."""
+
 
 def plan_training(
     config: Config,
@@ -92,7 +95,7 @@ def plan_training(
         sizes = _sizes(config, fixed, reading.side)
         if budget.epochs is not None:
             return _for_epochs(config, budget, candidates, sizes, fixed)
-        planner = Planner(config, budget, train, validation, reading, accelerator, fixed, began)
+        planner = Planner(config, budget, train, validation, reading, cpu, fixed, began)
         return planner.choose(candidates, sizes)
 
 
@@ -105,13 +108,21 @@ def _for_epochs(
 ) -> Plan:
     """Return the recipe where time is no object: as large as the weights were made for."""
     best = max(candidates, key=lambda candidate: candidate.accuracy)
-    size = max((size for size in sizes if size <= 224), default=sizes[0])
+    size = max((size for size in sizes if size <= _MADE_FOR), default=sizes[0])
     assert budget.epochs is not None
     values = {**changes_for(best, size, fixed), "training.epochs": budget.epochs}
-    reasons = (
-        f"chosen for {budget}: {best.name} at {size} pixels, the most accurate encoder whose "
-        "weights are at hand at the size they were made for",
+    encoder = (
+        "which was given"
+        if {"encoder.name", "encoder.weights"} & fixed
+        else "the most accurate encoder whose weights are on this machine"
     )
+    if "data.image_size" in fixed:
+        why = "the size was given"
+    elif size == _MADE_FOR:
+        why = "the size that such weights are made for"
+    else:
+        why = "no larger than the images"
+    reasons = (f"chosen for {budget}: {best.name}, {encoder}, at {size} pixels, {why}",)
     return Plan(with_values(config, {**values, "description": reasons[0]}), reasons)
 
 
@@ -122,7 +133,7 @@ def _candidates(config: Config, fixed: set[str]) -> tuple[Candidate, ...]:
     if named:
         check_encoder_name(encoder.name)
     if "encoder.weights" in fixed:
-        return (Candidate(encoder.name, ENCODERS[0].accuracy, str(encoder.weights)),)
+        return (Candidate(encoder.name, ENCODERS[0].accuracy, str(encoder.weights or "")),)
     found = at_hand(encoder.name if named else None)
     if not found:
         names = [encoder.name] if named else [candidate.name for candidate in ENCODERS]

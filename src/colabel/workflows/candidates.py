@@ -18,11 +18,12 @@ MOST_EPOCHS = 40
 _KNEE = 192
 _POINTS_PER_DOUBLING = (10.0, 5.0)
 """Up to the knee and beyond it."""
-_POINTS_OF_ONE_PASS = 11.0
-_IMAGES_OF_ONE_PASS = 6000
-_POINTS_OF_FROZEN = 7.5
-HEAD_EPOCHS = 10
-"""Of the classifier alone, on what a frozen encoder made of every image once."""
+_POINTS_OF_ONE_EPOCH = 11.0
+_STEPS_OF_A_START = 20
+_POINTS_OF_FROZEN = (2.0, 7.5)
+_IMAGES_OF_FROZEN = (600, 6000)
+_HEAD_EPOCHS = (10, 300)
+_HEAD_IMAGES = 18_000
 
 
 @dataclass(frozen=True)
@@ -65,31 +66,86 @@ def at_hand(name: str | None) -> tuple[Candidate, ...]:
     return tuple(found)
 
 
-def expected_gain(size: int, images_seen: float | None, accuracy: float) -> float:
+def expected_gain(
+    size: int, accuracy: float, *, images: int, training: tuple[float, float] | None = None
+) -> float:
     r"""Return what a choice is worth, in points of mAP above an arbitrary one.
 
-    .. math:: 10 \log_2 \min(s, 192) + 5 \log_2 \max(s, 192) - 11 \cdot \frac{6000}{n} + (a - 73)
+    .. math:: 10 \log_2 \min(s, 192) + 5 \log_2 \max(s, 192)
+        - 11 \Big(\frac{1}{e} + \frac{20}{t}\Big) + (a - 73)
 
-    For an encoder that stays as it came the term of n is 7.5.
+    For an encoder that stays as it came 2 is lost with up to 600 images and 7.5 from 6,000 on
+    instead of the term of e and t.
 
-    The numbers of size and images were measured with MobileNetV2 on 9,000 photographs
-    (``docs/tuning.md``); that a point of accuracy on ImageNet is worth a point of mAP is assumed.
+    The numbers were measured with MobileNetV2 on 60 to 6,000 photographs (``docs/tuning.md``),
+    where an encoder that stays loses nothing with up to 600; that it loses 2 speaks for images
+    unlike those of ImageNet. That a point of accuracy there is worth one of mAP is assumed.
 
     Args:
         size: s, side of the images in pixels.
-        images_seen: n, training images times epochs; ``None`` for an encoder that is not trained.
         accuracy: a, of the encoder on ImageNet, per cent.
+        images: to learn from.
+        training: e and t, epochs and steps in all of them; ``None`` if the encoder stays.
 
     Example:
-        >>> round(expected_gain(192, 12_000, 73.0) - expected_gain(128, 12_000, 73.0), 1)
+        >>> small, large = (expected_gain(size, 73.0, images=6000) for size in (128, 192))
+        >>> round(large - small, 1)
         5.8
+        >>> one, two = ((1, 187), (2, 374))
+        >>> less = expected_gain(192, 73.0, images=6000, training=one)
+        >>> round(expected_gain(192, 73.0, images=6000, training=two) - less, 1)
+        6.1
     """
-    lost = _POINTS_OF_FROZEN
-    if images_seen is not None:
-        lost = _POINTS_OF_ONE_PASS * _IMAGES_OF_ONE_PASS / images_seen
+    if training is None:
+        few, many = (math.log(count) for count in _IMAGES_OF_FROZEN)
+        share = min(max((math.log(max(images, 1)) - few) / (many - few), 0.0), 1.0)
+        least, most = _POINTS_OF_FROZEN
+        lost = least + share * (most - least)
+    else:
+        epochs, steps = training
+        lost = _POINTS_OF_ONE_EPOCH * (1 / epochs + _STEPS_OF_A_START / steps)
     below, above = _POINTS_PER_DOUBLING
     gained = below * math.log2(min(size, _KNEE)) + above * math.log2(max(size, _KNEE))
     return gained - lost + accuracy - ENCODERS[0].accuracy
+
+
+def head_epochs(images: int) -> int:
+    """Return for how many epochs a classifier is trained on what a frozen encoder gives once.
+
+    Args:
+        images: to learn from; few of them are seen more often, which takes no time to speak of.
+
+    Example:
+        >>> head_epochs(6000), head_epochs(600), head_epochs(60)
+        (10, 30, 300)
+    """
+    least, most = _HEAD_EPOCHS
+    return min(max(least, _HEAD_IMAGES // max(images, 1)), most)
+
+
+def may_stay(candidate: Candidate, fixed: Collection[str]) -> bool:
+    """Tell whether an encoder may be left as it came.
+
+    Not one that has learned nothing, and not where the user has said how the encoder is trained
+    or that images are augmented, which would have to be encoded anew in every epoch.
+
+    Args:
+        candidate: with its weights.
+        fixed: dotted keys of settings that the user has set.
+
+    Example:
+        >>> known = Candidate("resnet50", 80.2, weights="resnet50.safetensors")
+        >>> may_stay(known, ["data.image_size"]), may_stay(known, ["encoder.freeze_stages"])
+        (True, False)
+    """
+    decided = {
+        "encoder.freeze_stages",
+        "training.freeze_encoder",
+        "training.learning_rate",
+        "training.head_learning_rate",
+    }
+    augmented = any(key.startswith("augmentation.") for key in fixed)
+    return bool(candidate.weights) and not augmented and not decided & set(fixed)
 
 
 def frozen_changes(config: Config, fixed: Collection[str]) -> dict[str, Any]:
