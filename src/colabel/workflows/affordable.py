@@ -37,6 +37,8 @@ from colabel.workflows.candidates import (
 
 HEAD_SECONDS = 0.0002
 """What an epoch of a classifier on features takes for each image, on one core."""
+HEAD_EPOCH_SECONDS = 0.05
+"""What an epoch takes beside it: scores, a line of the log."""
 SURE = 1.1
 """Factor for the time of encoding every image once, which no clock can cut short."""
 _SAMPLE = 24
@@ -293,7 +295,8 @@ class Planner:
         assert self.budget.minutes is not None
         images = len(self.train) + len(self.validation)
         once = SURE * speed.taken.score * (size / speed.size) ** 2
-        training = images * (once + head_epochs(len(self.train)) * HEAD_SECONDS)
+        of_epoch = images * HEAD_SECONDS + HEAD_EPOCH_SECONDS
+        training = images * once + head_epochs(len(self.train)) * of_epoch
         left = 60 * self.budget.minutes - (time.monotonic() - self.began) - self._around(size)
         fits = 1.0 if left >= training else 0.0
         gain = expected_gain(size, candidate.accuracy, images=len(self.train))

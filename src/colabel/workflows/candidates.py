@@ -22,7 +22,7 @@ _POINTS_OF_ONE_EPOCH = 11.0
 _STEPS_OF_A_START = 20
 _POINTS_OF_FROZEN = (2.0, 7.5)
 _IMAGES_OF_FROZEN = (600, 6000)
-_HEAD_EPOCHS = (10, 300)
+_HEAD_EPOCHS = (10, 100)
 _HEAD_IMAGES = 18_000
 
 
@@ -117,7 +117,7 @@ def head_epochs(images: int) -> int:
 
     Example:
         >>> head_epochs(6000), head_epochs(600), head_epochs(60)
-        (10, 30, 300)
+        (10, 30, 100)
     """
     least, most = _HEAD_EPOCHS
     return min(max(least, _HEAD_IMAGES // max(images, 1)), most)
