@@ -2,11 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 from tiny_runs import command, write_recipe, write_tiny_table
 
 from colabel.config import load_config
 from colabel.errors import RunError
+from colabel.training import RangeTest
+from colabel.workflows import range_test as workflow
 from colabel.workflows.range_test import CHART, NUMBERS, find_learning_rate
 
 
@@ -23,6 +26,34 @@ def test_the_command_writes_a_picture_and_trains_nothing(tmp_path, capsys):
     captured = capsys.readouterr()
     assert f"--set training.learning_rate={numbers['suggested']:.2g}" in captured.err
     assert str(out / CHART) in captured.out.replace("\n", "")
+
+
+@pytest.mark.slow
+def test_both_rates_are_suggested_where_that_of_the_head_is_a_number(tmp_path, capsys):
+    table, recipe = write_tiny_table(tmp_path), write_recipe(tmp_path)
+    out = tmp_path / "rates"
+    arguments = ["train", recipe, "--data", table, "--out", out, "--cpu", "--find-learning-rate"]
+    assert not command(*arguments, "--set", "training.head_learning_rate=0.02")
+    numbers = json.loads((out / NUMBERS).read_text())
+    assert numbers["head_multiple"] == pytest.approx(20)
+    rate, head = numbers["suggested"], numbers["suggested_head"]
+    assert head == pytest.approx(20 * rate, rel=0.005)
+    told = capsys.readouterr().err.replace("\n", " ")
+    assert (
+        f"--set training.learning_rate={rate:.2g} --set training.head_learning_rate={head:.3g}"
+        in told
+    )
+
+
+def test_what_came_of_a_test_without_a_fall_is_told(tmp_path, capsys, monkeypatch):
+    losses = tuple(float(step) for step in range(20))
+    found = RangeTest("fit", tuple(np.geomspace(1e-7, 1, 20).tolist()), losses, losses, 1.0)
+    monkeypatch.setattr(workflow, "find_learning_rate", lambda *_, **__: found)
+    assert not command("train", write_recipe(tmp_path), "--find-learning-rate")
+    told = capsys.readouterr().err.replace("\n", " ")
+    assert "stage fit: the loss did not fall" in told
+    assert "nothing is suggested" in told
+    assert "--set" not in told
 
 
 def test_resuming_a_range_test_is_refused(tmp_path, capsys):

@@ -170,8 +170,14 @@ def _find_learning_rate(config: Config, data: str | None, out: Path, *, cpu: boo
     display = make_display()
     with progress_bar(enabled=True, task="training steps") as told:
         found = find_learning_rate(config, out, data=data, cpu=cpu, display=display, told=told)
+    suggested = " ".join(f"--set {change}" for change in found.changes)
     say(
-        f"stage {found.stage}: the loss falls fastest at {found.steepest:.2g} and is lowest at "
-        f"{found.lowest:.2g}; suggested: --set training.learning_rate={found.suggested:.2g}"
+        f"stage {found.stage}: {found.finding}; "
+        + (
+            f"suggested: {suggested}"
+            if suggested
+            else "nothing is suggested. Look at the labels, and for a head that learns too fast "
+            "at training.head_learning_rate"
+        )
     )
     show(f"picture: {out / CHART}")

@@ -48,7 +48,7 @@ def find_learning_rate(
         told: hears after each step how many of how many are done.
 
     Returns:
-        What the test saw, with the learning rate that it suggests.
+        What the test saw, with the learning rates that it suggests.
 
     Raises:
         ColabelError: with what to do about it.
@@ -84,8 +84,9 @@ def find_learning_rate(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{out} cannot be made: {error.strerror or error}.") from error
-    numbers = {**asdict(found), "lowest": found.lowest, "steepest": found.steepest}
-    text = json.dumps({**numbers, "suggested": found.suggested}, indent=1) + "\n"
+    read = ("lowest", "steepest", "suggested", "suggested_head")
+    numbers = {**asdict(found), **{name: getattr(found, name) for name in read}}
+    text = json.dumps(numbers, indent=1) + "\n"
     replace_file(out / NUMBERS, lambda file: file.write(text.encode()))
     learning_rate_chart(found, out / CHART)
     return found
