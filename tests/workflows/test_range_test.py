@@ -1,13 +1,14 @@
 """``train --find-learning-rate``: a picture, numbers, and a setting to type."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tiny_runs import command, write_recipe, write_tiny_table
 
 from colabel.config import load_config
-from colabel.errors import RunError
+from colabel.errors import ImageError, RunError
 from colabel.training import RangeTest
 from colabel.workflows import range_test as workflow
 from colabel.workflows.range_test import CHART, NUMBERS, find_learning_rate
@@ -54,6 +55,23 @@ def test_what_came_of_a_test_without_a_fall_is_told(tmp_path, capsys, monkeypatc
     assert "stage fit: the loss did not fall" in told
     assert "nothing is suggested" in told
     assert "--set" not in told
+
+
+@pytest.mark.slow
+def test_corrupt_images_are_left_out_as_in_training(tmp_path):
+    table, recipe = write_tiny_table(tmp_path), write_recipe(tmp_path)
+    for number in range(0, 36, 4):
+        (tmp_path / "images" / f"{number:02}.png").write_bytes(b"no image")
+    changes = [f"data.source={table}", "training.batch_size=4"]
+    options = {"cpu": True, "steps": 10}
+    with pytest.raises(ImageError, match=r"\d\d\.png"):
+        find_learning_rate(load_config(recipe, changes), tmp_path / "stopped", **options)
+    config = load_config(recipe, [*changes, "data.on_corrupt=skip"])
+    notes = []
+    display = SimpleNamespace(note=notes.append)
+    found = find_learning_rate(config, tmp_path / "rates", display=display, **options)
+    assert len(found.losses) == 10
+    assert "left out" in "\n".join(notes)
 
 
 def test_resuming_a_range_test_is_refused(tmp_path, capsys):

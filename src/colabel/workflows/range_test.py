@@ -11,7 +11,9 @@ import torch
 
 from colabel.build.batches import Batches, build_caches
 from colabel.build.division import open_training_data, take_fraction
+from colabel.build.records import decodable
 from colabel.build.stages import build_model, build_stages
+from colabel.build.told import news
 from colabel.config import Config
 from colabel.config.paths import with_absolute_paths
 from colabel.errors import ConfigError, RunError
@@ -70,8 +72,17 @@ def find_learning_rate(
         check_memory(stages, config, accelerator)
         stage = next((stage for stage in stages if not stage.frozen), stages[0])
         stage.model.to(accelerator.device)
-        caches = build_caches(config, {split: records[split] for split in ("train", "val")})
-        batches = Batches(config, accelerator, records["train"], records["val"], display, caches)
+        seen = {split: records[split] for split in ("train", "val")}
+        caches = build_caches(config, seen)
+        if config.data.on_corrupt == "skip":  # else the first that is met stops the test
+            seen = {
+                split: decodable(seen[split], split, config, accelerator, display, cache=cache)
+                for split, cache in caches.items()
+            }
+        if display is not None:
+            for sentence in news(seen, set()):
+                display.note(sentence)
+        batches = Batches(config, accelerator, seen["train"], seen["val"], display, caches)
         found = range_test(
             stage,
             batches.training(stage),
