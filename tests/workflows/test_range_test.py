@@ -74,6 +74,17 @@ def test_corrupt_images_are_left_out_as_in_training(tmp_path):
     assert "left out" in "\n".join(notes)
 
 
+def test_the_recipe_auto_is_refused_with_what_to_do(capsys):
+    arguments = ["train", "auto", "--find-learning-rate", "--data", "my labels.csv"]
+    for more in ([], ["--budget", "3m"], ["--budget", "3m", "--resume"]):
+        assert command(*arguments, *more) == 2
+        told = " ".join(capsys.readouterr().err.split())
+        assert "--find-learning-rate is not for the recipe auto" in told
+        budget = "3m" if more else "20m"
+        assert f"--data 'my labels.csv' --budget {budget} --print > mine.yaml`" in told
+        assert "`colabel train mine.yaml --find-learning-rate`" in told
+
+
 def test_resuming_a_range_test_is_refused(tmp_path, capsys):
     recipe = write_recipe(tmp_path)
     assert command("train", recipe, "--find-learning-rate", "--resume") == 2
