@@ -49,6 +49,7 @@ REFUSED = [
     "sweep shapes-kmcl --space training.learning_rate=2..1",
     "train nowhere",
     "train shapes-kmcl --set training.epochs=x",
+    "train auto --data nowhere.csv --budget 20m --find-learning-rate",
     "train shapes-kmcl --set head.pooling=3",
 ]
 

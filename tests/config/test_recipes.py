@@ -1,6 +1,7 @@
 import pytest
 import torch
 import yaml
+from tiny_runs import command
 
 from colabel.build.source import READERS
 from colabel.build.stages import build_model, build_stages
@@ -173,3 +174,55 @@ def test_the_literal_recipe_of_probmcl_differs_in_its_equations_and_starts_alone
     assert literal.head.initialisation == "paper"
     loss = literal.method.classification.terms["classification"]
     assert (loss.reduction, loss.detach_focusing) == ("mean", False)
+
+
+WORDS = (
+    "no",
+    "off",
+    "null",
+    "~",
+    "1e-5",
+    "1.0",
+    "0x10",
+    "1_000",
+    "2024-01-01",
+    "#",
+    "",
+    "a: b",
+    "é",
+)
+
+
+def test_a_printed_recipe_is_read_back_whatever_its_words_are(tmp_path, capsysbinary):
+    options = [f"data.options.name{number}={word}" for number, word in enumerate(WORDS)]
+    changes = [
+        *options, "training.precision=no", "training.learning_rate=1e-05", "description='no'",
+        "training.head_learning_rate=3e-07", "data.bands=[3, 2, 1]", "terms.contrastive=null",
+        "training.warm_start={epochs: 2, learning_rate: 1e-3}", f"training.seed={2**63 - 1}",
+    ]  # fmt: skip
+    config = load_config("coco2014-kmcl-tresnet-m", changes)
+    assert tuple(config.data.options.values()) == WORDS
+    path = tmp_path / "mine.yaml"
+    path.write_text(config.to_yaml())
+    assert load_config(path) == config
+    arguments = [word for change in changes for word in ("--set", change)]
+    assert not command("train", "coco2014-kmcl-tresnet-m", *arguments, "--print")
+    path.write_bytes(capsysbinary.readouterr().out)
+    assert load_config(path).training == config.training
+
+
+def test_a_recipe_that_is_printed_by_name_is_read_back(recipe, tmp_path, capsysbinary):
+    name, config = recipe
+    assert not command("recipes", name)
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(capsysbinary.readouterr().out)
+    assert load_config(path) == config
+
+
+@pytest.mark.parametrize(("word", "run"), [("no", "no"), ("yes", "yes"), ("'no'", "no")])
+def test_whether_a_recipe_was_run_may_be_written_without_quotes(tmp_path, word, run):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        f"method: kmcl\npublished: {{metric: mAP, value: 1, source: a table, run: {word}}}\n"
+    )
+    assert load_config(path).published.run == run

@@ -71,7 +71,7 @@ def test_a_share_is_rounded_down(name, stages):
     assert trained(0.1) == trained(0)
 
 
-@pytest.mark.parametrize("given", [1.5, -1, 2.7])
+@pytest.mark.parametrize("given", [1.5, -1, 2.7, "true", "yes", "false"])
 def test_what_is_no_number_and_no_share_is_refused(given):
     with pytest.raises(ConfigError, match="freeze_stages"):
         load_config("laptop-bce", [f"encoder.freeze_stages={given}"])

@@ -1,8 +1,10 @@
-"""The learning rate of the head: a number, or a multiple of the encoder's."""
+"""The learning rate of the head, the warm start, and the word no."""
 
 import pytest
 from pydantic import ValidationError
 
+from colabel.config import load_config
+from colabel.errors import ConfigError
 from colabel.settings import Training
 
 
@@ -36,3 +38,32 @@ def test_other_rates_of_the_head_are_refused(given):
     with pytest.raises(ValidationError) as caught:
         Training(head_learning_rate=given)
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("epochs", [(), ("training.warm_start.epochs=0",)])
+def test_a_rate_of_a_warm_start_without_epochs_is_refused(epochs):
+    changes = ["training.warm_start.learning_rate=0.5", *epochs]
+    with pytest.raises(ConfigError) as caught:
+        load_config("laptop-bce", changes)
+    assert (
+        "training.warm_start: learning_rate is 0.5 and epochs 0, so there is no warm start that "
+        "would learn at it; set training.warm_start.epochs to 1 or more" in str(caught.value)
+    )
+    assert load_config("laptop-bce", [*changes, "training.warm_start.epochs=1"])
+    assert load_config("laptop-bce", [*changes, "training.warm_start.learning_rate=null"])
+
+
+@pytest.mark.parametrize("word", ["no", "No", "off", "false", "'no'"])
+def test_no_mixed_precision_is_asked_for_by_the_word_no(tmp_path, word):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(f"method: kmcl\ntraining: {{precision: {word}}}\n")
+    changed = load_config("coco2014-kmcl-tresnet-m", [f"training.precision={word}"])
+    assert load_config(recipe).training.precision == changed.training.precision == "no"
+
+
+@pytest.mark.parametrize("word", ["yes", "true", "0", "null"])
+def test_other_words_that_are_no_precision_are_refused(word):
+    with pytest.raises(
+        ConfigError, match="precision: input should be 'no', 'bf16' or 'fp16', got"
+    ):
+        load_config("laptop-bce", [f"training.precision={word}"])

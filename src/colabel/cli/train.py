@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Iterable
@@ -51,7 +52,8 @@ def train(
         bool,
         typer.Option(
             "--find-learning-rate",
-            help="Do not train: try growing learning rates for 100 steps and draw the losses.",
+            help="Do not train: try growing learning rates for 100 steps and draw the losses. Not "
+            "for the recipe auto: test the recipe that it prints with --print.",
         ),
     ] = False,
     cpu: Cpu = False,
@@ -67,6 +69,8 @@ def train(
     config = load_config(recipe, changes)
     name = Path(recipe).stem
     automatic = recipe == AUTOMATIC
+    if automatic and find_learning_rate:
+        raise ConfigError(_test_what_is_planned(data, budget))
     if automatic != (budget is not None):
         raise ConfigError(
             "say how long the recipe auto may take: --budget 20m, or --budget 3epochs."
@@ -162,6 +166,18 @@ def _as_begun(out: Path | None, budget: Budget, changes: Iterable[str]) -> Confi
     return change_config(config, changes)  # what they change is refused by name, not left out
 
 
+def _test_what_is_planned(data: str | None, budget: str | None) -> str:
+    """Return why auto has no range test, and the commands that test the recipe it plans."""
+    words = ["colabel", "train", AUTOMATIC, "--data", data or "labels.csv"]
+    planned = shlex.join([*words, "--budget", budget or "20m", "--print"])
+    return (
+        "--find-learning-rate is not for the recipe auto, which plans another recipe when the "
+        "learning rate that was found is set. Write the recipe that it plans with the same "
+        f"command and --print in place of --find-learning-rate, as in `{planned} > mine.yaml`, "
+        "and test that: `colabel train mine.yaml --find-learning-rate`."
+    )
+
+
 def _find_learning_rate(config: Config, data: str | None, out: Path, *, cpu: bool) -> None:
     """Run a range test and say what came of it."""
     from colabel.training import make_display
@@ -170,8 +186,14 @@ def _find_learning_rate(config: Config, data: str | None, out: Path, *, cpu: boo
     display = make_display()
     with progress_bar(enabled=True, task="training steps") as told:
         found = find_learning_rate(config, out, data=data, cpu=cpu, display=display, told=told)
+    suggested = " ".join(f"--set {change}" for change in found.changes)
     say(
-        f"stage {found.stage}: the loss falls fastest at {found.steepest:.2g} and is lowest at "
-        f"{found.lowest:.2g}; suggested: --set training.learning_rate={found.suggested:.2g}"
+        f"stage {found.stage}: {found.finding}; "
+        + (
+            f"suggested: {suggested}"
+            if suggested
+            else "nothing is suggested. Look at the labels, and for a head that learns too fast "
+            "at training.head_learning_rate"
+        )
     )
     show(f"picture: {out / CHART}")

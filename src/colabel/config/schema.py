@@ -70,6 +70,11 @@ class Published(Settings):
     """Whether this recipe has been run to its end on that data with this software."""
     note: str = ""
 
+    @field_validator("run", mode="before")
+    @classmethod
+    def _yes_and_no_are_words(cls, given: Any) -> Any:
+        return given if not isinstance(given, bool) else "yes" if given else "no"  # as YAML reads
+
 
 class Config(Settings):
     """A complete recipe. What it leaves out of ``head`` and ``terms`` comes from its method."""

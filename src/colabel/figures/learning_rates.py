@@ -26,19 +26,33 @@ def learning_rate_chart(found: RangeTest, png: Path) -> None:
         (found.steepest, GREEN, "falls fastest"),
         (found.lowest, ORANGE, "lowest"),
     ):
-        axes.axvline(place, color=colour, linestyle=":", linewidth=1, label=f"{name}: {place:.2g}")
-    said = f"suggested: {found.suggested:.2g}"
-    axes.axvline(found.suggested, color=PINK, linestyle="--", linewidth=1.5, label=said)
+        if place is not None:
+            said = f"{name}: {place:.2g}"
+            axes.axvline(place, color=colour, linestyle=":", linewidth=1, label=said)
+    if found.suggested is not None:
+        head = "" if found.suggested_head is None else f", head {found.suggested_head:.3g}"
+        said = f"suggested: {found.suggested:.2g}{head}"
+        axes.axvline(found.suggested, color=PINK, linestyle="--", linewidth=1.5, label=said)
     axes.set_xscale("log")
     low, high = min(found.smoothed), max(found.smoothed[: len(found.smoothed) // 2 + 1])
     room = 0.3 * (high - low) or 1.0
     axes.set_ylim(low - room, high + room)
-    head = (
-        f"; the head learns at {found.head_multiple:g} times the rate"
-        if found.head_multiple != 1
-        else ""
-    )
-    axes.set_xlabel("learning rate of the encoder", fontsize=8)
+    hints = ["pale: one batch"]
+    if found.head_multiple != 1:
+        hints.append(f"the head learns at {found.head_multiple:g} times the rate")
+    if found.lowest is None:
+        falls = found.steepest is not None
+        hints.append(f"the loss {'was still falling at the end' if falls else 'did not fall'}")
+    axes.set_xlabel(_name_of_rate(found), fontsize=8)
     axes.set_ylabel("weighted loss of a batch", fontsize=8)
-    finish(axes, f"Learning-rate range test of stage {found.stage}", f"pale: one batch{head}")
+    finish(axes, f"Learning-rate range test of stage {found.stage}", "; ".join(hints))
     save(figure, png)
+
+
+def _name_of_rate(found: RangeTest) -> str:
+    """Return what the axis is called: the learning rate of what is trained with it."""
+    if found.head_multiple == 1:
+        return f"learning rate of the {' and the '.join(found.trained)}"
+    if "encoder" in found.trained:
+        return "learning rate of the encoder"
+    return "training.learning_rate; the encoder is frozen, the head alone learns"

@@ -116,6 +116,16 @@ class EncoderSettings(Settings):
     channels_last: bool | None = None
     """Memory format; default: what is faster and safe on the device."""
 
+    @field_validator("freeze_stages", mode="before")
+    @classmethod
+    def _is_no_truth_value(cls, given: Any) -> Any:
+        if isinstance(given, bool):
+            raise ValueError(
+                "expected a number of stages, or a share below 1, and 0 for none, got "
+                f"{str(given).lower()}"
+            )
+        return given
+
     @field_validator("freeze_stages")
     @classmethod
     def _is_a_number_or_a_share(cls, given: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from colabel.choices import APProtocol
 from colabel.settings.base import Settings
@@ -18,6 +18,16 @@ class WarmStart(Settings):
     """0 for none."""
     learning_rate: float | None = Field(None, gt=0)
     """The largest of its schedule; null: that of the head."""
+
+    @model_validator(mode="after")
+    def _is_used(self) -> WarmStart:
+        if self.learning_rate is not None and not self.epochs:
+            raise ValueError(
+                f"learning_rate is {self.learning_rate:g} and epochs 0, so there is no warm start "
+                "that would learn at it; set training.warm_start.epochs to 1 or more, or "
+                "training.warm_start.learning_rate to null"
+            )
+        return self
 
 
 class Training(Settings):
@@ -59,6 +69,11 @@ class Training(Settings):
     """Longest time between two saves of the state to resume from; 0 saves after every step."""
     log_every: int = Field(10, ge=1)
     """Steps between two lines of the log; the last step of an epoch is always logged."""
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _no_is_a_word(cls, given: Any) -> Any:
+        return "no" if given is False else given  # YAML reads the word as false
 
     @field_validator("head_learning_rate", mode="before")
     @classmethod

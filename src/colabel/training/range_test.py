@@ -33,10 +33,17 @@ class RangeTest:
 
     Args:
         stage: name of the stage.
-        learning_rates: of the encoder, one per step, growing.
+        learning_rates: of the encoder, one per step, growing. Where the head alone learns, the
+            recipe's ``training.learning_rate``, of which the head's is a multiple.
         losses: of each step.
         smoothed: the running mean of the losses, corrected for its beginning.
         head_multiple: how many times as large the head's learning rate was.
+        trained: what learned: ``encoder`` and ``head``, ``head`` where the encoder is frozen, or
+            ``model`` where all of it shares a learning rate.
+        head_rate_is_number: whether the recipe gives the head's learning rate as a number, which
+            stays where it is when only ``training.learning_rate`` is set.
+        complete: whether all steps were taken; false where the loss exploded or was no longer
+            finite.
     """
 
     stage: str
@@ -44,32 +51,95 @@ class RangeTest:
     losses: tuple[float, ...]
     smoothed: tuple[float, ...]
     head_multiple: float
+    trained: tuple[str, ...] = ("encoder", "head")
+    head_rate_is_number: bool = False
+    complete: bool = True
 
     @property
-    def lowest(self) -> float:
-        """The learning rate at which the smoothed loss was lowest."""
-        return self.learning_rates[int(np.argmin(self.smoothed))]
+    def lowest(self) -> float | None:
+        """The learning rate at which the smoothed loss was lowest.
+
+        The first tenth of the steps, of which the running mean knows too few, does not count: the
+        first batch by itself may have a lower loss than any mean. ``None`` where no minimum was
+        seen: the loss did not fall, or was still falling at the end of the range.
+        """
+        still_falling = self.complete and self._place == len(self.smoothed) - 1
+        return None if still_falling or not self._falls else self.learning_rates[self._place]
 
     @property
-    def steepest(self) -> float:
+    def steepest(self) -> float | None:
         """The learning rate at which the smoothed loss fell fastest, below that of the lowest.
 
         The slope is that of a straight line through a tenth of the steps, over the logarithm of
-        the rate. The first steps, of which the running mean knows too few, do not count.
+        the rate. The first tenth does not count, as for the lowest. ``None`` where the loss did
+        not fall after it.
         """
-        end = int(np.argmin(self.smoothed)) + 1
+        if not self._falls:
+            return None
         slopes = _slopes(np.asarray(self.smoothed), max(3, len(self.losses) // 10))
-        begin = min(len(self.losses) // 20, max(end - 2, 0))
-        return self.learning_rates[begin + int(np.argmin(slopes[begin:end]))]
+        begin = self._begin
+        return self.learning_rates[begin + int(np.argmin(slopes[begin : self._place + 1]))]
 
     @property
-    def suggested(self) -> float:
+    def suggested(self) -> float | None:
         """What to try as ``training.learning_rate``: the geometric mean of two rules.
 
-        They are where the loss falls fastest, and a tenth of where it is lowest. A one-cycle
-        schedule goes up to this rate, and not beyond.
+        They are where the loss falls fastest, and a tenth of where it is lowest; where no minimum
+        was seen, the first alone. ``None`` where the loss did not fall. A one-cycle schedule goes
+        up to this rate, and not beyond.
         """
-        return float(f"{math.sqrt(self.steepest * self.lowest / 10):.2g}")
+        if self.steepest is None:
+            return None
+        rate = (
+            self.steepest if self.lowest is None else math.sqrt(self.steepest * self.lowest / 10)
+        )
+        return float(f"{rate:.2g}")
+
+    @property
+    def suggested_head(self) -> float | None:
+        """What to try as ``training.head_learning_rate`` beside it.
+
+        ``None`` where the head has a multiple of the other, which need not be set, or where
+        nothing is suggested.
+        """
+        if self.suggested is None or not self.head_rate_is_number:
+            return None
+        return float(f"{self.suggested * self.head_multiple:.3g}")
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """What to give as ``--set``, so that the recipe is the one that was tested."""
+        rates = {"learning_rate": self.suggested, "head_learning_rate": self.suggested_head}
+        return tuple(
+            f"training.{name}={rate:.3g}" for name, rate in rates.items() if rate is not None
+        )
+
+    @property
+    def finding(self) -> str:
+        """What the curve shows, in words."""
+        if self.steepest is None:
+            first, last = self.learning_rates[0], self.learning_rates[-1]
+            return f"the loss did not fall at any rate from {first:.2g} to {last:.2g}"
+        falls = f"the loss falls fastest at {self.steepest:.2g} and"
+        if self.lowest is None:
+            last = self.learning_rates[-1]
+            return f"{falls} was still falling at the end of the range, {last:.2g}"
+        return f"{falls} is lowest at {self.lowest:.2g}"
+
+    @property
+    def _begin(self) -> int:
+        """The first step that counts."""
+        return len(self.smoothed) // 10
+
+    @property
+    def _place(self) -> int:
+        """The step with the lowest smoothed loss."""
+        return self._begin + int(np.argmin(self.smoothed[self._begin :]))
+
+    @property
+    def _falls(self) -> bool:
+        """Whether the loss became lower than at the first step that counts."""
+        return self._place > self._begin
 
 
 def _slopes(values: npt.NDArray[np.float64], window: int) -> npt.NDArray[np.float64]:
@@ -97,13 +167,14 @@ def range_test(
     """Train for some steps with a learning rate that grows by the same factor in each.
 
     The stage's model is trained by it and should not be used any more. The head's learning rate
-    keeps its ratio to the encoder's.
+    keeps its ratio to the encoder's, also where the settings give it as a number.
 
     Args:
         stage: what is trained; its model is on the device.
         loader: its training batches, not prepared by accelerate; begun anew where it ends.
         accelerator: from :func:`colabel.training.make_accelerator`.
-        settings: of them weight decay, accumulation and clipping.
+        settings: of them weight decay, accumulation, clipping, and how the head's learning rate is
+            given.
         lowest: first learning rate of the encoder, positive.
         highest: last one.
         steps: at least 10. The test ends before where the loss explodes.
@@ -125,6 +196,7 @@ def range_test(
     stage.model.train()
     for module in stage.frozen:
         module.eval()
+        module.requires_grad_(False)
     groups = parameter_groups(stage)
     optimiser = build_optimiser(groups, weight_decay=settings.weight_decay)
     multiples = [group["lr"] / stage.learning_rate for group in optimiser.param_groups]
@@ -175,6 +247,9 @@ def range_test(
         tuple(losses),
         tuple(smoothed),
         multiples[-1],
+        trained=tuple(dict.fromkeys(group["name"] for group in optimiser.param_groups)),
+        head_rate_is_number=isinstance(settings.head_learning_rate, float),
+        complete=len(losses) == steps,
     )
 
 

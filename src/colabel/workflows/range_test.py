@@ -11,7 +11,9 @@ import torch
 
 from colabel.build.batches import Batches, build_caches
 from colabel.build.division import open_training_data, take_fraction
+from colabel.build.records import decodable
 from colabel.build.stages import build_model, build_stages
+from colabel.build.told import news
 from colabel.config import Config
 from colabel.config.paths import with_absolute_paths
 from colabel.errors import ConfigError, RunError
@@ -48,7 +50,7 @@ def find_learning_rate(
         told: hears after each step how many of how many are done.
 
     Returns:
-        What the test saw, with the learning rate that it suggests.
+        What the test saw, with the learning rates that it suggests.
 
     Raises:
         ColabelError: with what to do about it.
@@ -70,8 +72,17 @@ def find_learning_rate(
         check_memory(stages, config, accelerator)
         stage = next((stage for stage in stages if not stage.frozen), stages[0])
         stage.model.to(accelerator.device)
-        caches = build_caches(config, {split: records[split] for split in ("train", "val")})
-        batches = Batches(config, accelerator, records["train"], records["val"], display, caches)
+        seen = {split: records[split] for split in ("train", "val")}
+        caches = build_caches(config, seen)
+        if config.data.on_corrupt == "skip":  # else the first that is met stops the test
+            seen = {
+                split: decodable(seen[split], split, config, accelerator, display, cache=cache)
+                for split, cache in caches.items()
+            }
+        if display is not None:
+            for sentence in news(seen, set()):
+                display.note(sentence)
+        batches = Batches(config, accelerator, seen["train"], seen["val"], display, caches)
         found = range_test(
             stage,
             batches.training(stage),
@@ -84,8 +95,9 @@ def find_learning_rate(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{out} cannot be made: {error.strerror or error}.") from error
-    numbers = {**asdict(found), "lowest": found.lowest, "steepest": found.steepest}
-    text = json.dumps({**numbers, "suggested": found.suggested}, indent=1) + "\n"
+    read = ("lowest", "steepest", "suggested", "suggested_head")
+    numbers = {**asdict(found), **{name: getattr(found, name) for name in read}}
+    text = json.dumps(numbers, indent=1) + "\n"
     replace_file(out / NUMBERS, lambda file: file.write(text.encode()))
     learning_rate_chart(found, out / CHART)
     return found
