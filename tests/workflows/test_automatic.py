@@ -250,7 +250,7 @@ def test_bfloat16_is_taken_where_it_is_quicker(machine, table):
     assert quick.config.training.precision == "bf16"
     assert "in bf16, in which a step takes 0.50 of its time in float32 here" in quick.reasons[-1]
     assert quick.config.training.epochs > 1.5 * plain.training.epochs
-    kept = plan(table, budget, size, "training.precision='no'")
+    kept = plan(table, budget, size, "training.precision=no")
     assert kept.config.training.precision == "no"
     assert all("bf16" not in reason for reason in kept.reasons)
 

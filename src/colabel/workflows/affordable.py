@@ -161,10 +161,9 @@ class Planner:
         assert self.budget.minutes is not None
         middle = sizes[len(sizes) // 2]
         options: list[Option] = []
-        before = time.monotonic() - self.began
+        begun = time.monotonic()
         for candidate in candidates:
-            choosing = time.monotonic() - self.began - before
-            if options and choosing > _TO_CHOOSE * 60 * self.budget.minutes:
+            if options and time.monotonic() - begun > _TO_CHOOSE * 60 * self.budget.minutes:
                 break
             speed = self._quicker(candidate, middle)
             options += [self._option(candidate, size, speed) for size in sizes]
@@ -172,9 +171,9 @@ class Planner:
                 options += [self._frozen(candidate, size, speed) for size in sizes]
         options.sort(key=lambda option: -option.gain)
         for option in options:
-            if option.epochs < 1:
-                continue
             estimate = self._frozen if option.frozen else self._option
+            if estimate(option.candidate, option.size, option.speed).epochs < 1:
+                continue  # by now, after what measuring has taken
             precision = option.speed.precision
             taken = self._measure(option.candidate, option.size, precision)
             speed = Speed(taken, option.size, precision, option.speed.ratio)
@@ -182,8 +181,7 @@ class Planner:
             if exact.epochs >= 1:
                 return self._plan(exact, options)
         least = min(options, key=lambda option: option.epoch)
-        choosing = min(time.monotonic() - self.began - before, _TO_CHOOSE * least.epoch)
-        seconds = before + choosing + self._around(least.size) + least.epoch
+        seconds = time.monotonic() - self.began + self._around(least.size) + least.epoch
         raise ConfigError(
             f"a budget of {self.budget} is too small: the quickest choice, {least.candidate.name} "
             f"at {least.size} pixels {'left as it came' if least.frozen else 'for one epoch'}, "
