@@ -192,7 +192,7 @@ def train_stage(
         views=plan.views,
     )
     training = config.training
-    accelerator = make_accelerator(mixed_precision="no", cpu=True)
+    accelerator = make_accelerator(mixed_precision=training.precision, cpu=True)
     optimiser = build_optimiser(parameter_groups(stage), weight_decay=training.weight_decay)
     prepared = accelerator.prepare_optimizer(optimiser)
     steps = plan.epochs * (len(inputs) // training.batch_size)

@@ -44,6 +44,7 @@ CONDITIONS: Mapping[str, Mapping[str, Any]] = {
     "10 %": {"fraction": 0.1},
     "30 %": {"fraction": 0.3},
     "100 %": {"fraction": 1.0},
+    "100 %, in bfloat16": {"fraction": 1.0, "precision": "bf16"},
     "100 %, twice as long": {"fraction": 1.0, "longer": 2},
     "100 %, batches of 128": {"fraction": 1.0, "batch": 128},
     "100 %, batches of 128, rates x2": {"fraction": 1.0, "batch": 128, "rates": 2},
@@ -73,6 +74,7 @@ def settings(method: str, condition: Mapping[str, Any], images: int) -> Config:
         {
             "training.epochs": passes,
             "training.batch_size": min(batch, images),
+            "training.precision": condition.get("precision", "no"),
             "training.learning_rate": recipe.training.learning_rate * condition.get("rates", 1),
         },
     )
