@@ -108,7 +108,8 @@ class Option:
         speed: that the times are scaled from.
         training: seconds of an epoch.
         validation: seconds after each of them.
-        epochs: that fit into the time, a fraction; at most :data:`MOST_EPOCHS`.
+        epochs: that fit into the time, a fraction, at most :data:`MOST_EPOCHS`; of the
+            classifier where the encoder is frozen.
         gain: by :func:`expected_gain`.
         frozen: whether the encoder stays as it came; ``training`` is then the whole of it.
     """
@@ -215,8 +216,6 @@ class Planner:
             )
         # the time ends the last epoch where it is not a whole one
         epochs = max(1, math.ceil(chosen.epochs - 0.02))
-        if chosen.frozen:
-            epochs = head_epochs(len(self.train))
         values = {
             **changes_for(chosen.candidate, chosen.size, self.fixed),
             **(frozen_changes(self.config, self.fixed) if chosen.frozen else {}),
@@ -293,10 +292,10 @@ class Planner:
         assert self.budget.minutes is not None
         images = len(self.train) + len(self.validation)
         once = SURE * speed.taken.score * (size / speed.size) ** 2
-        of_epoch = images * HEAD_SECONDS + HEAD_EPOCH_SECONDS
-        training = images * once + head_epochs(len(self.train)) * of_epoch
+        epochs = head_epochs(len(self.train))
+        training = images * once + epochs * (images * HEAD_SECONDS + HEAD_EPOCH_SECONDS)
         left = 60 * self.budget.minutes - (time.monotonic() - self.began) - self._around(size)
-        fits = 1.0 if left >= training else 0.0
+        fits = epochs if left >= training else 0
         gain = expected_gain(size, candidate.accuracy, images=len(self.train))
         return Option(candidate, size, speed, training, 0.0, fits, gain, frozen=True)
 
@@ -316,8 +315,8 @@ def _told(option: Option) -> str:
     what = f"{option.candidate.name} at {option.size} pixels"
     if option.frozen:
         return (
-            f"{what} left as it came, every image encoded once, and epochs of the classifier "
-            f"alone, about {option.training:.0f} s in all"
+            f"{what} left as it came, every image encoded once, and {option.epochs:.0f} epochs of "
+            f"the classifier alone, about {option.training:.0f} s in all"
         )
     return (
         f"{what}, {option.epochs:.1f} epochs of about {option.training:.1f} s, each with "
