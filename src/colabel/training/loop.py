@@ -17,7 +17,7 @@ from colabel.files import make_folder
 from colabel.settings import Training
 from colabel.settings.flat import differences
 from colabel.training.checkpoint import SavedState, load_state, unpack_module
-from colabel.training.clock import Clock
+from colabel.training.clock import Clock, noted_seconds
 from colabel.training.display import Display
 from colabel.training.facts import check_facts
 from colabel.training.interruption import Interruption
@@ -118,9 +118,6 @@ def fit(
     check_stages(stages, settings, accelerator)
     last = folder / "last"
     saved = load_state(last)
-    clock = None
-    if settings.minutes is not None:
-        clock = Clock(60 * settings.minutes, validation_share=validation_share, began=began)
     plan = _plan(stages, settings)
     if saved is not None:
         check_facts(saved.facts, last, epochs=[stage.epochs for stage in stages])
@@ -132,6 +129,17 @@ def fit(
                 display.note(message)
             return _history(folder, saved.facts["best"], finished=True, message=message)
     make_folder(folder)
+    clock = None
+    if settings.minutes is not None:
+        noted = last / "spent.json"
+        spent = 0.0 if saved is None else saved.facts.get("spent") or 0.0
+        clock = Clock(
+            60 * settings.minutes,
+            validation_share=validation_share,
+            began=began,
+            spent_before=max(spent, noted_seconds(noted)),
+            notes=noted if accelerator.is_main_process else None,
+        )
     log = None
     if accelerator.is_main_process:
         position = 0 if saved is None else int(saved.facts["log_bytes"])
