@@ -358,3 +358,11 @@ def test_only_a_run_whose_time_is_limited_notes_it(tmp_path, hands):
         timed_run(tmp_path / name, hands, stage, minutes=minutes).fit()
     assert not (tmp_path / "free" / "last" / "spent.json").exists()
     assert (tmp_path / "limited" / "last" / "spent.json").exists()
+
+
+def test_a_time_shorter_than_its_steps_is_not_called_enough(tmp_path, hands):
+    listener = Listener()
+    stage, steps = timed_stage(hands, 0.5)
+    timed_run(tmp_path, hands, stage, minutes=0.001).fit(display=listener)
+    told = f"0.06 seconds were too few even for {len(steps)} of the 9 steps; they were over before"
+    assert told in " ".join(listener.said)

@@ -172,12 +172,14 @@ class Pace:
             return ""
         total, seconds = self._total, self._clock.seconds
         given = f"{seconds:.3g} seconds" if seconds < 120 else f"{seconds / 60:.3g} minutes"
+        late = self._clock.spent > seconds
         end = (
             "they were over before the learning rate could be brought down: give the run more time"
             if self._cut_short
-            else "the learning rate was brought down in time"
+            else f"the learning rate was brought down {'nonetheless' if late else 'in time'}"
         )
-        return f"{given} were enough for {total - self._skipped} of the {total} steps; {end}"
+        enough = "too few even" if late else "enough"
+        return f"{given} were {enough} for {total - self._skipped} of the {total} steps; {end}"
 
     def resume(self, *, step: int) -> None:
         """Hear how many steps were made before the run was interrupted; the schedule is restored.
