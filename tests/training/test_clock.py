@@ -366,3 +366,17 @@ def test_a_time_shorter_than_its_steps_is_not_called_enough(tmp_path, hands):
     timed_run(tmp_path, hands, stage, minutes=0.001).fit(display=listener)
     told = f"0.06 seconds were too few even for {len(steps)} of the 9 steps; they were over before"
     assert told in " ".join(listener.said)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "out"), [(None, False), (1, False), (0.25, True), (0.1, True)]
+)
+def test_a_run_is_out_of_time_where_no_epoch_more_would_have_fitted(tmp_path, hands, minutes, out):
+    """Three epochs of three seconds, and four that are kept for the end."""
+    stage, _ = timed_stage(hands, 1.0)
+    run = timed_run(tmp_path, hands, stage, minutes=minutes)
+    history = run.fit()
+    assert history.is_out_of_time(minutes) == out
+    hands.now += 100
+    again = run.fit(resume=True)
+    assert again.is_out_of_time(minutes) == out

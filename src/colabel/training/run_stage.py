@@ -85,8 +85,9 @@ class StageRun:
         self._schedule = build_schedule(
             optimiser, steps=stage.epochs * self._batches, warm_up=settings.warm_up
         )
-        clock = None if isinstance(loader.dataset, EncodedImages) else run.clock  # seconds
-        self._pace = Pace(self._schedule, clock, accelerator, batches=self._batches)
+        if isinstance(loader.dataset, EncodedImages):
+            run.clock = None  # it takes seconds
+        self._pace = Pace(self._schedule, run.clock, accelerator, batches=self._batches)
         self._diagnostics: Mapping[str, float] = {}
         self._rates = self._learning_rates()
         self._saved_at = time.monotonic()
