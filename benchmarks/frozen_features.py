@@ -31,6 +31,7 @@ from colabel.errors import NonFiniteLossError
 from colabel.methods import StagePlan
 from colabel.models import Classifier, Encoder, Features, build_encoder
 from colabel.training import Stage, make_accelerator
+from colabel.training.distributed import prepare_model
 from colabel.training.ema import build_average
 from colabel.training.optimiser import build_optimiser, build_schedule, parameter_groups
 from colabel.training.step import compute_gradients
@@ -198,12 +199,13 @@ def train_stage(
     steps = plan.epochs * (len(inputs) // training.batch_size)
     schedule = build_schedule(optimiser, steps=steps, warm_up=training.warm_up)
     average = build_average(model, training.ema_decay)
+    trained = prepare_model(model, accelerator)  # whose forward pass has the precision
     generator = torch.Generator().manual_seed(seed)
     model.train()
     for _ in range(plan.epochs):
         for some, labels in batches(inputs, targets, training.batch_size, plan.views, generator):
             losses = compute_gradients(
-                model, stage.objective, some, labels, accelerator=accelerator, optimiser=prepared
+                trained, stage.objective, some, labels, accelerator=accelerator, optimiser=prepared
             )
             if not losses.finite(scaled=False):
                 raise NonFiniteLossError(f"{plan.name}: the loss is not finite")

@@ -34,3 +34,37 @@ def test_the_last_validated_stage_counts_alone():
     lines = [*epochs(0.9, stage="warm_start"), *epochs(0.5, 0.505), *epochs(None, stage="none")]
     assert verdict(lines) == ""
     assert "rising" in verdict([*epochs(0.9, stage="warm_start"), *epochs(0.5, 0.6)])
+
+
+@pytest.mark.parametrize("scores", [(0.4, 0.5, 0.62), (0.4, 0.62, 0.5)])
+def test_what_is_less_than_validation_can_tell_is_not_spoken_of(scores):
+    assert verdict(epochs(*scores))
+    assert verdict(epochs(*scores), uncertainty=0.11)
+    assert verdict(epochs(*scores), uncertainty=0.14) == ""
+
+
+def test_an_uncertainty_below_a_point_changes_nothing():
+    assert verdict(epochs(0.5, 0.505), uncertainty=0.002) == ""
+
+
+@pytest.mark.parametrize(
+    ("out_of_time", "more", "less"),
+    [
+        (True, "points): more time would help.", "since: less time, more augmentation"),
+        (
+            False,
+            "points): more epochs (training.epochs) would help.",
+            "since: fewer epochs (training.epochs), more augmentation",
+        ),
+    ],
+)
+def test_the_advice_is_to_change_what_ended_the_run(out_of_time, more, less):
+    assert more in verdict(epochs(0.5, 0.6), out_of_time=out_of_time)
+    assert less in verdict(epochs(0.6, 0.5), out_of_time=out_of_time)
+
+
+def test_a_head_that_learns_alone_is_told_of_the_encoder():
+    advice = "So may training some of the encoder, too (training.freeze_encoder=false)."
+    assert verdict(epochs(0.5, 0.6), frozen=True).endswith(advice)
+    assert "freeze_encoder" not in verdict(epochs(0.6, 0.5), frozen=True)
+    assert "freeze_encoder" not in verdict(epochs(0.5, 0.6))

@@ -1,5 +1,6 @@
 """Timing a step moves nothing, and costs what a step does."""
 
+import pytest
 import torch
 from training_runs import SIZE, same, small_stage, state_of
 
@@ -54,6 +55,21 @@ def test_smaller_batches_are_timed_and_scaled_where_time_is_short(monkeypatch):
     seen.clear()
     measure_step(stage, **options, limit=-1)
     assert set(seen) == {2}
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_steps_are_taken_in_the_precision_of_training(precision):
+    stage, found = small_stage(), set()
+    stage.model.encoder.register_forward_hook(
+        lambda model, *_: found.add((model.training, torch.is_autocast_enabled("cpu")))
+    )
+    measure_step(
+        stage,
+        image_size=SIZE,
+        accelerator=make_accelerator(mixed_precision=precision, cpu=True),
+        settings=Training(batch_size=4),
+    )
+    assert {in_half for training, in_half in found if training} == {precision == "bf16"}
 
 
 def test_scoring_has_the_precision_of_training():

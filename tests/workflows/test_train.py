@@ -14,6 +14,7 @@ from colabel.data.split import read_split_table
 from colabel.errors import ConfigError, DataError, WeightsError
 from colabel.models import build_encoder
 from colabel.runs.predictions import Predictions
+from colabel.workflows import train as workflow
 
 
 class Stopping(Watcher):
@@ -226,3 +227,30 @@ def test_a_classifier_on_features_that_are_encoded_once_is_not_cut_short(tmp_pat
         write_recipe(tmp_path), data=str(table), changes=changes, out=tmp_path / "run", cpu=True
     )
     assert len(trained.history.epochs) == 5
+
+
+def test_what_a_run_says_of_its_length_rests_on_how_it_was_trained_and_measured(
+    tmp_path, monkeypatch
+):
+    known = []
+
+    def verdict(epochs, **facts):
+        known.append((len(epochs), facts))
+        return "too short."
+
+    monkeypatch.setattr(workflow, "verdict", verdict)
+    table, recipe, display = write_tiny_table(tmp_path), write_recipe(tmp_path), Watcher()
+    frozen = ["training.freeze_encoder=true", "training.minutes=0.01"]
+    features = ["augmentation.operations=0", "augmentation.cutout=0"]
+    for name, changes in (("pixels", frozen), ("features", [*frozen, *features])):
+        trained = colabel.train(
+            recipe, data=str(table), changes=changes, out=tmp_path / name, cpu=True,
+            display=display,
+        )  # fmt: skip
+        result = json.loads((tmp_path / name / "result.json").read_text())
+        assert trained.verdict == result["verdict"] == "too short."
+    (_, cut_short), (epochs, whole) = known
+    assert (cut_short["out_of_time"], cut_short["frozen"]) == (True, True)
+    assert (epochs, whole["out_of_time"], whole["frozen"]) == (2, False, True)
+    told = f"mAP on them is uncertain by about {100 * whole['uncertainty']:.0f} points"
+    assert told in " ".join(display.notes)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from colabel.workflows.validation_size import too_small_to_choose_by
+from colabel.workflows.validation_size import told_uncertainty, too_small_to_choose_by
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,9 @@ def test_an_error_that_would_be_told_as_the_tolerable_one_is_not_told(positives,
 
 def test_without_positives_nothing_is_said():
     assert too_small_to_choose_by(np.zeros((5, 2), dtype=np.int8)) == ()
+
+
+@pytest.mark.parametrize(("positives", "told"), [(20, 0.5 / 20**0.5), (90, 0.0)])
+def test_the_uncertainty_is_the_one_that_is_told(positives, told):
+    assert told_uncertainty(np.ones((positives, 1), dtype=np.int8)) == pytest.approx(told)
+    assert told_uncertainty(np.zeros((5, 2), dtype=np.int8)) == 0

@@ -35,8 +35,9 @@ class Training(Settings):
 
     epochs: int = Field(40, ge=1)
     minutes: float | None = Field(None, gt=0)
-    """Longest time of the run, interruptions not counted: if it becomes too short for the epochs,
-    the schedule is shortened to end in time, and the result depends on the speed of the machine.
+    """Longest time of the run, that before a kill included, that of interruptions not: if it
+    becomes too short for the epochs, the schedule is shortened to end in time, and the result
+    depends on the speed of the machine.
     Only for runs of one stage; a classifier on features that are encoded once is not cut short."""
     batch_size: int = Field(128, ge=1)
     """Images in a batch over all processes together."""

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR
+
+from colabel.errors import RunError
+from colabel.files import make_folder, read_json, write_json
 
 TO_FINISH = 4.0
 """Seconds kept for what comes after the last validation: numbers, pictures (for which a library
@@ -18,6 +25,27 @@ _GENTLE = 0.1
 """Part of a schedule that may be left out at its end with the learning rate near 0 nonetheless."""
 _VALIDATION_COST = 0.5
 """Of an image that is only scored, against one that is learnt from, until it is measured."""
+_NOTED_EVERY = 2.0
+"""Seconds between two notes of the time spent: what a kill may cost."""
+
+
+def noted_seconds(file: Path) -> float:
+    """Return the seconds that a run had taken when it last noted them, perhaps before a kill.
+
+    Args:
+        file: that :meth:`Clock.note` wrote.
+
+    Returns:
+        0 where the file is missing, torn or was edited: then less is known, and the run goes on.
+
+    Example:
+        >>> noted_seconds(Path("nowhere/spent.json"))
+        0.0
+    """
+    with suppress(RunError, KeyError, TypeError, ValueError, OverflowError):
+        seconds = float(read_json(file)["seconds"])
+        return seconds if 0 <= seconds < math.inf else 0.0
+    return 0.0
 
 
 class Clock:
@@ -31,6 +59,9 @@ class Clock:
         validation_share: validation images for each training image.
         began: reading of :func:`time.monotonic` when the run, or its resumption, began; ``None``
             for now.
+        spent_before: seconds that the run had taken before it was resumed.
+        notes: file for the time spent, so that it counts after a kill; ``None`` to note nothing,
+            as all processes but the first do.
 
     Example:
         >>> clock = Clock(100 + TO_FINISH, validation_share=0.0)
@@ -41,19 +72,40 @@ class Clock:
     """
 
     def __init__(
-        self, seconds: float, *, validation_share: float, began: float | None = None
+        self,
+        seconds: float,
+        *,
+        validation_share: float,
+        began: float | None = None,
+        spent_before: float = 0.0,
+        notes: Path | None = None,
     ) -> None:
         self.seconds = seconds
-        self.spent_before = 0.0
         self.validation_seconds: float | None = None
         """Of the last validation and what is saved with it; ``None`` before there was one."""
         self._validation_share = validation_share
         self._began = time.monotonic() if began is None else began
+        self._spent_before = spent_before
+        self._notes = notes
+        self._noted_at = -math.inf
 
     @property
     def spent(self) -> float:
         """Seconds that the run has taken so far, its interruptions not counted."""
-        return self.spent_before + time.monotonic() - self._began
+        return self._spent_before + time.monotonic() - self._began
+
+    def note(self) -> None:
+        """Write the time spent to the disk, if that was not done within the last two seconds.
+
+        A disk that refuses stops nothing: the state that is saved later says what is wrong.
+        """
+        now = time.monotonic()
+        if self._notes is None or now - self._noted_at < _NOTED_EVERY:
+            return
+        self._noted_at = now
+        with suppress(RunError):
+            make_folder(self._notes.parent)
+            write_json(self._notes, {"seconds": self.spent})
 
     def stride(self, *, steps: int, batches: int, seconds_per_step: float) -> float:
         """Return how many steps of the schedule each of the following steps has to cover.
@@ -99,6 +151,7 @@ class Pace:
         batches: int,
     ) -> None:
         self._schedule = schedule
+        self._total = schedule.total_steps
         self._clock = clock
         self._accelerator = accelerator
         self._batches = batches
@@ -110,21 +163,23 @@ class Pace:
     @property
     def is_over(self) -> bool:
         """Whether the time is limited and the schedule is at its end."""
-        return self._clock is not None and self._schedule.last_epoch >= self._schedule.total_steps
+        return self._clock is not None and self._schedule.last_epoch >= self._total
 
     @property
     def shortened(self) -> str:
         """A sentence about what was left out for lack of time; empty if nothing was."""
         if self._clock is None or not self._skipped:
             return ""
-        total, seconds = self._schedule.total_steps, self._clock.seconds
+        total, seconds = self._total, self._clock.seconds
         given = f"{seconds:.3g} seconds" if seconds < 120 else f"{seconds / 60:.3g} minutes"
+        late = self._clock.spent > seconds
         end = (
             "they were over before the learning rate could be brought down: give the run more time"
             if self._cut_short
-            else "the learning rate was brought down in time"
+            else f"the learning rate was brought down {'nonetheless' if late else 'in time'}"
         )
-        return f"{given} were enough for {total - self._skipped} of the {total} steps; {end}"
+        enough = "too few even" if late else "enough"
+        return f"{given} were {enough} for {total - self._skipped} of the {total} steps; {end}"
 
     def resume(self, *, step: int) -> None:
         """Hear how many steps were made before the run was interrupted; the schedule is restored.
@@ -134,18 +189,45 @@ class Pace:
         """
         self._skipped = max(0, self._schedule.last_epoch - step)
 
+    def begin(self, *, has_model: bool) -> None:
+        """Look at the clock before the first step, which may come after the time was over.
+
+        Args:
+            has_model: whether a model was kept, with which the run can end at once where no step
+                fits any more; without one a single step is made and validated.
+        """
+        if self._clock is None or self._agreed_stride(self._clock, 0.0) < self._total:
+            return
+        if has_model:
+            left = self._total - self._schedule.last_epoch
+            self._leave_out(left, left)
+        else:
+            self._stride = self._total
+
     def step(self) -> None:
         """Move the schedule on, by more than one step if the time is short."""
         if self._clock is not None:
+            self._clock.note()
             self._measure(self._clock)
-            self._owed = min(self._owed + self._stride - 1, self._schedule.total_steps)
-            left = self._schedule.total_steps - self._schedule.last_epoch - 1
+            self._owed = min(self._owed + self._stride - 1, self._total)
+            left = self._total - self._schedule.last_epoch - 1
             skipped = min(int(self._owed), left)
             self._owed -= skipped
-            self._skipped += skipped
-            self._cut_short = skipped > _GENTLE * self._schedule.total_steps and skipped == left
-            self._schedule.last_epoch += skipped
+            self._leave_out(skipped, left)
         self._schedule.step()
+
+    @contextmanager
+    def noting(self, model: nn.Module) -> Iterator[None]:
+        """Note the time spent after each batch of a validation, which may take minutes."""
+        clock = self._clock
+        if clock is None:
+            yield
+            return
+        hook = model.register_forward_hook(lambda *_: clock.note())
+        try:
+            yield
+        finally:
+            hook.remove()
 
     def rest(self, began: float) -> None:
         """Hear that an epoch was validated and saved; what follows is the time of a step again.
@@ -166,12 +248,23 @@ class Pace:
         self._last = now
         if not self._steps or (self._steps > _EVERY and self._steps % _EVERY):
             return
+        self._stride = self._agreed_stride(clock, self._seconds / self._steps)
+
+    def _agreed_stride(self, clock: Clock, seconds_per_step: float) -> float:
+        """Return the stride of all processes together; the whole schedule if no step fits."""
         stride = clock.stride(
-            steps=self._schedule.total_steps - self._schedule.last_epoch - 1,
+            steps=self._total - self._schedule.last_epoch - 1,
             batches=self._batches,
-            seconds_per_step=self._seconds / self._steps,
+            seconds_per_step=seconds_per_step,
         )
-        self._stride = min(stride, self._schedule.total_steps)
+        stride = min(stride, self._total)
         if self._accelerator.num_processes > 1:
-            agreed = torch.tensor([self._stride], device=self._accelerator.device)
-            self._stride = float(self._accelerator.reduce(agreed, reduction="mean"))
+            agreed = torch.tensor([stride], device=self._accelerator.device)
+            stride = float(self._accelerator.reduce(agreed, reduction="mean"))
+        return stride
+
+    def _leave_out(self, steps: int, left: int) -> None:
+        """Move the schedule on by steps that are not made, of those that are left."""
+        self._skipped += steps
+        self._cut_short = steps > _GENTLE * self._total and steps == left
+        self._schedule.last_epoch += steps

@@ -28,6 +28,7 @@ class SavedBest(Settings, extra="allow"):
     epoch: int = Field(ge=1)
     score: float | None
     monitor: str
+    validation_seconds: float = Field(0.0, ge=0)
 
 
 class SavedGroup(Settings, extra="allow"):

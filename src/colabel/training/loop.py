@@ -17,7 +17,7 @@ from colabel.files import make_folder
 from colabel.settings import Training
 from colabel.settings.flat import differences
 from colabel.training.checkpoint import SavedState, load_state, unpack_module
-from colabel.training.clock import Clock
+from colabel.training.clock import TO_FINISH, Clock, noted_seconds
 from colabel.training.display import Display
 from colabel.training.facts import check_facts
 from colabel.training.interruption import Interruption
@@ -44,6 +44,8 @@ class History:
         finished: whether every stage is complete; if not, the run can be resumed.
         message: how it ended, for the user.
         signal: name of the signal that ended it, such as "SIGTERM", where this process got one.
+        spent: seconds that it took, interruptions not counted, where its time is limited; ``None``
+            elsewhere.
     """
 
     epochs: tuple[Mapping[str, Any], ...]
@@ -51,12 +53,26 @@ class History:
     finished: bool
     message: str
     signal: str | None = None
+    spent: float | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the epochs warned of, each once, in order."""
         said = (record.get("warning") for record in self.epochs)
         return tuple(dict.fromkeys(text for text in said if text))
+
+    def is_out_of_time(self, minutes: float | None) -> bool:
+        """Return whether another epoch would not have fit into the time of the run.
+
+        Args:
+            minutes: that it may take, or ``None`` where nothing limits it.
+        """
+        if minutes is None or self.spent is None:
+            return False
+        longest = max(
+            (line["seconds"] + line["validation_seconds"] for line in self.epochs), default=0.0
+        )
+        return self.spent + longest + TO_FINISH > 60 * minutes
 
 
 def fit(
@@ -118,9 +134,6 @@ def fit(
     check_stages(stages, settings, accelerator)
     last = folder / "last"
     saved = load_state(last)
-    clock = None
-    if settings.minutes is not None:
-        clock = Clock(60 * settings.minutes, validation_share=validation_share, began=began)
     plan = _plan(stages, settings)
     if saved is not None:
         check_facts(saved.facts, last, epochs=[stage.epochs for stage in stages])
@@ -130,8 +143,22 @@ def fit(
             message = f"the run in {folder} is complete: there is nothing left to train."
             if display is not None and accelerator.is_main_process:
                 display.note(message)
-            return _history(folder, saved.facts["best"], finished=True, message=message)
+            return replace(
+                _history(folder, saved.facts["best"], finished=True, message=message),
+                spent=saved.facts.get("spent"),
+            )
     make_folder(folder)
+    clock = None
+    if settings.minutes is not None:
+        noted = last / "spent.json"
+        spent = 0.0 if saved is None else saved.facts.get("spent") or 0.0
+        clock = Clock(
+            60 * settings.minutes,
+            validation_share=validation_share,
+            began=began,
+            spent_before=max(spent, noted_seconds(noted)),
+            notes=noted if accelerator.is_main_process else None,
+        )
     log = None
     if accelerator.is_main_process:
         position = 0 if saved is None else int(saved.facts["log_bytes"])
@@ -168,8 +195,11 @@ def fit(
         )
     if display is not None:
         display.note(message)
-    history = _history(folder, run.best, finished=finished, message=message)
-    return history if finished else replace(history, signal=interruption.signal)
+    return replace(
+        _history(folder, run.best, finished=finished, message=message),
+        signal=None if finished else interruption.signal,
+        spent=None if run.clock is None else run.clock.spent,
+    )
 
 
 def _run_stages(

@@ -85,8 +85,9 @@ class StageRun:
         self._schedule = build_schedule(
             optimiser, steps=stage.epochs * self._batches, warm_up=settings.warm_up
         )
-        clock = None if isinstance(loader.dataset, EncodedImages) else run.clock  # seconds
-        self._pace = Pace(self._schedule, clock, accelerator, batches=self._batches)
+        if isinstance(loader.dataset, EncodedImages):
+            run.clock = None  # it takes seconds
+        self._pace = Pace(self._schedule, run.clock, accelerator, batches=self._batches)
         self._diagnostics: Mapping[str, float] = {}
         self._rates = self._learning_rates()
         self._saved_at = time.monotonic()
@@ -110,8 +111,8 @@ class StageRun:
             checkpoint.unpack_module(saved, "average.", self._average)
         checkpoint.unpack_optimiser(saved, facts["groups"], self._adam)
         self._schedule.load_state_dict(facts["schedule"])
-        if run.clock is not None:
-            run.clock.spent_before = facts.get("spent") or 0.0
+        if run.clock is not None and facts["best"] is not None:
+            run.clock.validation_seconds = facts["best"].get("validation_seconds")
         scaler = self._optimiser.scaler
         if scaler is not None and facts["scaler"]:
             scaler.load_state_dict(facts["scaler"])
@@ -147,6 +148,9 @@ class StageRun:
         if run.display is not None:
             done = run.position.epoch * self._batches + run.position.batch
             run.display.start_stage(stage, step=done, steps=stage.epochs * self._batches)
+        self._pace.begin(has_model=run.best is not None)
+        if self._pace.is_over:
+            self._save(finished=final)
         while run.position.epoch < stage.epochs and not self._pace.is_over:
             if not self._train_epoch():
                 return False
@@ -312,7 +316,8 @@ class StageRun:
         model.eval()
         began = time.monotonic()
         device = run.accelerator.device
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        random = torch.random.fork_rng([device] if device.type == "cuda" else [])
+        with random, self._pace.noting(model):
             metrics = run.validate(self._stage, model)
         if run.monitor not in metrics:
             raise ConfigError(

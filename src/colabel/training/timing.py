@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from colabel.settings import Training
+from colabel.training.distributed import prepare_model
 from colabel.training.memory import TO_TRAIN, explained_memory
 from colabel.training.optimiser import build_optimiser, parameter_groups
 from colabel.training.stage import Stage
@@ -47,7 +48,8 @@ def measure_step(
     """Take some steps with random images and no learning, and time them.
 
     Args:
-        stage: whose model is on the device; its weights do not change.
+        stage: whose model is on the device; its weights do not change, but it computes in the
+            accelerator's precision from now on.
         image_size: side of the images, in pixels.
         accelerator: from :func:`colabel.training.make_accelerator`.
         settings: of them the size of a batch, weight decay, accumulation and clipping.
@@ -76,13 +78,14 @@ def measure_step(
     for group in optimiser.param_groups:
         group["lr"] = 0.0
     prepared = accelerator.prepare_optimizer(optimiser)
+    trained = prepare_model(model, accelerator)  # whose forward pass has the precision
     steps = []
     with explained_memory(TO_TRAIN, lambda: "nothing was trained yet"):
         model.train()
         for _ in range(REPEATS + 1):
             began = time.perf_counter()
             compute_gradients(  # what it returns is on the processor, so a device has finished
-                model,
+                trained,
                 stage.objective,
                 images,
                 targets,

@@ -67,7 +67,7 @@ from colabel.training import (
 from colabel.training.peak_memory import begin_peak_memory
 from colabel.version import VERSION
 from colabel.workflows.memory import check_memory
-from colabel.workflows.validation_size import too_small_to_choose_by
+from colabel.workflows.validation_size import told_uncertainty, too_small_to_choose_by
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Trained:
         history: what happened.
         measured: the weights that were kept on the validation split, by the papers' protocol and
             at the operating point; ``None`` if the run was interrupted.
-        verdict: whether the run had too little time or too much, in a sentence; may be empty.
+        verdict: whether the run was too short or too long, in a sentence or two; may be empty.
     """
 
     folder: Path
@@ -278,7 +278,12 @@ def _train(
         threshold=config.evaluation.threshold,
         protocol=config.evaluation.protocol,
     )
-    told = verdict(history.epochs)
+    told = verdict(
+        history.epochs,
+        uncertainty=told_uncertainty(validation_records.targets),
+        out_of_time=history.is_out_of_time(config.training.minutes),
+        frozen=config.training.freeze_encoder,
+    )
     if main:
         run.write_measured(predictions, measured, describe_data(config, validation_records))
         training_curves(run.log, run.curves)
