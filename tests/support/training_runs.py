@@ -170,12 +170,14 @@ def main():
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--pause", type=float, default=0.0)
+    parser.add_argument("--minutes", type=float)
     options = parser.parse_args()
     run = Run(
         options.folder,
         small_stage(epochs=options.epochs),
         pause=options.pause,
         save_minutes=0,
+        minutes=options.minutes,
     )
     options.folder.mkdir(parents=True, exist_ok=True)
     (options.folder / f"process-{run.accelerator.process_index}").write_text(str(os.getpid()))

@@ -223,6 +223,18 @@ def test_two_killed_processes_resume_to_the_same_bits(tmp_path):
     assert training_runs.same(resumed, expected)
 
 
+@pytest.mark.slow
+def test_two_processes_whose_time_is_over_end_together(tmp_path):
+    """It was used up before a kill, and there is no model yet."""
+    note = tmp_path / "last" / "spent.json"
+    note.parent.mkdir()
+    note.write_text('{"seconds": 90}')
+    run(TESTS / "training_runs.py", tmp_path, "--minutes", 1, "--resume", processes=2)
+    assert (tmp_path / "final.safetensors").is_file()
+    assert len(training_runs.records_of_log(tmp_path, "step")) == 1
+    assert json.loads(note.read_text())["seconds"] > 90
+
+
 def test_a_model_keeps_its_buffers_where_there_is_one_process():
     from colabel.training.distributed import share_buffers
 

@@ -259,7 +259,7 @@ class Pace:
         )
         stride = min(stride, self._total)
         if self._accelerator.num_processes > 1:
-            agreed = torch.tensor([stride], device=self._accelerator.device)
+            agreed = torch.tensor([float(stride)], device=self._accelerator.device)
             stride = float(self._accelerator.reduce(agreed, reduction="mean"))
         return stride
 
