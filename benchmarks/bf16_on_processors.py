@@ -16,7 +16,7 @@ from torch import nn
 from colabel.models import build_encoder
 from colabel.models.encoders import Encoder
 
-BATCH, ROUNDS = 32, 5
+BATCH, ROUNDS = 32, 10
 
 
 def everything_in_bfloat16(name: str) -> Encoder:
