@@ -1,7 +1,8 @@
 """A training step and scoring in bfloat16, beside float32, on a processor.
 
 The third time of a step is that of bfloat16 throughout, with strided depthwise convolutions in it,
-whose backward pass has no quick kernel. Rounds alternate, and the fastest of each counts.
+whose backward pass has no quick kernel; it is timed by itself at the end. Rounds
+alternate, and the fastest of each counts.
 
 python benchmarks/bf16_on_processors.py [ENCODER ...] [--size 192] [--threads 1]
 """
@@ -39,6 +40,17 @@ def seconds(encoder: Encoder, images: torch.Tensor, *, half: bool, learn: bool) 
     return time.perf_counter() - began
 
 
+def backward_seconds(precision: torch.dtype) -> float:
+    """Return the time of the backward pass of MobileNetV2's last strided depthwise layer."""
+    layer = nn.Conv2d(576, 576, 3, stride=2, groups=576).to(precision)
+    layer = layer.to(memory_format=torch.channels_last)
+    maps = torch.randn(BATCH, 576, 13, 13, dtype=precision, requires_grad=True)
+    output = layer(maps.to(memory_format=torch.channels_last))
+    began = time.perf_counter()
+    output.backward(torch.ones_like(output))
+    return time.perf_counter() - began
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("encoders", nargs="*", default=["mobilenetv2_100", "resnet50"])
@@ -68,6 +80,10 @@ def main() -> None:
             f"| {scored:.0f} | {quick:.0f} |",
             flush=True,
         )
+    print("\nbackward pass of a strided depthwise convolution, 576 channels of 13 x 13")
+    for precision in (torch.float32, torch.bfloat16):
+        taken = 1000 * min(backward_seconds(precision) for _ in range(ROUNDS))
+        print(f"{str(precision).removeprefix('torch.')}: {taken:.1f} ms")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Convolutions for which processors have no quick kernel in bfloat16.
 
-With units for bfloat16 a processor takes half the time over a network, but one kind of layer: the
-backward pass of a strided depthwise convolution is done by a reference kernel, at thirty times the
-time of float32 (``benchmarks/bf16_on_processors.py``). Two such layers made bfloat16 the slower
-of the two; in float32 they are not noticed.
+Units for bfloat16 make a training step quicker, but for one kind of layer: the backward pass of a
+strided depthwise convolution is done by a reference kernel, at many times the time of float32
+(``benchmarks/bf16_on_processors.py`` measures it).
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from colabel.models.heads.layers import without_autocast
+
 
 class _Float32OnProcessors(nn.Module):
     """What is mixed into a layer's type, so that automatic mixed precision leaves it alone."""
@@ -21,7 +22,7 @@ class _Float32OnProcessors(nn.Module):
     def forward(self, input: Tensor) -> Any:
         if input.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
             return super().forward(input)
-        with torch.autocast("cpu", enabled=False):
+        with without_autocast(input.device):
             return super().forward(input.float())
 
 

@@ -49,6 +49,14 @@ class SavedState:
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
 
+    def under(self, prefix: str) -> dict[str, Tensor]:
+        """Return the tensors whose names begin with a prefix, under their names without it."""
+        return {
+            name.removeprefix(prefix): tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith(prefix)
+        }
+
 
 def save_state(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write a state that replaces the previous one at once, or not at all.
@@ -167,11 +175,7 @@ def unpack_module(state: SavedState, prefix: str, module: nn.Module) -> None:
     Raises:
         WeightsError: naming the entries that are missing, left over, or of another shape.
     """
-    saved = {
-        name.removeprefix(prefix): tensor
-        for name, tensor in state.tensors.items()
-        if name.startswith(prefix)
-    }
+    saved = state.under(prefix)
     forms, expected = (
         {name: (tensor.shape, "") for name, tensor in state.items()}
         for state in (saved, module.state_dict())

@@ -121,12 +121,7 @@ class StageRun:
         for name, total in run.position.totals.items():
             run.position.totals[name] = math.nan if total is None else total
         run.best = facts["best"]
-        states = {
-            name.removeprefix("random."): tensor
-            for name, tensor in saved.tensors.items()
-            if name.startswith("random.")
-        }
-        exact = restore_random_states(states, run.accelerator)
+        exact = restore_random_states(saved.under("random."), run.accelerator)
         if not exact and run.display is not None:
             run.display.note(
                 "resumed on other devices or another number of processes: "

@@ -67,7 +67,8 @@ def measure_step(
     score = measure_score(model, images[:2], accelerator)
     passes = REPEATS + _TRAINING_PASSES * (REPEATS + 1)
     affordable = (limit - (time.perf_counter() - began)) / (passes * score)
-    rows = max(2, min(whole, int(min(affordable, whole)))) // stage.views * stage.views or whole
+    rows = int(min(max(affordable, 2), whole))
+    rows = max(rows // stage.views, 1) * stage.views
     images = images[:rows]
     with torch.inference_mode():
         model.eval()

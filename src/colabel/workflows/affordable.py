@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
@@ -160,12 +160,11 @@ class Planner:
         Raises:
             ConfigError: if not one epoch of the quickest choice fits, saying what would.
         """
-        assert self.budget.minutes is not None
         middle = sizes[len(sizes) // 2]
         options: list[Option] = []
         begun = time.monotonic()
         for candidate in candidates:
-            if options and time.monotonic() - begun > _TO_CHOOSE * 60 * self.budget.minutes:
+            if options and time.monotonic() - begun > _TO_CHOOSE * self._seconds:
                 break
             speed = self._quicker(candidate, middle)
             options += [self._option(candidate, size, speed) for size in sizes]
@@ -176,9 +175,9 @@ class Planner:
             estimate = self._frozen if option.frozen else self._option
             if estimate(option.candidate, option.size, option.speed).epochs < 1:
                 continue  # by now, after what measuring has taken
-            precision = option.speed.precision
-            taken = self._measure(option.candidate, option.size, precision)
-            speed = Speed(taken, option.size, precision, option.speed.ratio)
+            model, config = self._build(option.candidate, option.size)
+            taken = self._measure(model, config, option.speed.precision)
+            speed = replace(option.speed, taken=taken, size=option.size)
             exact = estimate(option.candidate, option.size, speed)
             if exact.epochs >= 1:
                 return self._plan(exact, options)
@@ -193,7 +192,6 @@ class Planner:
         )
 
     def _plan(self, chosen: Option, options: Sequence[Option]) -> Plan:
-        assert self.budget.minutes is not None
         told = f"chosen for {self.budget}: {_told(chosen)}"
         reasons = [told]
         taken = (chosen.candidate, chosen.size, chosen.frozen)
@@ -221,7 +219,7 @@ class Planner:
             **changes_for(chosen.candidate, chosen.size, self.fixed),
             **(frozen_changes(self.config, self.fixed) if chosen.frozen else {}),
             "training.epochs": epochs,
-            "training.minutes": round(self.budget.minutes, 4),
+            "training.minutes": round(self._seconds / 60, 4),
             "training.precision": speed.precision,
             "description": told,
         }
@@ -233,53 +231,57 @@ class Planner:
     def _quicker(self, candidate: Candidate, size: int) -> Speed:
         """Measure an encoder in float32 and in bfloat16, unless the user has set the precision."""
         given = self.config.training.precision
-        plain = self._measure(candidate, size, given)
+        model, config = self._build(candidate, size)
+        plain = self._measure(model, config, given)
         if "training.precision" in self.fixed or given != "no":
             return Speed(plain, size, given)
         accelerator = make_accelerator(mixed_precision="bf16", cpu=self.cpu)
-        model, _ = self._build(candidate, size, accelerator.device)
         rows = max(2, min(self.config.training.batch_size, int(self._limit() / 8 / plain.score)))
         images = torch.zeros(rows, 3, size, size, dtype=torch.uint8, device=accelerator.device)
         # without units for it a step in bfloat16 may take for ever, so a look comes first
         if measure_score(model, images, accelerator) > _WORTH_IT * plain.score:
             return Speed(plain, size, "no")
-        half = self._measure(candidate, size, "bf16")
+        half = self._measure(model, config, "bf16")
         if half.step > _WORTH_IT * plain.step:
             return Speed(plain, size, "no")
         return Speed(half, size, "bf16", half.step / plain.step)
 
-    def _measure(self, candidate: Candidate, size: int, precision: str) -> StepTime:
+    def _measure(self, model: Classifier, config: Config, precision: str) -> StepTime:
         accelerator = make_accelerator(mixed_precision=precision, cpu=self.cpu)
-        model, config = self._build(candidate, size, accelerator.device)
         return measure_step(
-            build_stages(model, config)[-1],
-            image_size=size,
+            build_stages(model.to(accelerator.device), config)[-1],
+            image_size=config.data.image_size,
             accelerator=accelerator,
             settings=config.training,
             limit=self._limit(),
         )
 
-    def _build(
-        self, candidate: Candidate, size: int, device: torch.device
-    ) -> tuple[Classifier, Config]:
+    def _build(self, candidate: Candidate, size: int) -> tuple[Classifier, Config]:
         config = with_values(self.config, changes_for(candidate, size, self.fixed))
-        return build_model(config, len(self.train.classes)).to(device), config
+        return build_model(config, len(self.train.classes)), config
+
+    @property
+    def _seconds(self) -> float:
+        """The budget, which is a time."""
+        assert self.budget.minutes is not None
+        return 60 * self.budget.minutes
 
     def _limit(self) -> float:
         """Return the seconds that one measurement may take."""
-        assert self.budget.minutes is not None
-        return max(1.0, _TO_MEASURE * 60 * self.budget.minutes)
+        return max(1.0, _TO_MEASURE * self._seconds)
+
+    def _left(self, size: int) -> float:
+        """Return the seconds that are left for training and validation."""
+        return self._seconds - (time.monotonic() - self.began) - self._around(size)
 
     def _option(self, candidate: Candidate, size: int, speed: Speed) -> Option:
         """Scale what was measured at one size to another, and see what fits."""
-        assert self.budget.minutes is not None
         scale, taken = (size / speed.size) ** 2, speed.taken
         batch = self.config.training.batch_size
         read = self.reading.augment if self._in_memory(size) else self.reading.decode
         training = len(self.train) // batch * (taken.step * scale + batch * read)
         validation = len(self.validation) * taken.score * scale
-        left = 60 * self.budget.minutes - (time.monotonic() - self.began) - self._around(size)
-        epochs = min(left / (training + validation), MOST_EPOCHS)
+        epochs = min(self._left(size) / (training + validation), MOST_EPOCHS)
         steps = epochs * (len(self.train) // batch)
         gain = -math.inf
         if steps > 0:
@@ -290,13 +292,11 @@ class Planner:
 
     def _frozen(self, candidate: Candidate, size: int, speed: Speed) -> Option:
         """Scale the time of encoding every image once, and of the classifier's epochs."""
-        assert self.budget.minutes is not None
         images = len(self.train) + len(self.validation)
         once = SURE * speed.taken.score * (size / speed.size) ** 2
         epochs = head_epochs(len(self.train))
         training = images * once + epochs * (images * HEAD_SECONDS + HEAD_EPOCH_SECONDS)
-        left = 60 * self.budget.minutes - (time.monotonic() - self.began) - self._around(size)
-        fits = epochs if left >= training else 0
+        fits = epochs if self._left(size) >= training else 0
         gain = expected_gain(size, candidate.accuracy, images=len(self.train))
         return Option(candidate, size, speed, training, 0.0, fits, gain, frozen=True)
 

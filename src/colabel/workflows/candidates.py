@@ -137,6 +137,8 @@ def may_stay(candidate: Candidate, fixed: Collection[str]) -> bool:
         >>> known = Candidate("resnet50", 80.2, weights="resnet50.safetensors")
         >>> may_stay(known, ["data.image_size"]), may_stay(known, ["encoder.freeze_stages"])
         (True, False)
+        >>> may_stay(Candidate("resnet50", 80.2), [])  # without weights
+        False
     """
     decided = {
         "encoder.freeze_stages",
