@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,8 @@ import torch
 from training_runs import SIZE, Run, kernel_objective, records_of_log, same, small_stage, state_of
 
 from colabel.errors import ConfigError, RunError
-from colabel.training import Objective, Term, clock, run_stage
+from colabel.settings import Training
+from colabel.training import Objective, Term, check_stages, clock, run_stage
 from colabel.training.checkpoint import load_state, save_state
 from colabel.training.clock import TO_FINISH, Clock, noted_seconds
 
@@ -137,10 +139,15 @@ def test_a_time_that_is_over_at_once_still_gives_a_model(tmp_path, hands):
     assert run.kept
 
 
-def test_a_limit_is_for_runs_of_one_stage(tmp_path):
-    stages = (small_stage(), small_stage(name="second"))
-    with pytest.raises(ConfigError, match="is for runs of one stage, this one has 2"):
-        Run(tmp_path, *stages, minutes=1).fit()
+def test_only_a_stage_of_seconds_may_come_before_the_one_that_is_cut_short(tmp_path):
+    first, second = small_stage(), small_stage(name="second")
+    encoder = first.model.encoder
+    frozen = replace(first, frozen=(encoder,), encoder=encoder)
+    for stage in (first, frozen):  # what is augmented is encoded in each epoch
+        with pytest.raises(ConfigError, match=r"shortens the last stage .* one of the 2 of this"):
+            Run(tmp_path, stage, second, minutes=1).fit()
+    warm_start = replace(frozen, augmented=False)
+    check_stages((warm_start, second), Training(minutes=1), Run(tmp_path).accelerator)
 
 
 def test_the_stride_by_hand(hands):

@@ -1,5 +1,6 @@
 import json
 import shutil
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -227,6 +228,60 @@ def test_a_classifier_on_features_that_are_encoded_once_is_not_cut_short(tmp_pat
         write_recipe(tmp_path), data=str(table), changes=changes, out=tmp_path / "run", cpu=True
     )
     assert len(trained.history.epochs) == 5
+
+
+PLAIN = (
+    "encoder.freeze_stages=3", "augmentation.operations=0", "augmentation.cutout=0",
+    "training.epochs=3",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("warm", [0, 2])
+def test_what_the_frozen_stages_gave_once_ends_in_the_same_bytes(home, tmp_path, warm, stopped):
+    def run(name, display, *changes, **options):
+        return colabel.train(
+            home / "tiny.yaml",
+            data=str(home / "labels.csv"),
+            changes=[
+                *PLAIN,
+                f"data.options.images={home / 'elsewhere'}",
+                f"encoder.weights={home / 'w.safetensors'}",
+                f"training.warm_start.epochs={warm}",
+                *changes,
+            ],
+            out=tmp_path / name,
+            cpu=True,
+            display=display,
+            **options,
+        )
+
+    anew, once = Watcher(), Stopping() if stopped else Watcher()
+    plain = run("anew", anew, "data.cache_mb=0").folder
+    kept = run("once", once)
+    note = "train: encoding 15 images through the frozen stages once"
+    assert note in once.notes
+    assert note not in anew.notes
+    if stopped:
+        assert not kept.history.finished
+        kept = run("once", Watcher(), resume=True)
+    for file in ("model.safetensors", "metrics-val.json"):
+        assert (kept.folder / file).read_bytes() == (plain / file).read_bytes()
+
+
+def test_a_warm_start_takes_its_epochs_and_the_stage_after_it_what_is_left(tmp_path):
+    table = write_tiny_table(tmp_path)
+    changes = ["training.warm_start.epochs=4", "training.epochs=500", "training.minutes=0.2"]
+    began = time.monotonic()
+    trained = colabel.train(
+        write_recipe(tmp_path), data=str(table), changes=changes, out=tmp_path / "run", cpu=True
+    )
+    stages = [line["stage"] for line in trained.history.epochs]
+    assert stages[:4] == ["warm_start"] * 4
+    assert 1 <= len(stages[4:]) < 500
+    assert set(stages[4:]) == {"kmcl"}
+    assert trained.history.spent is not None
+    assert time.monotonic() - began >= trained.history.spent
 
 
 def test_what_a_run_says_of_its_length_rests_on_how_it_was_trained_and_measured(

@@ -1,13 +1,15 @@
-"""The batches of a training run: pixels, or what a frozen encoder makes of them once."""
+"""The batches of a training run: pixels, or what an encoder, or its first stages, make of them."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, default_collate
 
 from colabel.build.encoded_once import EncodedOnce
@@ -18,9 +20,25 @@ from colabel.data.dataset import EvaluationImages, Sample, TrainingImages
 from colabel.data.encoded import EncodedImages
 from colabel.data.loader import evaluation_loader, training_loader
 from colabel.data.transforms import Augment
-from colabel.models import Classifier, Features
-from colabel.models.part import Part
+from colabel.models import Classifier, Encoder, Features
+from colabel.models.part import Kept, Part
 from colabel.training import Display, Stage, collect_features, prepare_evaluation
+
+_BYTES = 4
+"""Of a number that is kept."""
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """What was computed once of the images of a split.
+
+    Args:
+        images: to train on.
+        loader: of them in their order.
+    """
+
+    images: EncodedImages
+    loader: DataLoader[Any]
 
 
 class Batches:
@@ -34,6 +52,10 @@ class Batches:
         display: shows a note before a pass over all images; ``None`` shows nothing.
         caches: of :func:`build_caches`; ``None`` makes them.
         encoded: features that runs of the same frozen encoder share; ``None`` for none.
+
+    What the frozen first stages of an encoder give is computed once of images that are not
+    augmented, so of those of the validation split in any case, if it fits into as much memory as
+    the decoded images may take.
     """
 
     def __init__(
@@ -56,7 +78,10 @@ class Batches:
         self._caches = caches
         self._pixels = self._prepare("val")
         self._shared = encoded or EncodedOnce()
-        self._encoded: DataLoader[Any] | None = None
+        self._encoded: _Encoded | None = None
+        self._plans = config.stages()
+        self._halfway: dict[str, _Encoded | None] = {}
+        self._left = config.data.cache_mb * 2**20
 
     def training(self, stage: Stage) -> DataLoader[Any]:
         """Return the shuffled batches of a stage; call it when the stage's model is ready to use.
@@ -67,20 +92,16 @@ class Batches:
         config = self._config
         size, seed = config.training.batch_size, config.training.seed
         self._encoded = None
+        self._compute_halfway(stage)
         if self._encodes_once(stage):
-            part: Literal["vector", "map"] = "map" if _part_read(stage) == "map" else "vector"
-            collate = _COLLATE[part]
-            train, validation = (
-                EncodedImages(self._encode(stage, split, part), self._records[split])
-                for split in ("train", "val")
-            )
-            self._encoded = prepare_evaluation(
-                evaluation_loader(
-                    validation, batch_size=config.evaluation.batch_size, collate=collate
-                ),
-                self._accelerator,
-            )
-            return training_loader(train, batch_size=size, seed=seed, collate=collate)
+            part: Kept = "map" if _part_read(stage) == "map" else "vector"
+            train = self._encode(stage.encoder, "train", part).images
+            self._encoded = self._encode(stage.encoder, "val", part)
+            return training_loader(train, batch_size=size, seed=seed, collate=_COLLATE[part])
+        halfway = self._halfway["train"]
+        if halfway is not None:
+            collate = _COLLATE["halfway"]
+            return training_loader(halfway.images, batch_size=size, seed=seed, collate=collate)
         if stage.encoder is not None:
             why = (
                 "the maps of two stages are not kept"
@@ -108,25 +129,66 @@ class Batches:
         )
 
     def validation(self, stage: Stage | None = None) -> DataLoader[Any]:
-        """Return the validation images, as pixels or, within such a stage, as features."""
-        if stage is not None and self._encodes_once(stage) and self._encoded is not None:
-            return self._encoded
-        return self._pixels
+        """Return the validation images, as pixels or, within a stage, as what is known of them."""
+        known = None
+        if stage is not None:
+            known = self._encoded if self._encodes_once(stage) else self._halfway.get("val")
+        return self._pixels if known is None else known.loader
 
     def _encodes_once(self, stage: Stage) -> bool:
         augmented = stage.augmented and not self._augment.idle
         return stage.encoder is not None and not augmented and _part_read(stage) != "maps"
 
-    def _encode(self, stage: Stage, split: str, part: Literal["vector", "map"]) -> Tensor:
-        encoder, records = stage.encoder, self._records[split]
+    def _compute_halfway(self, stage: Stage) -> None:
+        """Pass the images through the frozen first stages, once in a run, where that pays."""
+        encoder = stage.model.encoder if isinstance(stage.model, Classifier) else None
+        for split in ("train", "val"):
+            if split in self._halfway:
+                continue
+            self._halfway[split] = None
+            if not isinstance(encoder, Encoder) or self._passes(split) < 2:
+                continue
+            numbers = encoder.find_halfway(self._config.data.image_size) or math.inf
+            needed = _BYTES * numbers * len(self._records[split])
+            if needed <= self._left:
+                self._left -= int(needed)
+                self._halfway[split] = self._encode(encoder, split, "halfway")
+
+    def _passes(self, split: str) -> int:
+        """Return how often images pass the encoder as they are, if it is trained on them."""
+        plain = [
+            plan
+            for plan in self._plans
+            if ("logits" in plan.head.gives if split == "val" else plan.views == 1)
+            and (split == "val" or not plan.augmented or self._augment.idle)
+        ]
+        trained = sum(plan.epochs for plan in plain if not plan.frozen)
+        return trained + sum(plan.frozen for plan in plain) if trained else 0
+
+    def _encode(self, encoder: nn.Module | None, split: str, part: Kept) -> _Encoded:
+        records, accelerator = self._records[split], self._accelerator
         assert encoder is not None
 
         def encode() -> Tensor:
-            self._note(f"{split}: encoding {len(records)} images once")
-            loader = self._pixels if split == "val" else self._prepare(split)
-            return collect_features(encoder, loader, self._accelerator, part)
+            how = "through the frozen stages once" if part == "halfway" else "once"
+            self._note(f"{split}: encoding {len(records)} images {how}")
+            halfway = self._halfway.get(split)
+            if halfway is not None:
+                loader = halfway.loader
+            else:
+                loader = self._pixels if split == "val" else self._prepare(split)
+            return collect_features(encoder, loader, accelerator, part)
 
-        return self._shared.features(encoder, self._config, records, part, encode)
+        known = encoder
+        if part == "halfway":
+            assert isinstance(encoder, Encoder)
+            known = nn.ModuleList(encoder.frozen)
+        features = self._shared.features(known, self._config, records, part, encode)
+        images = EncodedImages(features, records)
+        loader = evaluation_loader(
+            images, batch_size=self._config.evaluation.batch_size, collate=_COLLATE[part]
+        )
+        return _Encoded(images, prepare_evaluation(loader, accelerator))
 
     def _note(self, text: str) -> None:
         if self._display is not None and self._accelerator.is_main_process:
@@ -163,9 +225,15 @@ def _collate_maps(samples: list[Sample]) -> tuple[Features, Tensor, Tensor]:
     return Features(None, values), targets, indices
 
 
-_COLLATE: Mapping[Part, Callable[[list[Sample]], tuple[Features, Tensor, Tensor]]] = {
+def _collate_halfway(samples: list[Sample]) -> tuple[Features, Tensor, Tensor]:
+    values, targets, indices = default_collate(samples)
+    return Features(None, halfway=values), targets, indices
+
+
+_COLLATE: Mapping[Kept, Callable[[list[Sample]], tuple[Features, Tensor, Tensor]]] = {
     "vector": _collate_vectors,
     "map": _collate_maps,
+    "halfway": _collate_halfway,
 }
 """What makes a batch of features, which a model does not take for pixels."""
 

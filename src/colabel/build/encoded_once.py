@@ -10,49 +10,49 @@ from torch import Tensor, nn
 
 from colabel.config import Config
 from colabel.data import Records
-from colabel.models.part import Part
+from colabel.models.part import Kept
 
 
 class EncodedOnce:
     """Features of the images of several runs that leave the same encoder as it came.
 
-    The runs of a comparison or a sweep that train heads on a frozen encoder differ in all but the
-    features, so one of them encodes the images and the others take what it got. Only the features
-    of one encoder are kept; those of another one take their place before they are computed.
+    The runs of a comparison or a sweep that train heads on a frozen encoder, or what follows its
+    frozen first stages, differ in all but what those give, so one of them encodes the images and
+    the others take what it got. Of each part only that of one encoder is kept; that of another
+    one takes its place before it is computed.
 
     Files are taken to be the same while a command works: an image that is replaced meanwhile
     counts as it was.
     """
 
     def __init__(self) -> None:
-        self._encoder = ""
-        self._kept: dict[str, Tensor] = {}
+        self._kept: dict[Kept, tuple[str, dict[str, Tensor]]] = {}
 
     def features(
         self,
         encoder: nn.Module,
         config: Config,
         records: Records,
-        part: Part,
+        part: Kept,
         encode: Callable[[], Tensor],
     ) -> Tensor:
         """Return the features of images, computed at the first call.
 
         Args:
-            encoder: that made them or will.
+            encoder: that made them or will, or the modules of it that do.
             config: of the run; what changes a pixel or a rounding must agree.
             records: the images.
-            part: the vectors or the maps.
+            part: the vectors, the maps, or what the frozen first stages give.
             encode: computes them.
         """
         known = _identity_of(encoder, config)
-        if known != self._encoder:
-            self._encoder = known
-            self._kept.clear()
-        key = f"{part} {records.fingerprint()}"
-        if key not in self._kept:
-            self._kept[key] = encode()
-        return self._kept[key]
+        if part not in self._kept or self._kept[part][0] != known:
+            self._kept[part] = (known, {})
+        kept = self._kept[part][1]
+        images = records.fingerprint()
+        if images not in kept:
+            kept[images] = encode()
+        return kept[images]
 
 
 def _identity_of(encoder: nn.Module, config: Config) -> str:

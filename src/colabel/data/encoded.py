@@ -17,8 +17,8 @@ class EncodedImages(Dataset[Sample]):
     """Features and targets of images, addressed by index or, for training, by (index, epoch).
 
     Args:
-        features: float32, shape (images, width) or (images, channels, height, width), in the
-            order of the records.
+        features: float32, shape (images, ...): vectors, maps, or what frozen first stages gave,
+            in the order of the records.
         records: the images they are of.
 
     Raises:
@@ -40,7 +40,7 @@ class EncodedImages(Dataset[Sample]):
     """There are no pixels to keep."""
 
     def __init__(self, features: Tensor, records: Records) -> None:
-        if features.ndim not in (2, 4) or len(features) != len(records):
+        if features.ndim < 2 or len(features) != len(records):
             raise DataError(
                 f"expected features of {len(records)} images, got a tensor of shape "
                 f"{tuple(features.shape)}."

@@ -216,9 +216,10 @@ class Classifier(nn.Module):
 
         Args:
             images: shape (batch, 3, height, width); or what the encoder gave for them before,
-                which is not encoded again.
+                which is not encoded again, or its frozen first stages, from which it goes on.
         """
-        features = images if isinstance(images, Features) else self.encoder(images)
+        encoded = isinstance(images, Features) and images.halfway is None
+        features = images if encoded else self.encoder(images)
         if not isinstance(features, Features):
             features = Features(features)
         output: Output = self.head(features)

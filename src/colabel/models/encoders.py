@@ -31,6 +31,7 @@ from colabel.models.feature_maps import (
 from colabel.models.features import Features
 from colabel.models.folded_norms import fold_frozen_norms
 from colabel.models.frozen_stages import freeze_first_stages
+from colabel.models.halfway import Halt, find_halt, go_on, stop_at
 from colabel.models.strided_depthwise import keep_in_float32
 from colabel.models.weights import load_backbone_weights
 from colabel.settings.encoder import check_option_names
@@ -88,6 +89,7 @@ class Encoder(nn.Module):
         self.freeze_batch_norm = freeze_batch_norm
         self.frozen = frozen
         self.gives_previous_stage = False
+        self._halt: Halt | None = None
         shape = (1, 3, 1, 1)
         self.register_buffer("pixel_mean", torch.tensor(mean, dtype=torch.float32).view(shape))
         self.register_buffer("pixel_std", torch.tensor(std, dtype=torch.float32).view(shape))
@@ -141,11 +143,52 @@ class Encoder(nn.Module):
         names = getattr(self.backbone, "no_weight_decay", None)
         return {f"backbone.{name}" for name in names()} if callable(names) else set()
 
-    def forward(self, images: Tensor) -> Features:
+    def find_halfway(self, image_size: int) -> int | None:
+        """Find out whether what the frozen first stages give is all that the rest needs.
+
+        It is tried with made-up images. If so, :meth:`encode_halfway` gives that much of an image
+        from now on, and :meth:`forward` goes on from it.
+
+        Args:
+            image_size: side of the images, in pixels.
+
+        Returns:
+            How many numbers are needed of an image; ``None`` if it is not so, or nothing is
+            frozen.
+
+        Example:
+            >>> encoder = build_encoder("test_efficientnet", freeze_stages=3)
+            >>> images = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
+            >>> encoder.find_halfway(64)
+            6144
+            >>> half = encoder.encode_halfway(images)
+            >>> torch.equal(encoder(half).vector, encoder(images).vector)
+            True
+        """
+        training = self.training
+        try:
+            self._halt = find_halt(self, self.frozen, self._encode, image_size)
+        finally:
+            self.train(training)
+        return None if self._halt is None else self._halt.numbers
+
+    def encode_halfway(self, images: Tensor) -> Features:
+        """Return what the frozen first stages make of images, after :meth:`find_halfway`.
+
+        Args:
+            images: as for :meth:`forward`.
+        """
+        assert self._halt is not None
+        normalised = self._normalise(images)
+        given = stop_at(self, self._halt, lambda: self._encode(normalised))
+        return Features(None, halfway=given)
+
+    def forward(self, images: Tensor | Features) -> Features:
         """Normalise and encode.
 
         Args:
-            images: shape (batch, 3, height, width); uint8 in 0 to 255, or floating in 0 to 1.
+            images: shape (batch, 3, height, width); uint8 in 0 to 255, or floating in 0 to 1. Or
+                what :meth:`encode_halfway` gave for them.
 
         Returns:
             The pooled features, shape (batch, width), and the feature map, if there is one.
@@ -153,13 +196,22 @@ class Encoder(nn.Module):
         Raises:
             ValueError: if the images have another shape or another integer type.
         """
+        if isinstance(images, Features):
+            assert self._halt is not None
+            assert images.halfway is not None
+            return go_on(self, self._halt, images.halfway, self._encode)
+        return self._encode(self._normalise(images))
+
+    def _normalise(self, images: Tensor) -> Tensor:
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(
                 f"images must have shape (batch, 3, height, width), got {tuple(images.shape)}."
             )
         largest = _largest_value(images)
         pixels = images.to(self.pixel_mean.dtype).contiguous(memory_format=self.memory_format)
-        normalised = (pixels - largest * self.pixel_mean) / (largest * self.pixel_std)
+        return (pixels - largest * self.pixel_mean) / (largest * self.pixel_std)
+
+    def _encode(self, normalised: Tensor) -> Features:
         if self.feature_map.channels is None:
             return Features(self.backbone(normalised), reason=self.feature_map.reason)
         if self.gives_previous_stage:

@@ -27,6 +27,8 @@ class Features:
         reason: why there is no map, for the message.
         previous: the map of the stage before the last, shape (batch, channels, height, width);
             ``None`` unless a head has asked the encoder for it.
+        halfway: what the frozen first stages of an encoder gave, in its own layout, where the
+            rest is still to be computed; then there is nothing else.
 
     Example:
         >>> tokens = torch.zeros(2, 9, 8)
@@ -40,6 +42,7 @@ class Features:
     to_map: Callable[[Tensor], Tensor] | None = None
     reason: str = "only the pooled features are there"
     previous: Tensor | None = None
+    halfway: Tensor | None = None
 
     @property
     def map(self) -> Tensor:
@@ -82,9 +85,9 @@ class Features:
         return tuple(self._with(itemgetter(some)) for some in rows)
 
     def _some(self) -> Tensor:
-        tensor = self.vector if self.vector is not None else self.unpooled
-        assert tensor is not None
-        return tensor
+        return next(
+            tensor for tensor in (self.vector, self.unpooled, self.halfway) if tensor is not None
+        )
 
     def _with(self, change: Callable[[Tensor], Tensor]) -> Features:
         return Features(
@@ -93,4 +96,5 @@ class Features:
             self.to_map,
             self.reason,
             None if self.previous is None else change(self.previous),
+            None if self.halfway is None else change(self.halfway),
         )

@@ -52,7 +52,8 @@ class Data(Settings):
     verify: bool = True
     """Decode every image once before training."""
     cache_mb: int = Field(1024, ge=0)
-    """Memory for decoded and resized images."""
+    """Memory for decoded and resized images; what frozen first stages give of images that are not
+    augmented may take as much again."""
 
 
 class Augmentation(Settings):

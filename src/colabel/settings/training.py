@@ -38,7 +38,8 @@ class Training(Settings):
     """Longest time of the run, that before a kill included, that of interruptions not: if it
     becomes too short for the epochs, the schedule is shortened to end in time, and the result
     depends on the speed of the machine.
-    Only for runs of one stage; a classifier on features that are encoded once is not cut short."""
+    Only the last stage is shortened, and one before it has to be a warm start; a classifier on
+    features that are encoded once is not cut short."""
     batch_size: int = Field(128, ge=1)
     """Images in a batch over all processes together."""
     learning_rate: float = Field(2e-4, gt=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import torch
@@ -106,6 +106,15 @@ class Clock:
         with suppress(RunError):
             make_folder(self._notes.parent)
             write_json(self._notes, {"seconds": self.spent})
+
+    @contextmanager
+    def noting(self, module: nn.Module) -> Iterator[None]:
+        """Note the time spent whenever a module has computed something, which may take minutes."""
+        hook = module.register_forward_hook(lambda *_: self.note())
+        try:
+            yield
+        finally:
+            hook.remove()
 
     def stride(self, *, steps: int, batches: int, seconds_per_step: float) -> float:
         """Return how many steps of the schedule each of the following steps has to cover.
@@ -218,16 +227,9 @@ class Pace:
 
     @contextmanager
     def noting(self, model: nn.Module) -> Iterator[None]:
-        """Note the time spent after each batch of a validation, which may take minutes."""
-        clock = self._clock
-        if clock is None:
+        """Note the time spent after each batch of a validation."""
+        with nullcontext() if self._clock is None else self._clock.noting(model):
             yield
-            return
-        hook = model.register_forward_hook(lambda *_: clock.note())
-        try:
-            yield
-        finally:
-            hook.remove()
 
     def rest(self, began: float) -> None:
         """Hear that an epoch was validated and saved; what follows is the time of a step again.

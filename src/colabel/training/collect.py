@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 
 from colabel.data.loader import read_batches
 from colabel.errors import ConfigError
-from colabel.models import Output
+from colabel.models import Encoder, Features, Output
+from colabel.models.part import Kept
 from colabel.training.distributed import share_buffers
 from colabel.training.memory import TO_EVALUATE, explained_memory
 
@@ -147,7 +148,7 @@ def collect_features(
     encoder: nn.Module,
     loader: DataLoader[Any],
     accelerator: Accelerator,
-    part: Literal["vector", "map"] = "vector",
+    part: Kept = "vector",
 ) -> Tensor:
     """Run an encoder over all images once and return its features on every process.
 
@@ -160,11 +161,11 @@ def collect_features(
         loader: yields (pixels, targets, indices) of every image, prepared by
             :func:`prepare_evaluation` or not.
         accelerator: device, precision and processes.
-        part: the pooled features, or those at each position.
+        part: the pooled features, those at each position, or what the frozen first stages give.
 
     Returns:
-        Float32 on the CPU, in the order of the images: shape (images, width), or (images,
-        channels, height, width).
+        Float32 on the CPU, in the order of the images: shape (images, width), (images, channels,
+        height, width), or whatever shape the frozen stages give.
 
     Raises:
         NotEnoughMemoryError: if a batch does not fit.
@@ -178,10 +179,7 @@ def collect_features(
         with torch.no_grad(), explained_memory(TO_EVALUATE):
             for images, _, positions in _batches(prepare_evaluation(loader, accelerator)):
                 with accelerator.autocast():
-                    encoded = encoder(images)
-                if not isinstance(encoded, Tensor):
-                    encoded = encoded.vector if part == "vector" else encoded.map
-                kept = encoded.float().contiguous()
+                    kept = _part_of(encoder, images, part).float().contiguous()
                 gathered, where = accelerator.gather((kept, positions))
                 features.append(gathered.cpu())
                 indices.append(where.cpu())
@@ -189,6 +187,21 @@ def collect_features(
         encoder.train(training)
     _, first = np.unique(torch.cat(indices).numpy(), return_index=True)
     return torch.cat(features)[torch.from_numpy(first)]
+
+
+def _part_of(encoder: nn.Module, images: Tensor | Features, part: Kept) -> Tensor:
+    if part == "halfway":
+        assert isinstance(encoder, Encoder)
+        assert isinstance(images, Tensor)
+        halfway = encoder.encode_halfway(images).halfway
+        assert halfway is not None
+        return halfway
+    encoded: Tensor | Features = encoder(images)
+    if isinstance(encoded, Tensor):
+        return encoded
+    wanted = encoded.vector if part == "vector" else encoded.map
+    assert wanted is not None
+    return wanted
 
 
 def _batches(loader: DataLoader[Any]) -> Iterable[tuple[Any, Tensor, Tensor]]:

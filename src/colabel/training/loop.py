@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -215,7 +216,9 @@ def _run_stages(
         stage.model.to(run.accelerator.device)
         if saved is not None:
             unpack_module(saved, "model.", stage.model)
-        stage_run = StageRun(run, stage, loaders(stage))
+        with nullcontext() if run.clock is None else run.clock.noting(_first_layer(stage.model)):
+            loader = loaders(stage)  # which may encode all images
+        stage_run = StageRun(run, stage, loader)
         try:
             if saved is not None:
                 stage_run.restore(saved)
@@ -231,6 +234,11 @@ def _run_stages(
     return True
 
 
+def _first_layer(model: nn.Module) -> nn.Module:
+    """Return a layer that every image passes, whatever of the model is computed."""
+    return next(each for each in model.modules() if next(each.children(), None) is None)
+
+
 def check_stages(stages: Sequence[Stage], settings: Training, accelerator: Accelerator) -> None:
     """Raise ConfigError if stages, settings and accelerator do not fit together."""
     names = [stage.name for stage in stages]
@@ -241,12 +249,14 @@ def check_stages(stages: Sequence[Stage], settings: Training, accelerator: Accel
             "with several processes the batch size is that of all of them together: "
             "make the accelerator with colabel.training.make_accelerator."
         )
-    if settings.minutes is not None and len(stages) > 1:
-        raise ConfigError(
-            f"training.minutes is for runs of one stage, this one has {len(stages)} "
-            f"({', '.join(names)}); set it to null, or take a method of one stage without "
-            "training.warm_start."
-        )
+    if settings.minutes is not None:
+        for stage in stages[:-1]:
+            if stage.encoder is None or stage.augmented:
+                raise ConfigError(
+                    f"training.minutes shortens the last stage of a run, and {stage.name}, one of "
+                    f"the {len(stages)} of this one ({', '.join(names)}), may take longer alone; "
+                    "set training.minutes to null, or take a method of one stage."
+                )
     if settings.accumulation == 1:
         return
     for stage in stages:

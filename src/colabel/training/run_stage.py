@@ -85,9 +85,9 @@ class StageRun:
         self._schedule = build_schedule(
             optimiser, steps=stage.epochs * self._batches, warm_up=settings.warm_up
         )
-        if isinstance(loader.dataset, EncodedImages):
-            run.clock = None  # it takes seconds
-        self._pace = Pace(self._schedule, run.clock, accelerator, batches=self._batches)
+        encoded = stage.encoder is not None and isinstance(loader.dataset, EncodedImages)
+        self._limit = None if encoded else run.clock  # such a stage takes seconds
+        self._pace = Pace(self._schedule, self._limit, accelerator, batches=self._batches)
         self._diagnostics: Mapping[str, float] = {}
         self._rates = self._learning_rates()
         self._saved_at = time.monotonic()
@@ -111,8 +111,9 @@ class StageRun:
             checkpoint.unpack_module(saved, "average.", self._average)
         checkpoint.unpack_optimiser(saved, facts["groups"], self._adam)
         self._schedule.load_state_dict(facts["schedule"])
-        if run.clock is not None and facts["best"] is not None:
-            run.clock.validation_seconds = facts["best"].get("validation_seconds")
+        best = facts["best"]
+        if self._limit is not None and best is not None and best["stage"] == self._stage.name:
+            self._limit.validation_seconds = best.get("validation_seconds")
         scaler = self._optimiser.scaler
         if scaler is not None and facts["scaler"]:
             scaler.load_state_dict(facts["scaler"])
@@ -140,6 +141,8 @@ class StageRun:
             Whether the stage is complete; false after an interruption.
         """
         run, stage = self._run, self._stage
+        if final and self._limit is None:
+            run.clock = None  # nothing is left that it could shorten
         if run.display is not None:
             done = run.position.epoch * self._batches + run.position.batch
             run.display.start_stage(stage, step=done, steps=stage.epochs * self._batches)
