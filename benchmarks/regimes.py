@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,18 +22,33 @@ from rivals import RECIPES
 from torch import Tensor, nn
 
 from colabel.config import Config, load_config
+from colabel.data.transforms import Augment
 from colabel.metrics import evaluate_scores
-from colabel.workflows.candidates import frozen_changes, head_epochs, with_values
+from colabel.workflows.candidates import (
+    PLAIN_IMAGES,
+    frozen_changes,
+    head_epochs,
+    kept_changes,
+    with_values,
+)
 
 LEFT = "bce, encoder left as it came"
-VARIANTS = {
-    LEFT: ("bce", frozen_changes(load_config(RECIPES["bce"]), ())),
+MIRRORED = {"augmentation.horizontal_flip": True}
+VARIANTS: Mapping[str, tuple[str, Callable[[int], dict[str, Any]]]] = {
+    LEFT: ("bce", lambda _: frozen_changes(load_config(RECIPES["bce"]), ())),
+    "bce, images as they are": ("bce", lambda _: dict(PLAIN_IMAGES)),
+    "bce, classifier first": ("bce", lambda images: kept_changes((), images=images)),
+    "bce, classifier first, mirrored": (
+        "bce",
+        lambda images: kept_changes((), images=images) | MIRRORED,
+    ),
     "kmcl-ml-decoder, asymmetric loss alone": (
         "kmcl-ml-decoder",
-        {"terms.contrastive": None, "terms.reconstruction": None},
+        lambda _: {"terms.contrastive": None, "terms.reconstruction": None},
     ),
 }
-"""Recipes with a change: for what an encoder knows already, and what KMCL's two terms give."""
+"""Recipes with changes, by the number of training images: for what an encoder knows already, for
+the way of ``train auto`` between the two, and for what KMCL's two terms give."""
 METHODS = (*RECIPES, *VARIANTS)
 SPLITS = ("train", "val", "test")
 IMAGES_SEEN = {0.01: 3600, 0.05: 6000, 0.1: 7200, 0.3: 9000, 1.0: 12000}
@@ -45,7 +60,9 @@ CONDITIONS: Mapping[str, Mapping[str, Any]] = {
     "30 %": {"fraction": 0.3},
     "100 %": {"fraction": 1.0},
     "100 %, in bfloat16": {"fraction": 1.0, "precision": "bf16"},
+    "100 %, half as long": {"fraction": 1.0, "longer": 0.5},
     "100 %, twice as long": {"fraction": 1.0, "longer": 2},
+    "100 %, four times as long": {"fraction": 1.0, "longer": 4},
     "100 %, batches of 128": {"fraction": 1.0, "batch": 128},
     "100 %, batches of 128, rates x2": {"fraction": 1.0, "batch": 128, "rates": 2},
     "100 %, batches of 128, rates x4": {"fraction": 1.0, "batch": 128, "rates": 4},
@@ -63,8 +80,8 @@ def settings(method: str, condition: Mapping[str, Any], images: int) -> Config:
     """Return the laptop recipe of a method for a condition."""
     batch = condition.get("batch", 32)
     seen = IMAGES_SEEN[condition["fraction"]] * condition.get("longer", 1)
-    name, values = VARIANTS.get(method, (method, {}))
-    recipe = with_values(load_config(RECIPES[name]), values)
+    name, changes = VARIANTS.get(method, (method, lambda _: {}))
+    recipe = with_values(load_config(RECIPES[name]), changes(images))
     views = recipe.stages()[0].views  # of every image in a pass
     passes = max(1, round(max(1, round(seen / images)) / views))
     if method == LEFT:
@@ -117,7 +134,10 @@ def train_and_score(
     rows = subset(known["train"], condition["fraction"], seed)
     targets = corrupt(known["train"][rows], condition, seed)
     config = settings(method, condition, len(rows))
-    model = train(config, data["train_maps"][rows], targets, new_tail=data["new_tail"], seed=seed)
+    maps = data["train_maps"][rows]
+    if Augment(**config.augmentation.model_dump()).idle:
+        maps = maps[:, :1].expand(-1, 2, *maps.shape[2:])
+    model = train(config, maps, targets, new_tail=data["new_tail"], seed=seed)
     logits = {split: predict(model, data[f"{split}_maps"]) for split in ("val", "test")}
     return scores(logits, encode(model.encoder, data["test_maps"]), known)
 

@@ -134,6 +134,14 @@ def test_a_single_pass_keeps_nothing():
     assert World(MIRROR, epochs=1).begin() == ("pixels", "pixels")
 
 
+def test_what_sees_less_than_an_epoch_keeps_nothing():
+    world = World()
+    parts = (world.config, make_accelerator(cpu=True), world.train, world.validation, world)
+    world.batches = Batches(*parts, keep=False)
+    assert world.begin() == ("pixels", "pixels")
+    assert world.notes == []
+
+
 def test_nothing_frozen_keeps_nothing():
     assert World(encoder={"freeze_stages": 0}).begin() == ("pixels", "pixels")
 

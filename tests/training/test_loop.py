@@ -438,6 +438,16 @@ def test_bfloat16_trains_and_hands_the_model_back_as_it_came(tmp_path):
     assert seen[-1] == (False, torch.float32)
 
 
+def test_a_second_stage_of_the_same_model_has_the_precision_of_the_run(tmp_path):
+    model, seen = small_model(), []
+    model.encoder.register_forward_hook(
+        lambda encoder, *_: seen.append((encoder.training, torch.is_autocast_enabled("cpu")))
+    )
+    stages = [small_stage(model=model, name=name, epochs=1) for name in ("one", "two", "three")]
+    assert Run(tmp_path, *stages, precision="bf16").fit().finished
+    assert set(seen) == {(True, True), (False, True)}
+
+
 def test_a_history_tells_each_warning_once_in_order():
     said = ["second", None, "first", "second", None]
     epochs = tuple({"kind": "epoch", "warning": text} for text in said)

@@ -1,11 +1,14 @@
 """Timing a step moves nothing, and costs what a step does."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from training_runs import SIZE, same, small_stage, state_of
 
+from colabel.models import Classifier, Head, LinearHead, build_encoder
 from colabel.settings import Training
-from colabel.training import make_accelerator, timing
+from colabel.training import Objective, Term, make_accelerator, timing
 from colabel.training.timing import REPEATS, measure_score, measure_step
 
 
@@ -57,19 +60,46 @@ def test_smaller_batches_are_timed_and_scaled_where_time_is_short(monkeypatch):
     assert set(seen) == {2}
 
 
-@pytest.mark.parametrize("precision", ["no", "bf16"])
-def test_steps_are_taken_in_the_precision_of_training(precision):
+def test_steps_are_taken_in_the_precision_of_training_one_after_the_other():
     stage, found = small_stage(), set()
     stage.model.encoder.register_forward_hook(
         lambda model, *_: found.add((model.training, torch.is_autocast_enabled("cpu")))
     )
-    measure_step(
+    for precision in ("no", "bf16", "no", "bf16"):
+        found.clear()
+        measure_step(
+            stage,
+            image_size=SIZE,
+            accelerator=make_accelerator(mixed_precision=precision, cpu=True),
+            settings=Training(batch_size=4),
+        )
+        assert {in_half for training, in_half in found if training} == {precision == "bf16"}
+    found.clear()
+    stage.model(torch.zeros(2, 3, SIZE, SIZE, dtype=torch.uint8))
+    assert {in_half for _, in_half in found} == {False}  # as it was before
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_what_follows_the_frozen_stages_is_timed_alone(precision):
+    encoder = build_encoder("test_efficientnet", freeze_stages=3)
+    encoder.find_halfway(64)
+    stage, seen = small_stage(model=Classifier(encoder, Head(LinearHead(encoder.width, 3)))), []
+    stage = replace(stage, objective=Objective((Term("size", lambda logits, _: logits.sum()),)))
+    for part in (encoder.backbone.conv_stem, encoder.backbone.conv_head):
+        part.register_forward_hook(
+            lambda part, given, _: seen.append((part.training, part.stride[0], len(given[0])))
+        )
+    taken = measure_step(
         stage,
-        image_size=SIZE,
+        image_size=64,
         accelerator=make_accelerator(mixed_precision=precision, cpu=True),
         settings=Training(batch_size=4),
+        halfway=True,
     )
-    assert {in_half for training, in_half in found if training} == {precision == "bf16"}
+    assert taken.step > 0
+    trained = [(stride, images) for training, stride, images in seen if training]
+    assert trained.count((1, 4)) == REPEATS + 1
+    assert all(images == 1 for stride, images in trained if stride == 2)
 
 
 def test_scoring_has_the_precision_of_training():

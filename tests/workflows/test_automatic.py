@@ -1,5 +1,6 @@
 """``train auto``: what it chooses by given times, and the command from end to end."""
 
+import math
 import re
 from dataclasses import replace
 from types import SimpleNamespace
@@ -14,9 +15,10 @@ from colabel.build.division import open_training_data
 from colabel.config import changed_keys, load_config
 from colabel.config.budget import Budget
 from colabel.errors import ConfigError, ImageError
+from colabel.models import Classifier, Encoder, Head, LinearHead, build_encoder
+from colabel.training.clock import TO_FINISH
 from colabel.training.timing import StepTime
-from colabel.workflows import affordable, automatic, candidates
-from colabel.workflows.affordable import Reading
+from colabel.workflows import affordable, automatic, candidates, ways
 from colabel.workflows.candidates import (
     ENCODERS,
     MOST_EPOCHS,
@@ -25,21 +27,29 @@ from colabel.workflows.candidates import (
     expected_gain,
     head_epochs,
 )
+from colabel.workflows.reading_time import Reading, measure_reading
 
 STEP_AT_96 = 0.1
+AUGMENTED = "augmentation.operations=1"
+"""Said by the user, so nothing is kept of the images."""
 
 
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
-    """A machine on which a step at 96 pixels takes a tenth of a second, scoring a hundredth."""
+    """A machine on which a step at 96 pixels takes a tenth of a second, scoring a hundredth.
 
-    def measure(stage, *, image_size, **_):
-        scale = (image_size / 96) ** 2
+    What follows the frozen stages takes half of that.
+    """
+
+    def measure(stage, *, image_size, halfway=False, **_):
+        scale = (image_size / 96) ** 2 * (0.5 if halfway else 1.0)
         return StepTime(STEP_AT_96 * scale, 0.0001 * scale)
 
+    encoder = build_encoder("test_efficientnet", freeze_stages=3)
+    model = Classifier(encoder, Head(LinearHead(encoder.width, 3)))
     monkeypatch.setattr(affordable, "measure_step", measure)
     monkeypatch.setattr(affordable, "measure_score", lambda *_: 1.0)  # bfloat16 is slow on it
-    monkeypatch.setattr(affordable, "build_model", lambda *_: timm.create_model("test_resnet"))
+    monkeypatch.setattr(affordable, "build_model", lambda *_: model)
     monkeypatch.setattr(affordable, "build_stages", lambda *_: [None])
     reading = Reading(decode=0.001, augment=0.0, side=480)
     monkeypatch.setattr(automatic, "measure_reading", lambda *_: reading)
@@ -69,11 +79,17 @@ def only_the_first(monkeypatch):
     monkeypatch.setattr(candidates, "ENCODERS", ENCODERS[:1])
 
 
+def read_at_once(monkeypatch):
+    only_the_first(monkeypatch)
+    reading = Reading(decode=0.0, augment=0.0, side=480)
+    monkeypatch.setattr(automatic, "measure_reading", lambda *_: reading)
+
+
 def test_more_time_gives_larger_images_and_more_epochs(machine, table):
     only_the_first(machine)
     chosen = []
     for minutes in (0.3, 1, 4, 60):
-        config = plan(table, Budget(minutes=minutes), "training.freeze_encoder=false").config
+        config = plan(table, Budget(minutes=minutes), AUGMENTED).config
         chosen.append((config.data.image_size, config.training.epochs))
         assert config.training.minutes == minutes
     sizes, epochs = zip(*chosen, strict=True)
@@ -85,7 +101,7 @@ def test_more_time_gives_larger_images_and_more_epochs(machine, table):
 
 def test_the_epochs_are_those_that_fit(machine, table):
     only_the_first(machine)
-    config = plan(table, Budget(minutes=0.5), "data.image_size=96").config
+    config = plan(table, Budget(minutes=0.5), "data.image_size=96", AUGMENTED).config
     training = (600 * 0.7 // 32) * STEP_AT_96  # undivided data is divided 70 : 15 : 15
     assert config.training.epochs == pytest.approx(28 / training, rel=0.1)
     assert config.training.workers == 0
@@ -109,6 +125,78 @@ def test_little_time_goes_into_larger_images_of_a_frozen_encoder(machine, tmp_pa
     assert not long.training.freeze_encoder
     kept = plan(many, Budget(minutes=2), "training.freeze_encoder=false").config
     assert not kept.training.freeze_encoder
+
+
+def test_between_the_two_the_classifier_comes_first_and_the_frozen_stages_see_an_image_once(
+    machine, tmp_path
+):
+    read_at_once(machine)
+    many = write_tiny_table(tmp_path, images=2000)
+    chosen = plan(many, Budget(minutes=0.4), "data.image_size=96")
+    config = chosen.config
+    warm_start, main = config.stages()
+    assert (warm_start.name, warm_start.frozen) == ("warm_start", True)
+    assert warm_start.epochs == head_epochs(1400)
+    assert warm_start.head_learning_rate == 3e-3
+    assert (main.learning_rate, main.head_learning_rate) == (1e-4, 1e-3)
+    assert config.head.feature_length == 8
+    assert (config.augmentation.operations, config.augmentation.horizontal_flip) == (0, False)
+    assert config.training.minutes == 0.4
+    left = 24 - TO_FINISH - 1700 * 0.0001 - 12 * (1700 * 0.0002 + 0.05)
+    epoch = (1400 // 32) * STEP_AT_96 / 2 + 300 * 0.00005
+    assert main.epochs == math.ceil(left / epoch - 0.02)
+    told = "every image once through its frozen stages and then the classifier alone, about"
+    assert told in chosen.reasons[0]
+    assert f"of all that is trained {left / epoch:.1f} epochs" in chosen.reasons[0]
+
+
+def test_a_part_of_an_epoch_after_the_classifier_is_worth_more_than_a_classifier_alone(
+    machine, tmp_path
+):
+    read_at_once(machine)
+    many = write_tiny_table(tmp_path, images=2000)
+    changes = ("data.image_size=96",)
+    ways_of = {}
+    for seconds in (9.2, 9.7, 12):
+        config = plan(many, Budget(minutes=seconds / 60), *changes).config
+        stays = config.training.freeze_encoder
+        ways_of[seconds] = "stays" if stays else f"kept, {config.training.epochs}"
+    assert ways_of == {9.2: "stays", 9.7: "kept, 1", 12: "kept, 2"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        (AUGMENTED,),
+        ("augmentation.horizontal_flip=false",),
+        ("method=kmcl",),
+        ("head.pooling.name=max",),
+        ("encoder.freeze_stages=0",),
+        ("data.cache_mb=1",),  # what is kept of 1700 images takes a hundred
+    ],
+)
+def test_nothing_is_kept_where_that_was_not_measured_or_cannot_be(machine, tmp_path, changes):
+    only_the_first(machine)
+    many = write_tiny_table(tmp_path, images=2000)
+    chosen = plan(many, Budget(minutes=1), "data.image_size=96", *changes)
+    assert not chosen.config.training.warm_start.epochs
+    assert all("through its frozen stages" not in reason for reason in chosen.reasons)
+
+
+def test_nothing_is_kept_of_an_encoder_that_cannot_be_halted(machine, tmp_path):
+    only_the_first(machine)
+    machine.setattr(Encoder, "find_halfway", lambda *_: None)
+    many = write_tiny_table(tmp_path, images=2000)
+    chosen = plan(many, Budget(minutes=1), "data.image_size=96")
+    assert not chosen.config.training.warm_start.epochs
+
+
+def test_a_rate_of_the_user_is_that_after_the_classifier_alone(machine, tmp_path):
+    only_the_first(machine)
+    many = write_tiny_table(tmp_path, images=2000)
+    changes = ("training.learning_rate=5e-5", "training.head_learning_rate=0.002")
+    _, main = plan(many, Budget(minutes=1), "data.image_size=96", *changes).config.stages()
+    assert (main.learning_rate, main.head_learning_rate) == (5e-5, 0.002)
 
 
 def test_what_the_user_sets_is_kept(machine, table):
@@ -169,9 +257,9 @@ def test_corrupt_images_are_left_out_of_the_sample_as_of_training(table):
     for position in (0, len(train) - 1):
         (table.parent / train.ids[position]).write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"2 of 24 images cannot (.|\n)*data.on_corrupt: skip"):
-        affordable.measure_reading(train, load_config("auto"))
+        measure_reading(train, load_config("auto"))
     skipping = load_config("auto", ["data.on_corrupt=skip"])
-    assert affordable.measure_reading(train, skipping).augment > 0
+    assert measure_reading(train, skipping).augment > 0
 
 
 @pytest.mark.parametrize("change", ["method=probmcl", "training.warm_start.epochs=1"])
@@ -197,10 +285,10 @@ def test_settings_within_a_group_are_the_user_s_too(machine, table):
 
 def test_an_accurate_encoder_wins_where_it_fits():
     quick, slow = Candidate("quick", 73.0), Candidate("slow", 80.0)
-    two = {"images": 6000, "training": (2, 374)}
+    two = {"images": 6000, "epochs": 2, "steps": 374}
     gain = {each: expected_gain(192, each.accuracy, **two) for each in (quick, slow)}
     assert gain[slow] - gain[quick] == pytest.approx(7)
-    assert expected_gain(192, 80.0, images=6000, training=(1, 187)) < gain[slow]
+    assert expected_gain(192, 80.0, images=6000, epochs=1, steps=187) < gain[slow]
 
 
 def test_few_images_are_trained_on_where_there_is_time_for_it(machine, tmp_path):
@@ -211,7 +299,8 @@ def test_few_images_are_trained_on_where_there_is_time_for_it(machine, tmp_path)
     assert not chosen.config.training.freeze_encoder
     assert chosen.config.training.epochs == MOST_EPOCHS
     fewest = write_tiny_table(tmp_path / "fewest", images=60)  # a step an epoch
-    assert plan(fewest, Budget(minutes=20)).config.training.freeze_encoder
+    training = plan(fewest, Budget(minutes=20)).config.training
+    assert training.freeze_encoder or training.warm_start.epochs
 
 
 @pytest.mark.parametrize(
@@ -242,15 +331,15 @@ def test_bfloat16_is_taken_where_it_is_quicker(machine, table):
 
     only_the_first(machine)
     machine.setattr(affordable, "measure_step", measure)
-    budget, size = Budget(minutes=0.5), "data.image_size=96"
-    plain = plan(table, budget, size).config
+    budget, size = Budget(minutes=0.5), ("data.image_size=96", AUGMENTED)
+    plain = plan(table, budget, *size).config
     assert plain.training.precision == "no"  # a look at scoring was enough
     machine.setattr(affordable, "measure_score", lambda *_: 0.0)
-    quick = plan(table, budget, size)
+    quick = plan(table, budget, *size)
     assert quick.config.training.precision == "bf16"
     assert "in bf16, in which a step takes 0.50 of its time in float32 here" in quick.reasons[-1]
     assert quick.config.training.epochs > 1.5 * plain.training.epochs
-    kept = plan(table, budget, size, "training.precision=no")
+    kept = plan(table, budget, *size, "training.precision=no")
     assert kept.config.training.precision == "no"
     assert all("bf16" not in reason for reason in kept.reasons)
 
@@ -267,20 +356,18 @@ def test_measuring_ends_where_too_much_of_the_time_is_gone(machine, table):
     machine.setattr(affordable, "measure_step", measure)
     for module in (affordable, automatic):
         machine.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    plan(table, Budget(minutes=0.5), "data.image_size=96")
+    plan(table, Budget(minutes=0.5), "data.image_size=96", AUGMENTED)
     assert measured == [1.0, 1.0]  # one encoder of four, and that one once more
     now[0] = 0.0
-    plan(table, Budget(minutes=20), "data.image_size=96")
+    plan(table, Budget(minutes=20), "data.image_size=96", AUGMENTED)
     assert set(measured[2:]) == {24.0}
     assert len(measured[2:]) == len(ENCODERS) + 1
 
 
 def test_no_difference_is_told_that_the_rule_cannot_know(machine, table):
     only_the_first(machine)
-    machine.setattr(
-        affordable, "expected_gain", lambda size, *_, **__: 1000.0 if size == 96 else 0.0
-    )
-    chosen = plan(table, Budget(minutes=20), "training.freeze_encoder=false")
+    machine.setattr(ways, "expected_gain", lambda size, *_, **__: 1000.0 if size == 96 else 0.0)
+    chosen = plan(table, Budget(minutes=20), AUGMENTED)
     assert "; more than 20 points of mAP less by the rule" in chosen.reasons[1]
 
 

@@ -52,6 +52,7 @@ class Batches:
         display: shows a note before a pass over all images; ``None`` shows nothing.
         caches: of :func:`build_caches`; ``None`` makes them.
         encoded: features that runs of the same frozen encoder share; ``None`` for none.
+        keep: compute what frozen first stages give once; not worth it for less than an epoch.
 
     What the frozen first stages of an encoder give is computed once of images that are not
     augmented, so of those of the validation split in any case, if it fits into as much memory as
@@ -67,6 +68,7 @@ class Batches:
         display: Display | None,
         caches: Mapping[str, PixelCache | None] | None = None,
         encoded: EncodedOnce | None = None,
+        keep: bool = True,
     ) -> None:
         self._config = config
         self._accelerator = accelerator
@@ -81,7 +83,7 @@ class Batches:
         self._encoded: _Encoded | None = None
         self._plans = config.stages()
         self._halfway: dict[str, _Encoded | None] = {}
-        self._left = config.data.cache_mb * 2**20
+        self._left = config.data.cache_mb * 2**20 if keep else 0
 
     def training(self, stage: Stage) -> DataLoader[Any]:
         """Return the shuffled batches of a stage; call it when the stage's model is ready to use.
@@ -99,7 +101,7 @@ class Batches:
             self._encoded = self._encode(stage.encoder, "val", part)
             return training_loader(train, batch_size=size, seed=seed, collate=_COLLATE[part])
         halfway = self._halfway["train"]
-        if halfway is not None:
+        if halfway is not None and stage.views == 1 and not self._changes(stage):
             collate = _COLLATE["halfway"]
             return training_loader(halfway.images, batch_size=size, seed=seed, collate=collate)
         if stage.encoder is not None:
@@ -135,9 +137,13 @@ class Batches:
             known = self._encoded if self._encodes_once(stage) else self._halfway.get("val")
         return self._pixels if known is None else known.loader
 
+    def _changes(self, stage: Stage) -> bool:
+        """Tell whether the images of a stage are augmented."""
+        return stage.augmented and not self._augment.idle
+
     def _encodes_once(self, stage: Stage) -> bool:
-        augmented = stage.augmented and not self._augment.idle
-        return stage.encoder is not None and not augmented and _part_read(stage) != "maps"
+        once = stage.encoder is not None and not self._changes(stage)
+        return once and _part_read(stage) != "maps"
 
     def _compute_halfway(self, stage: Stage) -> None:
         """Pass the images through the frozen first stages, once in a run, where that pays."""
@@ -146,7 +152,7 @@ class Batches:
             if split in self._halfway:
                 continue
             self._halfway[split] = None
-            if not isinstance(encoder, Encoder) or self._passes(split) < 2:
+            if not isinstance(encoder, Encoder) or self._passes(split) < 2 or not self._left:
                 continue
             numbers = encoder.find_halfway(self._config.data.image_size) or math.inf
             needed = _BYTES * numbers * len(self._records[split])

@@ -68,7 +68,7 @@ def make_accelerator(*, mixed_precision: str = "no", cpu: bool = False) -> Accel
 
 
 def prepare_model(model: nn.Module, accelerator: Accelerator) -> nn.Module:
-    """Return the model as one of the processes trains it.
+    """Return the model as one of the processes trains it; give it to :func:`release_model` later.
 
     A head that pools the feature map itself leaves the layers behind the map without gradient.
     Processes that share gradients have to be told, or they wait for those of every layer.
@@ -81,6 +81,20 @@ def prepare_model(model: nn.Module, accelerator: Accelerator) -> nn.Module:
     accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=reads_map)
     prepared: nn.Module = accelerator.prepare_model(model)
     return prepared
+
+
+def release_model(prepared: nn.Module, accelerator: Accelerator) -> None:
+    """Leave the model as it was before :func:`prepare_model`, so that it can be prepared again.
+
+    accelerate leaves a mark on the model by which it would leave it alone the next time, in
+    float32 where that time asks for mixed precision.
+
+    Args:
+        prepared: from :func:`prepare_model`.
+        accelerator: that prepared it.
+    """
+    model = accelerator.unwrap_model(prepared, keep_fp32_wrapper=False)
+    vars(model).pop("_is_accelerate_prepared", None)
 
 
 def world_size() -> int:

@@ -24,6 +24,7 @@ from colabel.training.display import Progression
 from colabel.training.distributed import (
     prepare_model,
     random_states,
+    release_model,
     restore_random_states,
     share_buffers,
 )
@@ -168,7 +169,7 @@ class StageRun:
 
     def close(self) -> None:
         """Hand the model back as it came: not wrapped, its frozen modules trainable."""
-        self._run.accelerator.unwrap_model(self._model, keep_fp32_wrapper=False)
+        release_model(self._model, self._run.accelerator)
         for parameter in self._thawed:
             parameter.requires_grad_(True)
 

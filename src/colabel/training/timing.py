@@ -11,8 +11,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from colabel.models import Classifier, Encoder, Features
 from colabel.settings import Training
-from colabel.training.distributed import prepare_model
+from colabel.training.distributed import prepare_model, release_model
 from colabel.training.memory import TO_TRAIN, explained_memory
 from colabel.training.optimiser import build_optimiser, parameter_groups
 from colabel.training.stage import Stage
@@ -44,17 +45,19 @@ def measure_step(
     accelerator: Accelerator,
     settings: Training,
     limit: float = math.inf,
+    halfway: bool = False,
 ) -> StepTime:
     """Take some steps with random images and no learning, and time them.
 
     Args:
-        stage: whose model is on the device; its weights do not change, but it computes in the
-            accelerator's precision from now on.
+        stage: whose model is on the device and stays as it is.
         image_size: side of the images, in pixels.
         accelerator: from :func:`colabel.training.make_accelerator`.
         settings: of them the size of a batch, weight decay, accumulation and clipping.
         limit: seconds that this may take. Where whole batches would take longer, smaller ones
             are timed and scaled; two images are always timed.
+        halfway: time what follows the frozen first stages alone, which
+            :meth:`colabel.models.Encoder.find_halfway` has found.
 
     Returns:
         Seconds.
@@ -64,12 +67,12 @@ def measure_step(
     shape = (whole, 3, image_size, image_size)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
     began = time.perf_counter()
-    score = measure_score(model, images[:2], accelerator)
+    score = measure_score(model, _given(model, images[:2], accelerator, halfway), accelerator)
     passes = REPEATS + _TRAINING_PASSES * (REPEATS + 1)
     affordable = (limit - (time.perf_counter() - began)) / (passes * score)
     rows = int(min(max(affordable, 2), whole))
     rows = max(rows // stage.views, 1) * stage.views
-    images = images[:rows]
+    given = _given(model, images[:rows], accelerator, halfway)
     with torch.inference_mode():
         model.eval()
         classes = model(images[:2]).logits.shape[1]
@@ -88,7 +91,7 @@ def measure_step(
             compute_gradients(  # what it returns is on the processor, so a device has finished
                 trained,
                 stage.objective,
-                images,
+                given,
                 targets,
                 accelerator=accelerator,
                 optimiser=prepared,
@@ -98,16 +101,32 @@ def measure_step(
             prepared.step()
             prepared.zero_grad()
             steps.append(time.perf_counter() - began)
+    release_model(trained, accelerator)
     step = median(steps[1:]) * whole / rows
-    return StepTime(step, measure_score(model, images, accelerator))
+    return StepTime(step, measure_score(model, given, accelerator))
 
 
-def measure_score(model: nn.Module, images: Tensor, accelerator: Accelerator) -> float:
+def _given(
+    model: nn.Module, images: Tensor, accelerator: Accelerator, halfway: bool
+) -> Tensor | Features:
+    """Return what the model is given of images: themselves, or what its frozen stages give."""
+    if not halfway:
+        return images
+    assert isinstance(model, Classifier)
+    assert isinstance(model.encoder, Encoder)
+    model.eval()
+    with torch.no_grad(), accelerator.autocast():
+        given = model.encoder.encode_halfway(images).halfway
+    assert given is not None
+    return Features(None, halfway=given.float())  # as it is kept
+
+
+def measure_score(model: nn.Module, images: Tensor | Features, accelerator: Accelerator) -> float:
     """Return the seconds in which an image is scored, in a batch of these.
 
     Args:
         model: on the device; left in evaluation mode.
-        images: shape (batch, 3, height, width), on the device.
+        images: shape (batch, 3, height, width), on the device, or what an encoder gave for them.
         accelerator: whose precision counts.
     """
     model.eval()

@@ -15,7 +15,7 @@ from colabel.errors import ConfigError
 from colabel.models.encoders import check_encoder_name
 from colabel.settings.encoder import PRETRAINED
 from colabel.training import make_accelerator
-from colabel.workflows.affordable import Plan, Planner, measure_reading
+from colabel.workflows.affordable import Plan, Planner
 from colabel.workflows.candidates import (
     ENCODERS,
     SIZES,
@@ -24,6 +24,7 @@ from colabel.workflows.candidates import (
     changes_for,
     with_values,
 )
+from colabel.workflows.reading_time import measure_reading
 
 _MADE_FOR = 224
 """Side of the images that published weights were trained on, in pixels."""

@@ -15,13 +15,20 @@ SIZES = (96, 128, 160, 192, 224, 256, 288)
 """Sides of the images that are tried, in pixels."""
 MOST_EPOCHS = 40
 """As many as the papers train; more time goes into larger images."""
+MOST_KEPT_EPOCHS = 8
+"""Without augmentation; more time goes into larger images, or into augmented ones."""
 _KNEE = 192
 _POINTS_PER_DOUBLING = (10.0, 5.0)
 """Up to the knee and beyond it."""
 _POINTS_OF_ONE_EPOCH = 8.0
 _POINTS_OF_ONE_STEP = 220.0
+_STEPS_AFTER_CLASSIFIER = 170.0
 _POINTS_OF_FROZEN = (2.0, 5.0)
 _IMAGES_OF_FROZEN = (600, 6000)
+PLAIN_IMAGES = {
+    "augmentation.operations": 0, "augmentation.cutout": 0, "augmentation.horizontal_flip": False,
+}  # fmt: skip
+"""Settings by which images are taken as they are."""
 _HEAD_EPOCHS = (10, 100)
 _HEAD_IMAGES = 18_000
 
@@ -67,15 +74,21 @@ def at_hand(name: str | None) -> tuple[Candidate, ...]:
 
 
 def expected_gain(
-    size: int, accuracy: float, *, images: int, training: tuple[float, float] | None = None
+    size: int,
+    accuracy: float,
+    *,
+    images: int,
+    epochs: float,
+    steps: float,
+    classifier_first: bool = False,
 ) -> float:
     r"""Return what a choice is worth, in points of mAP above an arbitrary one.
 
-    .. math:: 10 \log_2 \min(s, 192) + 5 \log_2 \max(s, 192)
-        - \frac{8}{e^2} - \frac{220}{t} + (a - 73)
+    .. math:: 10 \log_2 \min(s, 192) + 5 \log_2 \max(s, 192) - \ell + (a - 73)
 
-    For an encoder that stays as it came 2 is lost with up to 600 images and 5 from 6,000 on
-    instead of the term of e and t.
+    Lost is :math:`\ell = 8 / e^2 + 220 / t` where all that is trained begins at once, and
+    :math:`\ell = f\, \mathrm{e}^{-t / 170}` where the classifier has learned alone before. There f
+    is what an encoder loses that stays as it came: 2 with up to 600 images, 5 from 6,000 on.
 
     The numbers were measured with MobileNetV2 on 60 to 6,000 photographs (``docs/tuning.md``),
     where an encoder that stays loses nothing with up to 600; that it loses 2 speaks for images
@@ -85,24 +98,27 @@ def expected_gain(
         size: s, side of the images in pixels.
         accuracy: a, of the encoder on ImageNet, per cent.
         images: to learn from.
-        training: e and t, epochs and steps in all of them; ``None`` if the encoder stays.
+        epochs: e, in which the encoder is trained.
+        steps: t, in all of them; 0 if the encoder stays.
+        classifier_first: whether the classifier learns alone before.
 
     Example:
-        >>> small, large = (expected_gain(size, 73.0, images=6000) for size in (128, 192))
+        >>> run = {"images": 6000, "epochs": 2, "steps": 374}
+        >>> small, large = (expected_gain(size, 73.0, **run) for size in (128, 192))
         >>> round(large - small, 1)
         5.8
-        >>> one, two = ((1, 187), (2, 374))
-        >>> less = expected_gain(192, 73.0, images=6000, training=one)
-        >>> round(expected_gain(192, 73.0, images=6000, training=two) - less, 1)
+        >>> one = {"images": 6000, "epochs": 1, "steps": 187}
+        >>> round(large - expected_gain(192, 73.0, **one), 1)
         6.6
+        >>> round(large - expected_gain(192, 73.0, **one, classifier_first=True), 1)
+        -0.9
     """
-    if training is None:
+    if classifier_first:
         few, many = (math.log(count) for count in _IMAGES_OF_FROZEN)
         share = min(max((math.log(max(images, 1)) - few) / (many - few), 0.0), 1.0)
         least, most = _POINTS_OF_FROZEN
-        lost = least + share * (most - least)
+        lost = (least + share * (most - least)) * math.exp(-steps / _STEPS_AFTER_CLASSIFIER)
     else:
-        epochs, steps = training
         lost = _POINTS_OF_ONE_EPOCH / epochs**2 + _POINTS_OF_ONE_STEP / steps
     below, above = _POINTS_PER_DOUBLING
     gained = below * math.log2(min(size, _KNEE)) + above * math.log2(max(size, _KNEE))
@@ -150,6 +166,51 @@ def may_stay(candidate: Candidate, fixed: Collection[str]) -> bool:
     return bool(candidate.weights) and not augmented and not decided & set(fixed)
 
 
+def may_keep(candidate: Candidate, config: Config, fixed: Collection[str]) -> bool:
+    """Tell whether what the frozen first stages give may be kept, and the classifier come first.
+
+    Only with a linear head on what the encoder pools, of which it was measured; not with an
+    encoder that has learned nothing, and not where the user has said that images are augmented or
+    the encoder stays.
+
+    Args:
+        candidate: with its weights.
+        config: the recipe.
+        fixed: dotted keys of settings that the user has set.
+
+    Example:
+        >>> from colabel.config import load_config
+        >>> known = Candidate("resnet50", 80.2, weights="resnet50.safetensors")
+        >>> auto = load_config("auto")
+        >>> may_keep(known, auto, []), may_keep(known, auto, ["augmentation.cutout"])
+        (True, False)
+    """
+    augmented = any(key.startswith("augmentation.") for key in fixed)
+    trains = bool(config.encoder.freeze_stages) and not config.training.freeze_encoder
+    head = config.head
+    linear = head.name == "linear" and head.pooling.name == "encoder"
+    return bool(candidate.weights) and trains and linear and not augmented
+
+
+def kept_changes(fixed: Collection[str], *, images: int) -> dict[str, Any]:
+    """Return the settings with which the classifier learns first, and then all that is trained.
+
+    Nothing is augmented, so that every image passes the frozen stages once.
+
+    Args:
+        fixed: dotted keys of settings that the user has set.
+        images: to learn from.
+    """
+    values: dict[str, Any] = {
+        **PLAIN_IMAGES,
+        "training.warm_start.epochs": head_epochs(images),
+        "training.warm_start.learning_rate": 3e-3,
+        "training.head_learning_rate": "x10",
+        "head.feature_length": 8,
+    }
+    return {key: value for key, value in values.items() if key not in fixed}
+
+
 def frozen_changes(config: Config, fixed: Collection[str]) -> dict[str, Any]:
     """Return the settings with which the classifier alone is trained, in seconds.
 
@@ -160,9 +221,7 @@ def frozen_changes(config: Config, fixed: Collection[str]) -> dict[str, Any]:
         "training.freeze_encoder": True,
         "training.learning_rate": 3e-3,
         "training.head_learning_rate": "x1",
-        "augmentation.operations": 0,
-        "augmentation.cutout": 0,
-        "augmentation.horizontal_flip": False,
+        **PLAIN_IMAGES,
     }
     if config.head.name == "linear":
         values["head.feature_length"] = 8

@@ -82,7 +82,9 @@ def find_learning_rate(
         if display is not None:
             for sentence in news(seen, set()):
                 display.note(sentence)
-        batches = Batches(config, accelerator, seen["train"], seen["val"], display, caches)
+        batches = Batches(
+            config, accelerator, seen["train"], seen["val"], display, caches, keep=False
+        )
         found = range_test(
             stage,
             batches.training(stage),
