@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from tiny_runs import command, write_tiny_table
 
 from colabel.build.division import open_training_data
+from colabel.build.records import decoding_threads
 from colabel.config import changed_keys, load_config
 from colabel.config.budget import Budget
 from colabel.errors import ConfigError, ImageError
@@ -362,6 +363,44 @@ def test_measuring_ends_where_too_much_of_the_time_is_gone(machine, table):
     plan(table, Budget(minutes=20), "data.image_size=96", AUGMENTED)
     assert set(measured[2:]) == {24.0}
     assert len(measured[2:]) == len(ENCODERS) + 1
+
+
+def test_a_choice_that_turns_out_slower_is_judged_anew_with_what_was_found(machine, table):
+    """At its own size a step takes ten times what was thought: the others are scaled from that."""
+    only_the_first(machine)
+    sizes = []
+
+    def measure(stage, *, image_size, **_):
+        slower = 10 if sizes else 1
+        sizes.append(image_size)
+        scale = slower * (image_size / 96) ** 2
+        return StepTime(STEP_AT_96 * scale, 0.0001 * scale)
+
+    machine.setattr(affordable, "measure_step", measure)
+    quick = plan(table, Budget(minutes=1), AUGMENTED, "training.batch_size=16")
+    assert len(sizes) == 3  # the first look, the best by that, and the best by what that found
+    epochs = quick.config.training.epochs
+    size = quick.config.data.image_size
+    left = 60 - TO_FINISH - 0.001 * 510 / decoding_threads(1)
+    epoch = (420 // 16) * 10 * STEP_AT_96 * (size / 96) ** 2
+    assert epochs == pytest.approx(left / epoch, abs=1)
+    assert size < sizes[1]
+
+
+def test_nothing_is_measured_again_where_too_much_of_the_time_is_gone(machine, table):
+    now, sizes = [0.0], []
+
+    def measure(stage, *, image_size, **_):
+        sizes.append(image_size)
+        now[0] += 16
+        return StepTime(0.01, 0.0001)
+
+    only_the_first(machine)
+    machine.setattr(affordable, "measure_step", measure)
+    for module in (affordable, automatic):
+        machine.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    plan(table, Budget(minutes=1), AUGMENTED)
+    assert len(sizes) == 1
 
 
 def test_no_difference_is_told_that_the_rule_cannot_know(machine, table):

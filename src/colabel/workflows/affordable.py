@@ -34,6 +34,8 @@ _TO_MEASURE = 0.02
 """Share of the budget that one measurement may take, a second at least."""
 _TO_CHOOSE = 0.2
 """Share of the budget after which no further encoder is measured."""
+_TO_MEASURE_AGAIN = 0.25
+"""Share of the budget after which a choice is not measured again at its own size."""
 _WORTH_IT = 0.85
 """Time in bfloat16, of that in float32, from which on it is taken."""
 _MANY_POINTS = 20
@@ -92,11 +94,11 @@ class Planner:
         """
         middle, ways = sizes[len(sizes) // 2], self._ways
         options: list[Option] = []
-        begun = time.monotonic()
+        speeds: dict[Candidate, Speed] = {}
         for candidate in candidates:
-            if options and time.monotonic() - begun > _TO_CHOOSE * self._seconds:
+            if options and self._spent() > _TO_CHOOSE * self._seconds:
                 break
-            speed = self._quicker(candidate, middle)
+            speeds[candidate] = speed = self._quicker(candidate, middle)
             possible: dict[Way, bool] = {
                 "augmented": True,
                 "kept": speed.rest is not None,
@@ -110,13 +112,16 @@ class Planner:
             ]
         options.sort(key=lambda option: -option.gain)
         for option in options:
-            if not ways.again(option, option.speed).fits:
-                continue  # by now, after what measuring has taken
-            exact = ways.again(option, self._at_its_size(option))
-            if exact.fits:
-                return self._plan(exact, options)
-        least = min(options, key=lambda option: option.least)
-        before = time.monotonic() - self.began + ways.around(least.size)
+            # by now, after what measuring has taken, and with what it has found last
+            chosen = ways.again(option, speeds[option.candidate])
+            if chosen.fits and self._spent() <= _TO_MEASURE_AGAIN * self._seconds:
+                speeds[option.candidate] = self._at_its_size(option)
+                chosen = ways.again(option, speeds[option.candidate])
+            if chosen.fits:
+                return self._plan(chosen, options)
+        known = [ways.again(option, speeds[option.candidate]) for option in options]
+        least = min(known, key=lambda option: option.least + ways.around(option.size))
+        before = self._spent() + ways.around(least.size)
         raise ConfigError(
             f"a budget of {self.budget} is too small: the quickest choice, {least.candidate.name} "
             f"at {least.size} pixels {_AT_LEAST[least.way]}, takes about {least.least:.0f} s for "
@@ -228,7 +233,7 @@ class Planner:
             len(self.train),
             len(self.validation),
             self.reading,
-            lambda: self._seconds - (time.monotonic() - self.began),
+            lambda: self._seconds - self._spent(),
         )
 
     @property
@@ -236,6 +241,10 @@ class Planner:
         """The budget, which is a time."""
         assert self.budget.minutes is not None
         return 60 * self.budget.minutes
+
+    def _spent(self) -> float:
+        """Return the seconds of the budget that are gone."""
+        return time.monotonic() - self.began
 
     def _limit(self) -> float:
         """Return the seconds that one measurement may take."""
