@@ -33,14 +33,13 @@ from colabel.workflows.candidates import (
 )
 
 LEFT = "bce, encoder left as it came"
-MIRRORED = {"augmentation.horizontal_flip": True}
 VARIANTS: Mapping[str, tuple[str, Callable[[int], dict[str, Any]]]] = {
     LEFT: ("bce", lambda _: frozen_changes(load_config(RECIPES["bce"]), ())),
     "bce, images as they are": ("bce", lambda _: dict(PLAIN_IMAGES)),
     "bce, classifier first": ("bce", lambda images: kept_changes((), images=images)),
     "bce, classifier first, mirrored": (
         "bce",
-        lambda images: kept_changes((), images=images) | MIRRORED,
+        lambda images: kept_changes((), images=images, mirrored=True),
     ),
     "kmcl-ml-decoder, asymmetric loss alone": (
         "kmcl-ml-decoder",

@@ -105,10 +105,11 @@ def test_images_that_are_not_augmented_pass_the_frozen_stages_once():
     assert sorted(world.train.images.opened) == list(range(TRAIN))
 
 
-def test_the_batches_are_those_of_the_images():
-    world = World()
-    world.begin()
-    plain = World(cache_mb=0)
+@pytest.mark.parametrize("augmentation", [IDLE, MIRROR])
+def test_the_batches_are_those_of_the_images(augmentation):
+    world = World(augmentation, epochs=3, seed=5)
+    assert world.begin() == ("halfway", "halfway")
+    plain = World(augmentation, epochs=3, seed=5, cache_mb=0)
     assert plain.begin() == ("pixels", "pixels")
     plain.model.load_state_dict(world.model.state_dict())
     for each in (world, plain):
@@ -126,7 +127,22 @@ def test_the_batches_are_those_of_the_images():
 
 
 def test_augmented_images_pass_anew_and_those_of_validation_once():
-    assert World(MIRROR).begin() == ("pixels", "halfway")
+    assert World(MIRROR | {"operations": 1}).begin() == ("pixels", "halfway")
+    assert World(MIRROR | {"cutout": 0.5}, epochs=9).begin() == ("pixels", "halfway")
+
+
+def test_mirror_images_pass_once_where_there_are_more_epochs_than_that():
+    assert World(MIRROR, epochs=2).begin() == ("pixels", "halfway")
+    world = World(MIRROR, epochs=3)
+    assert world.begin() == ("halfway", "halfway")
+    assert world.notes == [
+        f"train: encoding {TRAIN} images through the frozen stages once",
+        f"train: encoding {TRAIN} mirror images through the frozen stages once",
+        f"val: encoding {VALIDATION} images through the frozen stages once",
+    ]
+    world = World(MIRROR, epochs=3)
+    world.batches._left = (2 * TRAIN * 24 - 1) * 2**10
+    assert world.begin() == ("pixels", "halfway")
 
 
 def test_a_single_pass_keeps_nothing():
@@ -162,10 +178,25 @@ def test_a_warm_start_goes_on_from_there():
 
 
 def test_a_warm_start_before_augmented_images_uses_the_validation_alone():
-    world = World(MIRROR, warm_start={"epochs": 3})
+    changed = MIRROR | {"operations": 1}
+    world = World(changed, warm_start={"epochs": 3})
     assert world.begin(0) == ("vector", "vector")
     assert world.begin(1) == ("pixels", "halfway")
-    assert World(MIRROR, warm_start={"epochs": 3}, epochs=1).begin(0) == ("vector", "vector")
+    assert World(changed, warm_start={"epochs": 3}, epochs=1).begin(0) == ("vector", "vector")
+
+
+def test_a_warm_start_sees_no_mirror_image():
+    world = World(MIRROR, warm_start={"epochs": 3})
+    assert world.begin(0) == ("vector", "vector")
+    plain = World(IDLE, warm_start={"epochs": 3})
+    plain.begin(0)
+    plain.model.load_state_dict(world.model.state_dict())
+    for epoch in range(2):
+        for each in (world, plain):
+            set_epoch(each.loader, epoch)
+        for first, second in zip(world.loader, plain.loader, strict=True):
+            assert torch.equal(first[0].vector, second[0].vector)
+    assert world.begin(1) == ("halfway", "halfway")
 
 
 def test_two_views_are_two_images():

@@ -23,6 +23,7 @@ from colabel.workflows import affordable, automatic, candidates, ways
 from colabel.workflows.candidates import (
     ENCODERS,
     MOST_EPOCHS,
+    MOST_KEPT_EPOCHS,
     SIZES,
     Candidate,
     expected_gain,
@@ -141,12 +142,13 @@ def test_between_the_two_the_classifier_comes_first_and_the_frozen_stages_see_an
     assert warm_start.head_learning_rate == 3e-3
     assert (main.learning_rate, main.head_learning_rate) == (1e-4, 1e-3)
     assert config.head.feature_length == 8
-    assert (config.augmentation.operations, config.augmentation.horizontal_flip) == (0, False)
+    assert (config.augmentation.operations, config.augmentation.horizontal_flip) == (0, True)
     assert config.training.minutes == 0.4
-    left = 24 - TO_FINISH - 1700 * 0.0001 - 12 * (1700 * 0.0002 + 0.05)
+    encoding = 1700 * 0.0001 + 1400 * 0.00005  # of the mirror images the frozen stages alone
+    left = 24 - TO_FINISH - encoding - 12 * (1700 * 0.0002 + 0.05)
     epoch = (1400 // 32) * STEP_AT_96 / 2 + 300 * 0.00005
     assert main.epochs == math.ceil(left / epoch - 0.02)
-    told = "every image once through its frozen stages and then the classifier alone, about"
+    told = "every image and mirror image once through its frozen stages and then the classifier"
     assert told in chosen.reasons[0]
     assert f"of all that is trained {left / epoch:.1f} epochs" in chosen.reasons[0]
 
@@ -158,11 +160,22 @@ def test_a_part_of_an_epoch_after_the_classifier_is_worth_more_than_a_classifier
     many = write_tiny_table(tmp_path, images=2000)
     changes = ("data.image_size=96",)
     ways_of = {}
-    for seconds in (9.2, 9.7, 12):
+    for seconds in (9.2, 9.7, 12, 14):
         config = plan(many, Budget(minutes=seconds / 60), *changes).config
-        stays = config.training.freeze_encoder
-        ways_of[seconds] = "stays" if stays else f"kept, {config.training.epochs}"
-    assert ways_of == {9.2: "stays", 9.7: "kept, 1", 12: "kept, 2"}
+        stays, mirrored = config.training.freeze_encoder, config.augmentation.horizontal_flip
+        ways_of[seconds] = "stays" if stays else (config.training.epochs, mirrored)
+    assert ways_of == {9.2: "stays", 9.7: (1, False), 12: (2, False), 14: (3, True)}
+
+
+def test_mirror_images_are_kept_where_they_fit_into_the_memory(machine, tmp_path):
+    only_the_first(machine)
+    many = write_tiny_table(tmp_path, images=2000)  # 55 kB each at 96 pixels
+    for megabytes, mirrored in ((175, True), (155, False)):
+        changes = ("data.image_size=96", f"data.cache_mb={megabytes}")
+        config = plan(many, Budget(minutes=0.4), *changes).config
+        assert config.training.warm_start.epochs
+        assert config.augmentation.horizontal_flip == mirrored
+        assert config.training.epochs == (7 if mirrored else MOST_KEPT_EPOCHS)
 
 
 @pytest.mark.parametrize(

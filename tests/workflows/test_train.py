@@ -237,8 +237,11 @@ PLAIN = (
 
 
 @pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("warm", [0, 2])
-def test_what_the_frozen_stages_gave_once_ends_in_the_same_bytes(home, tmp_path, warm, stopped):
+def test_what_the_frozen_stages_gave_once_ends_in_the_same_bytes(
+    home, tmp_path, warm, mirrored, stopped
+):
     def run(name, display, *changes, **options):
         return colabel.train(
             home / "tiny.yaml",
@@ -248,6 +251,7 @@ def test_what_the_frozen_stages_gave_once_ends_in_the_same_bytes(home, tmp_path,
                 f"data.options.images={home / 'elsewhere'}",
                 f"encoder.weights={home / 'w.safetensors'}",
                 f"training.warm_start.epochs={warm}",
+                f"augmentation.horizontal_flip={mirrored}",
                 *changes,
             ],
             out=tmp_path / name,
@@ -261,6 +265,7 @@ def test_what_the_frozen_stages_gave_once_ends_in_the_same_bytes(home, tmp_path,
     kept = run("once", once)
     note = "train: encoding 15 images through the frozen stages once"
     assert note in once.notes
+    assert any("mirror images" in each for each in once.notes) == mirrored
     assert note not in anew.notes
     if stopped:
         assert not kept.history.finished

@@ -55,8 +55,9 @@ class Batches:
         keep: compute what frozen first stages give once; not worth it for less than an epoch.
 
     What the frozen first stages of an encoder give is computed once of images that are not
-    augmented, so of those of the validation split in any case, if it fits into as much memory as
-    the decoded images may take.
+    augmented, so of those of the validation split in any case, and of images and their mirror
+    images where nothing else is drawn, if it fits into as much memory as the decoded images may
+    take.
     """
 
     def __init__(
@@ -101,7 +102,8 @@ class Batches:
             self._encoded = self._encode(stage.encoder, "val", part)
             return training_loader(train, batch_size=size, seed=seed, collate=_COLLATE[part])
         halfway = self._halfway["train"]
-        if halfway is not None and stage.views == 1 and not self._changes(stage):
+        as_drawn = stage.augmented or self._augment.idle
+        if halfway is not None and stage.encoder is None and stage.views == 1 and as_drawn:
             collate = _COLLATE["halfway"]
             return training_loader(halfway.images, batch_size=size, seed=seed, collate=collate)
         if stage.encoder is not None:
@@ -152,60 +154,78 @@ class Batches:
             if split in self._halfway:
                 continue
             self._halfway[split] = None
-            if not isinstance(encoder, Encoder) or self._passes(split) < 2 or not self._left:
+            kinds: tuple[Kept, ...] = ("halfway",)
+            if split == "train" and self._augment.only_mirrors:
+                kinds = ("halfway", "halfway mirrored")
+            if not isinstance(encoder, Encoder) or self._passes(split) <= len(kinds):
                 continue
             numbers = encoder.find_halfway(self._config.data.image_size) or math.inf
-            needed = _BYTES * numbers * len(self._records[split])
+            needed = _BYTES * numbers * len(kinds) * len(self._records[split])
             if needed <= self._left:
                 self._left -= int(needed)
-                self._halfway[split] = self._encode(encoder, split, "halfway")
+                self._halfway[split] = self._encode(encoder, split, *kinds)
 
     def _passes(self, split: str) -> int:
-        """Return how often images pass the encoder as they are, if it is trained on them."""
-        plain = [
+        """Return how often images pass the frozen stages of an encoder that is trained on them."""
+        if split == "train" and not (self._augment.idle or self._augment.only_mirrors):
+            return 0
+        plans = [
             plan
             for plan in self._plans
             if ("logits" in plan.head.gives if split == "val" else plan.views == 1)
-            and (split == "val" or not plan.augmented or self._augment.idle)
         ]
-        trained = sum(plan.epochs for plan in plain if not plan.frozen)
-        return trained + sum(plan.frozen for plan in plain) if trained else 0
+        trained = sum(plan.epochs for plan in plans if not plan.frozen)
+        return trained + sum(plan.frozen for plan in plans) if trained and self._left else 0
 
-    def _encode(self, encoder: nn.Module | None, split: str, part: Kept) -> _Encoded:
-        records, accelerator = self._records[split], self._accelerator
+    def _encode(self, encoder: nn.Module | None, split: str, *parts: Kept) -> _Encoded:
+        """Encode the images of a split, and their mirror images if those are asked for, too."""
+        records, config = self._records[split], self._config
         assert encoder is not None
+        features = [self._features(encoder, split, part) for part in parts]
+        images = EncodedImages(features[0], records)
+        loader = evaluation_loader(
+            images, batch_size=config.evaluation.batch_size, collate=_COLLATE[parts[0]]
+        )
+        if len(features) > 1:
+            seed = config.training.seed
+            images = EncodedImages(features[0], records, mirrored=features[1], seed=seed)
+        return _Encoded(images, prepare_evaluation(loader, self._accelerator))
+
+    def _features(self, encoder: nn.Module, split: str, part: Kept) -> Tensor:
+        records, mirrored = self._records[split], part == "halfway mirrored"
 
         def encode() -> Tensor:
-            how = "through the frozen stages once" if part == "halfway" else "once"
-            self._note(f"{split}: encoding {len(records)} images {how}")
+            what = "mirror images" if mirrored else "images"
+            how = "through the frozen stages once" if part.startswith("halfway") else "once"
+            self._note(f"{split}: encoding {len(records)} {what} {how}")
             halfway = self._halfway.get(split)
             if halfway is not None:
                 loader = halfway.loader
+            elif split == "val":
+                loader = self._pixels
             else:
-                loader = self._pixels if split == "val" else self._prepare(split)
-            return collect_features(encoder, loader, accelerator, part)
+                loader = self._prepare(split, mirrored=mirrored)
+            return collect_features(encoder, loader, self._accelerator, part)
 
         known = encoder
-        if part == "halfway":
+        if part.startswith("halfway"):
             assert isinstance(encoder, Encoder)
             known = nn.ModuleList(encoder.frozen)
-        features = self._shared.features(known, self._config, records, part, encode)
-        images = EncodedImages(features, records)
-        loader = evaluation_loader(
-            images, batch_size=self._config.evaluation.batch_size, collate=_COLLATE[part]
-        )
-        return _Encoded(images, prepare_evaluation(loader, accelerator))
+        return self._shared.features(known, self._config, records, part, encode)
 
     def _note(self, text: str) -> None:
         if self._display is not None and self._accelerator.is_main_process:
             self._display.note(text)
 
-    def _prepare(self, split: str) -> DataLoader[Any]:
+    def _prepare(self, split: str, *, mirrored: bool = False) -> DataLoader[Any]:
         config = self._config
         return prepare_evaluation(
             evaluation_loader(
                 EvaluationImages(
-                    self._records[split], size=config.data.image_size, cache=self._caches[split]
+                    self._records[split],
+                    size=config.data.image_size,
+                    cache=self._caches[split],
+                    mirrored=mirrored,
                 ),
                 batch_size=config.evaluation.batch_size,
                 workers=reading_processes(config, self._accelerator),
@@ -240,6 +260,7 @@ _COLLATE: Mapping[Kept, Callable[[list[Sample]], tuple[Features, Tensor, Tensor]
     "vector": _collate_vectors,
     "map": _collate_maps,
     "halfway": _collate_halfway,
+    "halfway mirrored": _collate_halfway,
 }
 """What makes a batch of features, which a model does not take for pixels."""
 

@@ -110,8 +110,13 @@ class TrainingImages(Dataset[Sample]):
     def _view(self, pixels: npt.NDArray[np.uint8], index: int, epoch: int, view: int) -> Tensor:
         if self._augment is None:
             return _to_tensor(pixels)
-        generator = random.Random(f"{self._seed}/{epoch}/{index}/{view}")
+        generator = draws_for(self._seed, epoch, index, view)
         return _to_tensor(np.asarray(self._augment(Image.fromarray(pixels), generator)))
+
+
+def draws_for(seed: int, epoch: int, index: int, view: int = 0) -> random.Random:
+    """Return the generator that the augmentation of an image in an epoch draws from."""
+    return random.Random(f"{seed}/{epoch}/{index}/{view}")
 
 
 class EvaluationImages(Dataset[Sample]):
@@ -121,13 +126,22 @@ class EvaluationImages(Dataset[Sample]):
         records: images and targets.
         size: side of the square the images are squashed to, in pixels.
         cache: keeps squashed pixels between passes; built for these records and this size.
+        mirrored: give the mirror image of each instead.
 
     Raises:
         ConfigError: if the size is out of range or the cache was built for other images.
     """
 
-    def __init__(self, records: Records, *, size: int, cache: PixelCache | None = None) -> None:
+    def __init__(
+        self,
+        records: Records,
+        *,
+        size: int,
+        cache: PixelCache | None = None,
+        mirrored: bool = False,
+    ) -> None:
         self._pixels = _SquashedImages(records.images, size, cache)
+        self._mirrored = mirrored
         self._targets = torch.from_numpy(np.ascontiguousarray(records.targets, dtype=np.int8))
 
     @property
@@ -145,7 +159,10 @@ class EvaluationImages(Dataset[Sample]):
         Raises:
             ImageError: if the image cannot be decoded; the message names it.
         """
-        return _to_tensor(self._pixels[index]), self._targets[index], index
+        pixels = self._pixels[index]
+        if self._mirrored:
+            pixels = np.ascontiguousarray(pixels[:, ::-1])
+        return _to_tensor(pixels), self._targets[index], index
 
 
 class _SquashedImages:

@@ -8,9 +8,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from colabel.data.cache import PixelCache
-from colabel.data.dataset import Sample
+from colabel.data.dataset import Sample, draws_for
 from colabel.data.records import Records
+from colabel.data.transforms import Augment
 from colabel.errors import DataError
+
+_MIRRORING = Augment(operations=0, cutout=0, horizontal_flip=True)
 
 
 class EncodedImages(Dataset[Sample]):
@@ -20,6 +23,9 @@ class EncodedImages(Dataset[Sample]):
         features: float32, shape (images, ...): vectors, maps, or what frozen first stages gave,
             in the order of the records.
         records: the images they are of.
+        mirrored: the same of their mirror images, of which augmentation draws; ``None`` to give
+            the images as they are.
+        seed: of the augmentation.
 
     Raises:
         DataError: if there are not as many features as images.
@@ -39,13 +45,22 @@ class EncodedImages(Dataset[Sample]):
     cache: PixelCache | None = None
     """There are no pixels to keep."""
 
-    def __init__(self, features: Tensor, records: Records) -> None:
+    def __init__(
+        self,
+        features: Tensor,
+        records: Records,
+        *,
+        mirrored: Tensor | None = None,
+        seed: int = 0,
+    ) -> None:
         if features.ndim < 2 or len(features) != len(records):
             raise DataError(
                 f"expected features of {len(records)} images, got a tensor of shape "
                 f"{tuple(features.shape)}."
             )
         self._features = features
+        self._mirrored = mirrored
+        self._seed = seed
         self._targets = torch.from_numpy(np.ascontiguousarray(records.targets, dtype=np.int8))
 
     def __len__(self) -> int:
@@ -54,5 +69,9 @@ class EncodedImages(Dataset[Sample]):
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
         """Return features (float32), targets (int8, (classes,)) and the index."""
-        index = key[0] if isinstance(key, tuple) else key
-        return self._features[index], self._targets[index], index
+        index, epoch = key if isinstance(key, tuple) else (key, None)
+        features = self._features
+        if self._mirrored is not None and epoch is not None:
+            drawn = _MIRRORING.is_mirrored(draws_for(self._seed, epoch, index))
+            features = self._mirrored if drawn else features
+        return features[index], self._targets[index], index

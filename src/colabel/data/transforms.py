@@ -134,13 +134,22 @@ class Augment:
         """Whether every image comes back as it was."""
         return not (self.operations or self.cutout or self.horizontal_flip)
 
+    @property
+    def only_mirrors(self) -> bool:
+        """Whether every image comes back as it was, or as its mirror image."""
+        return self.horizontal_flip and not (self.operations or self.cutout)
+
+    def is_mirrored(self, generator: random.Random) -> bool:
+        """Draw whether an image is mirrored; the first that is drawn for an image."""
+        return self.horizontal_flip and generator.random() < 0.5
+
     def __call__(self, image: Image.Image, generator: random.Random) -> Image.Image:
         """Return an augmented copy of an RGB image, a function of image and generator alone.
 
         Only ``generator.random()`` is drawn from, the sequence that Python keeps the same in
         all its versions.
         """
-        if self.horizontal_flip and generator.random() < 0.5:
+        if self.is_mirrored(generator):
             image = functional.horizontal_flip(image)
         if self.cutout:
             image = _cut_out(image, self.cutout, generator)

@@ -190,7 +190,7 @@ def collect_features(
 
 
 def _part_of(encoder: nn.Module, images: Tensor | Features, part: Kept) -> Tensor:
-    if part == "halfway":
+    if part.startswith("halfway"):
         assert isinstance(encoder, Encoder)
         assert isinstance(images, Tensor)
         halfway = encoder.encode_halfway(images).halfway

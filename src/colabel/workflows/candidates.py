@@ -15,8 +15,12 @@ SIZES = (96, 128, 160, 192, 224, 256, 288)
 """Sides of the images that are tried, in pixels."""
 MOST_EPOCHS = 40
 """As many as the papers train; more time goes into larger images."""
-MOST_KEPT_EPOCHS = 8
+MOST_KEPT_EPOCHS = 4
 """Without augmentation; more time goes into larger images, or into augmented ones."""
+MOST_MIRRORED_EPOCHS = 12
+"""With mirror images alone."""
+MIRRORED_FROM = 2
+"""Epochs from which on mirror images are worth that they are encoded, too."""
 _KNEE = 192
 _POINTS_PER_DOUBLING = (10.0, 5.0)
 """Up to the knee and beyond it."""
@@ -192,17 +196,19 @@ def may_keep(candidate: Candidate, config: Config, fixed: Collection[str]) -> bo
     return bool(candidate.weights) and trains and linear and not augmented
 
 
-def kept_changes(fixed: Collection[str], *, images: int) -> dict[str, Any]:
+def kept_changes(fixed: Collection[str], *, images: int, mirrored: bool = False) -> dict[str, Any]:
     """Return the settings with which the classifier learns first, and then all that is trained.
 
-    Nothing is augmented, so that every image passes the frozen stages once.
+    Nothing is augmented but by mirroring, so that every image passes the frozen stages once.
 
     Args:
         fixed: dotted keys of settings that the user has set.
         images: to learn from.
+        mirrored: whether images are mirrored.
     """
     values: dict[str, Any] = {
         **PLAIN_IMAGES,
+        "augmentation.horizontal_flip": mirrored,
         "training.warm_start.epochs": head_epochs(images),
         "training.warm_start.learning_rate": 3e-3,
         "training.head_learning_rate": "x10",

@@ -12,8 +12,10 @@ from colabel.config import Config
 from colabel.training.clock import TO_FINISH
 from colabel.training.timing import StepTime
 from colabel.workflows.candidates import (
+    MIRRORED_FROM,
     MOST_EPOCHS,
     MOST_KEPT_EPOCHS,
+    MOST_MIRRORED_EPOCHS,
     Candidate,
     expected_gain,
     head_epochs,
@@ -73,6 +75,7 @@ class Option:
         validation: seconds after each of them.
         epochs: that fit into the time, a fraction; of the classifier where the encoder stays.
         gain: by :func:`colabel.workflows.candidates.expected_gain`.
+        mirrored: whether mirror images pass the frozen stages once, too.
     """
 
     candidate: Candidate
@@ -84,6 +87,7 @@ class Option:
     validation: float
     epochs: float
     gain: float
+    mirrored: bool = False
 
     @property
     def fits(self) -> bool:
@@ -109,9 +113,10 @@ class Option:
         )
         if self.way == "augmented":
             return f"{what}, {each}"
+        images = "image and mirror image" if self.mirrored else "image"
         return (
-            f"{what}, every image once through its frozen stages and then the classifier alone, "
-            f"about {self.before:.0f} s, and of all that is trained {each}"
+            f"{what}, every {images} once through its frozen stages and then the classifier "
+            f"alone, about {self.before:.0f} s, and of all that is trained {each}"
         )
 
 
@@ -174,16 +179,24 @@ class Ways:
     def _kept(self, candidate: Candidate, size: int, speed: Speed) -> Option:
         assert speed.rest is not None
         scale, images = (size / speed.size) ** 2, self.images + self.validation
+        kept = _NUMBER * speed.numbers * scale
         once, head = images * speed.whole.score * scale, self._head()
-        training = self._steps * speed.rest.step * scale
+        mirrors = self.images * (speed.whole.score - speed.rest.score) * scale
+        epoch = self._steps * speed.rest.step * scale
         validation = self.validation * speed.rest.score * scale
         left = self.left() - self.around(size) - once - head
         sure = left - (SURE - 1) * once > 0
-        fits = _NUMBER * speed.numbers * scale * images <= self._memory and sure
-        epochs = min(left / (training + validation), MOST_KEPT_EPOCHS) if fits else 0.0
+        fits = kept * images <= self._memory and sure
+        epochs = left / (epoch + validation) if fits else 0.0
+        fewer = (left - mirrors) / (epoch + validation)
+        mirrored = fits and fewer >= MIRRORED_FROM
+        mirrored = mirrored and kept * (images + self.images) <= self._memory
+        if mirrored:
+            epochs, once = fewer, once + mirrors
+        epochs = min(epochs, MOST_MIRRORED_EPOCHS if mirrored else MOST_KEPT_EPOCHS)
         gain = self._gain(candidate, size, "kept", epochs)
         return Option(
-            candidate, size, "kept", speed, once + head, training, validation, epochs, gain
+            candidate, size, "kept", speed, once + head, epoch, validation, epochs, gain, mirrored
         )
 
     def _stays(self, candidate: Candidate, size: int, speed: Speed) -> Option:
