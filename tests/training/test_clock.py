@@ -176,9 +176,7 @@ def test_the_sentence_says_what_was_left_out(tmp_path, hands):
     listener = Listener()
     stage, steps = timed_stage(hands, 2.0, epochs=100)
     timed_run(tmp_path, hands, stage, minutes=5).fit(display=listener)
-    told = (
-        f"5 minutes were enough for {len(steps)} of the 300 steps; the learning rate was brought"
-    )
+    told = f"5 minutes left time for {len(steps)} of the 300 steps; the learning rate was brought"
     assert told in " ".join(listener.said)
 
 
@@ -195,14 +193,14 @@ def test_the_sentence_counts_what_was_left_out_before_an_interruption(tmp_path, 
     resumed = timed_run(tmp_path, hands, resumed_stage, minutes=5)
     assert resumed.fit(resume=True, display=listener).finished
     made = len(steps) + len(more)
-    assert f"5 minutes were enough for {made} of the 300 steps" in " ".join(listener.said)
+    assert f"5 minutes left time for {made} of the 300 steps" in " ".join(listener.said)
 
 
 def test_a_time_that_was_over_too_early_is_not_called_enough(tmp_path, hands):
     listener = Listener()
     stage, steps = timed_stage(hands, 20.0, epochs=100)
     timed_run(tmp_path, hands, stage, minutes=1).fit(display=listener)
-    told = f"60 seconds were enough for {len(steps)} of the 300 steps; they were over before the"
+    told = f"60 seconds left time for {len(steps)} of the 300 steps; it was over before the"
     assert told in " ".join(listener.said)
 
 
@@ -317,9 +315,7 @@ def test_a_time_that_a_kill_has_used_up_leaves_the_model_that_was_kept(tmp_path,
     listener = Listener()
     history, steps = resumed_run(tmp_path, hands, display=listener, began=hands.now - 10)
     assert (history.finished, steps, history.best["epoch"]) == (True, 0, 1)
-    assert "100 seconds were enough for 50 of the 100 steps; they were over" in " ".join(
-        listener.said
-    )
+    assert "100 seconds left time for 50 of the 100 steps; it was over" in " ".join(listener.said)
     again, steps = resumed_run(tmp_path, hands)
     assert (again.finished, steps, again.best) == (True, 0, history.best)
 
@@ -371,7 +367,7 @@ def test_a_time_shorter_than_its_steps_is_not_called_enough(tmp_path, hands):
     listener = Listener()
     stage, steps = timed_stage(hands, 0.5)
     timed_run(tmp_path, hands, stage, minutes=0.001).fit(display=listener)
-    told = f"0.06 seconds were too few even for {len(steps)} of the 9 steps; they were over before"
+    told = f"0.06 seconds left time for {len(steps)} of the 9 steps; it was over before"
     assert told in " ".join(listener.said)
 
 

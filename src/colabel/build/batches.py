@@ -195,10 +195,14 @@ class Batches:
         records, mirrored = self._records[split], part == "halfway mirrored"
 
         def encode() -> Tensor:
-            what = "mirror images" if mirrored else "images"
-            how = "through the frozen stages once" if part.startswith("halfway") else "once"
-            self._note(f"{split}: encoding {len(records)} {what} {how}")
             halfway = self._halfway.get(split)
+            what = "mirror images" if mirrored else "images"
+            how = "once"
+            if part.startswith("halfway"):
+                how = "through the frozen stages once"
+            elif halfway is not None:
+                how = "through the rest of the encoder once, for the classifier"
+            self._note(f"{split}: encoding {len(records)} {what} {how}")
             if halfway is not None:
                 loader = halfway.loader
             elif split == "val":

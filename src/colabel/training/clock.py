@@ -29,6 +29,10 @@ _NOTED_EVERY = 2.0
 """Seconds between two notes of the time spent: what a kill may cost."""
 
 
+SPENT = "spent.json"
+"""The file, beside the state to go on from, that has the time spent."""
+
+
 def noted_seconds(file: Path) -> float:
     """Return the seconds that a run had taken when it last noted them, perhaps before a kill.
 
@@ -183,12 +187,16 @@ class Pace:
         given = f"{seconds:.3g} seconds" if seconds < 120 else f"{seconds / 60:.3g} minutes"
         late = self._clock.spent > seconds
         end = (
-            "they were over before the learning rate could be brought down: give the run more time"
+            "it was over before the learning rate could be brought down: give the run more time"
             if self._cut_short
             else f"the learning rate was brought down {'nonetheless' if late else 'in time'}"
         )
-        enough = "too few even" if late else "enough"
-        return f"{given} were {enough} for {total - self._skipped} of the {total} steps; {end}"
+        made = total - self._skipped
+        if not made:
+            return (
+                f"{given} were over before the first of its {total} steps: give the run more time"
+            )
+        return f"{given} left time for {made} of the {total} steps; {end}"
 
     def resume(self, *, step: int) -> None:
         """Hear how many steps were made before the run was interrupted; the schedule is restored.

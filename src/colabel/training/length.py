@@ -47,6 +47,12 @@ def verdict(
     """
     scored = [epoch for epoch in epochs if epoch["score"] is not None]
     lines = [epoch for epoch in scored if epoch["stage"] == scored[-1]["stage"]]
+    kept = [epoch for epoch in scored if epoch.get("best")]
+    if kept and kept[-1]["stage"] != lines[-1]["stage"]:
+        return (
+            f"no epoch of {lines[-1]['stage']} was better than epoch {kept[-1]['epoch']} of "
+            f"{kept[-1]['stage']}, whose weights are kept."
+        )
     if len(lines) < 2:
         return ""
     scores = [float(line["score"]) for line in lines]

@@ -18,7 +18,7 @@ from colabel.files import make_folder
 from colabel.settings import Training
 from colabel.settings.flat import differences
 from colabel.training.checkpoint import SavedState, load_state, unpack_module
-from colabel.training.clock import TO_FINISH, Clock, noted_seconds
+from colabel.training.clock import SPENT, TO_FINISH, Clock, noted_seconds
 from colabel.training.display import Display
 from colabel.training.facts import check_facts
 from colabel.training.interruption import Interruption
@@ -40,8 +40,7 @@ class History:
 
     Args:
         epochs: the log's line of every epoch; :mod:`colabel.training.log` says what is in it.
-        best: the line of the epoch whose weights were kept, in the last stage that got so far, or
-            ``None``.
+        best: the line of the epoch whose weights were kept, of whatever stage, or ``None``.
         finished: whether every stage is complete; if not, the run can be resumed.
         message: how it ended, for the user.
         signal: name of the signal that ended it, such as "SIGTERM", where this process got one.
@@ -108,7 +107,7 @@ def fit(
             when the stage begins or goes on, once its model has its weights and its device.
         validate: metrics of a stage's model on the validation split, called on every process.
         on_best: keeps a model and the log's line of its epoch, called on the main process when
-            the monitored metric is the highest so far in its stage.
+            the monitored metric is the highest so far.
         folder: of the run; ``log.jsonl`` and ``last/`` are written there.
         accelerator: from :func:`colabel.training.make_accelerator`.
         settings: the schedule; of it, what is not a stage's own. The defaults if ``None``.
@@ -151,7 +150,7 @@ def fit(
     make_folder(folder)
     clock = None
     if settings.minutes is not None:
-        noted = last / "spent.json"
+        noted = last / SPENT
         spent = 0.0 if saved is None else saved.facts.get("spent") or 0.0
         clock = Clock(
             60 * settings.minutes,

@@ -72,7 +72,7 @@ class SharedState:
         monitor: the metric that decides.
         clock: of a run whose time is limited, or ``None``.
         position: the next batch.
-        best: the log's line of the best epoch of the current or the last validated stage.
+        best: the log's line of the best epoch so far, of whatever stage.
     """
 
     accelerator: Accelerator

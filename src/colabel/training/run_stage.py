@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     from colabel.models import Features
 
 
+_QUICK_EPOCHS = 5.0
+"""Seconds: the state after epochs that took less is saved once for all of them, since saving it
+takes longer than they do."""
+
+
 class StageRun:
     """The training of one stage, from its beginning or from a saved state.
 
@@ -87,7 +92,10 @@ class StageRun:
             optimiser, steps=stage.epochs * self._batches, warm_up=settings.warm_up
         )
         encoded = stage.encoder is not None and isinstance(loader.dataset, EncodedImages)
-        self._limit = None if encoded else run.clock  # such a stage takes seconds
+        alone = len(run.plan["stages"]) == 1
+        self._limit = None if encoded and alone else run.clock  # such a run takes seconds
+        if self._limit is not None:
+            self._limit.validation_seconds = None  # until this stage has validated
         self._pace = Pace(self._schedule, self._limit, accelerator, batches=self._batches)
         self._diagnostics: Mapping[str, float] = {}
         self._rates = self._learning_rates()
@@ -155,15 +163,18 @@ class StageRun:
                 return False
             began = time.monotonic()
             self._end_epoch()
-            finished = final and (run.position.epoch == stage.epochs or self._pace.is_over)
-            self._save(finished=finished)
+            complete = run.position.epoch == stage.epochs or self._pace.is_over
+            finished = final and complete
+            stop, due = self._requested(at_most=_QUICK_EPOCHS)
+            if complete or stop or due:
+                self._save(finished=finished)
             self._pace.rest(began)
-            if not finished and self._requested()[0]:
+            if stop and not finished:
                 return False
         if self._average is not None:
             stage.model.load_state_dict(self._average.module.state_dict())
         if run.display is not None and self._pace.shortened:
-            run.display.note(self._pace.shortened)
+            run.display.note(f"{stage.name}: {self._pace.shortened}")
         share_buffers(stage.model)  # each process had the statistics of its own last batch
         return True
 
@@ -323,7 +334,7 @@ class StageRun:
                 f"validation gives no metric {run.monitor!r}: {nearest(run.monitor, metrics)}."
             )
         score = metrics[run.monitor]
-        before = run.best if run.best and run.best["stage"] == self._stage.name else None
+        before = run.best
         record["validation"] = dict(metrics)
         record["validation_seconds"] = time.monotonic() - began
         record["score"] = score if math.isfinite(score) else None
@@ -368,11 +379,16 @@ class StageRun:
             )
         self._saved_at = time.monotonic()
 
-    def _requested(self) -> tuple[bool, bool]:
-        """Return whether to stop and whether to save now, the same on every process."""
+    def _requested(self, *, at_most: float = math.inf) -> tuple[bool, bool]:
+        """Return whether to stop and whether to save now, the same on every process.
+
+        Args:
+            at_most: seconds after the last save from which on to save in any case.
+        """
         run = self._run
         stop = run.interruption.signal is not None
-        due = time.monotonic() - self._saved_at >= 60 * run.settings.save_minutes
+        every = min(60 * run.settings.save_minutes, at_most)
+        due = time.monotonic() - self._saved_at >= every
         if run.accelerator.num_processes == 1:
             return stop, due
         votes = torch.tensor([stop, due], dtype=torch.float32, device=run.accelerator.device)

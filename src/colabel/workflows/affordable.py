@@ -36,8 +36,12 @@ _TO_CHOOSE = 0.2
 """Share of the budget after which no further encoder is measured."""
 _TO_MEASURE_AGAIN = 0.25
 """Share of the budget after which a choice is not measured again at its own size."""
+_TO_BE_SURE = 1.2
+"""Factor for the least budget that is named: the next measurement may come out slower."""
 _WORTH_IT = 0.85
 """Time in bfloat16, of that in float32, from which on it is taken."""
+_NO_DIFFERENCE = 0.5
+"""Points of mAP that two seeds may differ by."""
 _MANY_POINTS = 20
 """Differences beyond it are not told by their number: the rule was not measured there."""
 
@@ -99,10 +103,11 @@ class Planner:
             if options and self._spent() > _TO_CHOOSE * self._seconds:
                 break
             speeds[candidate] = speed = self._quicker(candidate, middle)
+            stays = may_stay(candidate, self.config, self.fixed)
             possible: dict[Way, bool] = {
-                "augmented": True,
+                "augmented": not (stays and self.config.training.freeze_encoder),
                 "kept": speed.rest is not None,
-                "stays": may_stay(candidate, self.fixed),
+                "stays": stays,
             }
             options += [
                 ways.estimate(way, candidate, size, speed)
@@ -125,8 +130,9 @@ class Planner:
         raise ConfigError(
             f"a budget of {self.budget} is too small: the quickest choice, {least.candidate.name} "
             f"at {least.size} pixels {_AT_LEAST[least.way]}, takes about {least.least:.0f} s for "
-            f"{len(self.train)} images on this machine, and {before:.0f} s around it; give at "
-            f"least --budget {math.ceil(1.1 * (before + least.least))}s."
+            f"{len(self.train)} images on this machine, and measuring, reading the images and "
+            f"finishing {before:.0f} s; give at least "
+            f"--budget {math.ceil(_TO_BE_SURE * (before + least.least))}s."
         )
 
     def _plan(self, chosen: Option, options: Sequence[Option]) -> Plan:
@@ -141,10 +147,10 @@ class Planner:
         if others:
             less = max(chosen.gain - others[0].gain, 0)
             points = f"{less:.1f}" if less < _MANY_POINTS else f"more than {_MANY_POINTS}"
-            reasons.append(
-                f"next best: {others[0]}; {points} points of mAP less by the rule in "
-                "docs/tuning.md"
-            )
+            points += " points of mAP less by the rule in docs/tuning.md"
+            if less < _NO_DIFFERENCE:
+                points = "as good by the rule in docs/tuning.md"
+            reasons.append(f"next best: {others[0]}; {points}")
         speed = chosen.speed
         if speed.ratio < 1:
             reasons.append(

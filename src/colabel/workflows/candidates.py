@@ -143,7 +143,7 @@ def head_epochs(images: int) -> int:
     return min(max(least, _HEAD_IMAGES // max(images, 1)), most)
 
 
-def may_stay(candidate: Candidate, fixed: Collection[str]) -> bool:
+def may_stay(candidate: Candidate, config: Config, fixed: Collection[str]) -> bool:
     """Tell whether an encoder may be left as it came.
 
     Not one that has learned nothing, and not where the user has said how the encoder is trained
@@ -151,23 +151,28 @@ def may_stay(candidate: Candidate, fixed: Collection[str]) -> bool:
 
     Args:
         candidate: with its weights.
+        config: the recipe.
         fixed: dotted keys of settings that the user has set.
 
     Example:
+        >>> from colabel.config import load_config
+        >>> auto = load_config("auto")
         >>> known = Candidate("resnet50", 80.2, weights="resnet50.safetensors")
-        >>> may_stay(known, ["data.image_size"]), may_stay(known, ["encoder.freeze_stages"])
-        (True, False)
-        >>> may_stay(Candidate("resnet50", 80.2), [])  # without weights
+        >>> may_stay(known, auto, ["data.image_size"])
+        True
+        >>> may_stay(known, auto, ["encoder.freeze_stages"])
+        False
+        >>> may_stay(Candidate("resnet50", 80.2), auto, [])  # without weights
         False
     """
     decided = {
         "encoder.freeze_stages",
-        "training.freeze_encoder",
         "training.learning_rate",
         "training.head_learning_rate",
     }
+    trained = "training.freeze_encoder" in fixed and not config.training.freeze_encoder
     augmented = any(key.startswith("augmentation.") for key in fixed)
-    return bool(candidate.weights) and not augmented and not decided & set(fixed)
+    return bool(candidate.weights) and not (augmented or trained or decided & set(fixed))
 
 
 def may_keep(candidate: Candidate, config: Config, fixed: Collection[str]) -> bool:

@@ -39,7 +39,7 @@ from colabel.runs.description import (
     Selection,
     load_description,
 )
-from colabel.runs.folder import RunFolder
+from colabel.runs.folder import LAST, RunFolder
 from colabel.runs.identity import weights_fingerprint
 from colabel.runs.measured import Measured, measure
 from colabel.runs.operating_point import OperatingPoint
@@ -64,10 +64,15 @@ from colabel.training import (
     make_accelerator,
     verdict,
 )
+from colabel.training.clock import SPENT, noted_seconds
 from colabel.training.peak_memory import begin_peak_memory
 from colabel.version import VERSION
 from colabel.workflows.memory import check_memory
 from colabel.workflows.validation_size import told_uncertainty, too_small_to_choose_by
+
+_LATE = 0.5
+"""Share of a limited time after which a resumed run does not pass all images through the frozen
+stages once more before it goes on; it computes them in its steps, to the same bytes."""
 
 
 @dataclass(frozen=True)
@@ -221,9 +226,12 @@ def _train(
         write_data(run, seen)
     accelerator.wait_for_everyone()
 
+    minutes = config.training.minutes
+    late = minutes is not None and noted_seconds(run.path / LAST / SPENT) > _LATE * 60 * minutes
     batches = Batches(
-        config, accelerator, train_records, validation_records, display, caches, shared.encoded
-    )
+        config, accelerator, train_records, validation_records, display, caches, shared.encoded,
+        keep=not (resume and late),
+    )  # fmt: skip
 
     def predict(network: nn.Module, stage: Stage | None = None) -> Predictions:
         collected = collect_logits(network, batches.validation(stage), accelerator)
@@ -284,6 +292,8 @@ def _train(
         out_of_time=history.is_out_of_time(config.training.minutes),
         frozen=config.training.freeze_encoder,
     )
+    if stages[-1].name not in {line["stage"] for line in history.epochs}:
+        told = f"there was no time for {stages[-1].name}: the classifier alone was trained."
     if main:
         run.write_measured(predictions, measured, describe_data(config, validation_records))
         training_curves(run.log, run.curves)

@@ -28,8 +28,9 @@ classifier alone; the classifier alone."""
 
 HEAD_SECONDS = 0.0002
 """What an epoch of a classifier on features takes for each image, on one core."""
-HEAD_EPOCH_SECONDS = 0.05
-"""What an epoch takes beside it: scores, a line of the log."""
+HEAD_EPOCH_SECONDS = 0.15
+"""What an epoch takes beside it: scores, and the model with its operating point where it is the
+best so far."""
 SURE = 1.4
 """Factor for the time of encoding every image once, which no clock can cut short: on two cores of
 a shared machine it took up to 1.4 times what was measured."""
@@ -75,6 +76,7 @@ class Option:
         validation: seconds after each of them.
         epochs: that fit into the time, a fraction; of the classifier where the encoder stays.
         gain: by :func:`colabel.workflows.candidates.expected_gain`.
+        head_epochs: in which the classifier learns alone.
         mirrored: whether mirror images pass the frozen stages once, too.
     """
 
@@ -87,6 +89,7 @@ class Option:
     validation: float
     epochs: float
     gain: float
+    head_epochs: int = 0
     mirrored: bool = False
 
     @property
@@ -104,19 +107,17 @@ class Option:
         what = f"{self.candidate.name} at {self.size} pixels"
         if self.way == "stays":
             return (
-                f"{what} left as it came, every image encoded once, and {self.epochs:.0f} epochs "
-                f"of the classifier alone, about {self.before:.0f} s in all"
+                f"{what}, left as it came: every image is encoded once, then {self.head_epochs} "
+                f"epochs of the classifier alone, about {self.before:.0f} s in all"
             )
-        each = (
-            f"{self.epochs:.1f} epochs of about {self.training:.1f} s, each with "
-            f"{self.validation:.1f} s of validation"
-        )
+        each = f"of about {self.training:.1f} s, each with {self.validation:.1f} s of validation"
         if self.way == "augmented":
-            return f"{what}, {each}"
-        images = "image and mirror image" if self.mirrored else "image"
+            return f"{what}, {self.epochs:.1f} epochs {each}"
+        images = "image and mirror image passes" if self.mirrored else "image passes"
         return (
-            f"{what}, every {images} once through its frozen stages and then the classifier "
-            f"alone, about {self.before:.0f} s, and of all that is trained {each}"
+            f"{what}: every {images} its frozen stages once and {self.head_epochs} epochs of the "
+            f"classifier alone follow, about {self.before:.0f} s; then the classifier and the "
+            f"stages that are not frozen learn for {self.epochs:.1f} epochs {each}"
         )
 
 
@@ -196,8 +197,9 @@ class Ways:
         epochs = min(epochs, MOST_MIRRORED_EPOCHS if mirrored else MOST_KEPT_EPOCHS)
         gain = self._gain(candidate, size, "kept", epochs)
         return Option(
-            candidate, size, "kept", speed, once + head, epoch, validation, epochs, gain, mirrored
-        )
+            candidate, size, "kept", speed, once + head, epoch, validation, epochs, gain,
+            head_epochs(self.images), mirrored,
+        )  # fmt: skip
 
     def _stays(self, candidate: Candidate, size: int, speed: Speed) -> Option:
         images = self.images + self.validation
@@ -206,7 +208,8 @@ class Ways:
         fits = self.left() - self.around(size) >= before
         epochs = head_epochs(self.images) if fits else 0
         gain = self._gain(candidate, size, "stays", 0.0)
-        return Option(candidate, size, "stays", speed, before, 0.0, 0.0, epochs, gain)
+        known = head_epochs(self.images)
+        return Option(candidate, size, "stays", speed, before, 0.0, 0.0, epochs, gain, known)
 
     def _head(self) -> float:
         """Return the seconds of all epochs of the classifier alone."""
