@@ -223,6 +223,17 @@ def test_the_memory_is_limited_and_training_comes_first(kilobytes, kinds):
     assert world.begin() == kinds
 
 
+def test_images_pass_in_batches_of_the_size_of_a_step():
+    """Some layers round otherwise in others; the last batch is filled with the first images."""
+    world, sizes = World(), []
+    world.model.encoder.backbone.conv_stem.register_forward_hook(
+        lambda _, given, __: sizes.append(len(given[0])) if given[0].shape[-1] == SIZE else None
+    )
+    world.begin()
+    tried, validation = [2, 2, 1], [2, 2, 1]  # these in batches of evaluation
+    assert sizes == [*tried, BATCH, BATCH, BATCH, *validation]
+
+
 def test_runs_of_the_same_frozen_stages_share_what_they_give():
     shared = Shared()
     first, second = World(shared=shared), World(shared=shared, seed=3)

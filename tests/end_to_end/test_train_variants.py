@@ -13,6 +13,7 @@ from colabel.build.stages import build_model
 from colabel.config import load_config
 from colabel.errors import ConfigError
 from colabel.runs.predictions import Predictions
+from colabel.training import checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -124,6 +125,28 @@ def test_a_run_stopped_in_or_after_its_warm_start_goes_on_to_the_same_bytes(warm
     resumed = train(home, name, *WARM, resume=True, display=Stopping(0))
     assert resumed.history.finished
     assert_same_run(resumed.folder, warm[0])
+
+
+def test_a_warm_start_is_validated_at_its_end_and_saved_once(home, monkeypatch):
+    saved = []
+    save_state = checkpoint.save_state
+
+    def counted(folder, tensors, facts):
+        saved.append(facts["position"]["stage"])
+        save_state(folder, tensors, facts)
+
+    monkeypatch.setattr(checkpoint, "save_state", counted)
+    folder = colabel.train(
+        home / "tiny.yaml", data=str(home / "labels.csv"), out=home / "long-warm", cpu=True,
+        changes=["training.warm_start.epochs=6", "training.head_learning_rate=x10"],
+    ).folder  # fmt: skip
+    assert saved == [0, 1, 1]
+    scored = [
+        (line["stage"], line["epoch"])
+        for line in lines_of(folder, "epoch")
+        if line["score"] is not None
+    ]
+    assert scored == [("warm_start", 6), ("kmcl", 1), ("kmcl", 2)]
 
 
 class Watching(Stopping):

@@ -95,8 +95,7 @@ def test_it_is_exact_in_bfloat16():
     encoder.find_halfway(SIZE)
     with torch.autocast("cpu", torch.bfloat16):
         whole, half = encoder(pixels), encoder.encode_halfway(pixels)
-        kept = Features(None, halfway=half.halfway.float())
-        assert torch.equal(encoder(kept).vector, whole.vector)
+        assert torch.equal(encoder(half).vector, whole.vector)
 
 
 @pytest.mark.parametrize("frozen", [2, 4])
@@ -113,9 +112,20 @@ def test_nothing_frozen_is_nothing_to_keep():
     assert build_encoder("test_efficientnet").find_halfway(SIZE) is None
 
 
-def test_what_is_drawn_at_random_is_not_kept():
-    options = {"pos_drop_rate": 0.5}
-    assert frozen_encoder("test_vit", options=options).find_halfway(160) is None
+@pytest.mark.parametrize("option", ["pos_drop_rate", "patch_drop_rate"])
+def test_what_is_drawn_at_random_is_not_kept(option):
+    assert frozen_encoder("test_vit", options={option: 0.5}).find_halfway(160) is None
+
+
+@pytest.mark.parametrize("name", ["test_nfnet", "test_coatnet", "test_maxvit"])
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_what_is_kept_has_the_layout_and_the_precision_of_the_encoder(name, precision):
+    size = {"test_nfnet": 64}.get(name, 160)
+    encoder, pixels = build_encoder(name, freeze_stages=2).eval(), images(size=size)
+    assert encoder.find_halfway(size)
+    with torch.autocast("cpu", precision, enabled=precision == torch.bfloat16):
+        whole, again = encoder(pixels), encoder(encoder.encode_halfway(pixels))
+    assert torch.equal(again.vector, whole.vector)
 
 
 def test_the_mode_and_the_random_numbers_are_left_alone():
@@ -147,7 +157,8 @@ class Forked(nn.Module):
 @pytest.mark.parametrize("around", [True, False])
 def test_a_way_around_the_frozen_part_is_found(around):
     module = Forked(around)
-    assert (find_halt(module, (module.first,), module, 8) is None) == around
+    noise = torch.randn(2, 3, 8, 8)
+    assert (find_halt(module, (module.first,), module, noise) is None) == around
 
 
 def test_a_frozen_layer_behind_a_trained_one_is_not_the_end():
@@ -155,6 +166,6 @@ def test_a_frozen_layer_behind_a_trained_one_is_not_the_end():
         nn.Conv2d(3, 4, 1).requires_grad_(False), nn.Conv2d(4, 4, 1),
         nn.Conv2d(4, 5, 1).requires_grad_(False), nn.Flatten(),
     )  # fmt: skip
-    frozen = (module[0], module[2])
-    halt = find_halt(module, frozen, lambda given: Features(module(given)), 8)
+    frozen, noise = (module[0], module[2]), torch.randn(2, 3, 8, 8)
+    halt = find_halt(module, frozen, lambda given: Features(module(given)), noise)
     assert (halt.name, halt.numbers) == ("0", 4 * 8 * 8)

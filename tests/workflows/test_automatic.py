@@ -30,6 +30,7 @@ from colabel.workflows.candidates import (
     head_epochs,
 )
 from colabel.workflows.reading_time import Reading, measure_reading
+from colabel.workflows.ways import HEAD_EPOCH_SECONDS, HEAD_SECONDS, Speed, Ways
 
 STEP_AT_96 = 0.1
 AUGMENTED = "augmentation.operations=1"
@@ -167,6 +168,22 @@ def test_a_part_of_an_epoch_after_the_classifier_is_worth_more_than_a_classifier
     assert ways_of == {10.4: "stays", 10.9: (1, False), 13.2: (2, False), 15.2: (3, True)}
 
 
+def test_what_comes_before_the_epochs_is_all_that_is_encoded_and_the_classifier():
+    whole, rest = StepTime(1.0, 0.01), StepTime(0.5, 0.002)
+    speed = Speed(96, whole, rest, numbers=100)
+    reading = Reading(decode=0.0, augment=0.0, side=480)
+    for left, mirrored in ((30, False), (300, True)):
+        estimates = Ways(load_config("auto"), 640, 100, reading, lambda left=left: left)
+        option = estimates.estimate("kept", Candidate("any", 73.0, "weights"), 96, speed)
+        assert option.mirrored == mirrored
+        head = head_epochs(640) * (740 * HEAD_SECONDS + HEAD_EPOCH_SECONDS)
+        mirrors = 640 * (0.01 - 0.002) if mirrored else 0
+        assert option.before == pytest.approx(740 * 0.01 + mirrors + head)
+        assert (option.training, option.validation) == pytest.approx((20 * 0.5, 100 * 0.002))
+        epochs = (left - TO_FINISH - option.before) / (option.training + option.validation)
+        assert option.epochs == pytest.approx(min(epochs, 8))
+
+
 def test_an_encoder_that_the_user_freezes_is_left_as_it_came(machine, tmp_path):
     only_the_first(machine)
     many = write_tiny_table(tmp_path, images=2000)
@@ -198,6 +215,7 @@ def test_mirror_images_are_kept_where_they_fit_into_the_memory(machine, tmp_path
         ("method=kmcl",),
         ("head.pooling.name=max",),
         ("encoder.freeze_stages=0",),
+        ("training.warm_start.epochs=0",),
         ("data.cache_mb=1",),  # what is kept of 1700 images takes a hundred
     ],
 )
@@ -221,7 +239,7 @@ def test_a_rate_of_the_user_is_that_after_the_classifier_alone(machine, tmp_path
     only_the_first(machine)
     many = write_tiny_table(tmp_path, images=2000)
     changes = ("training.learning_rate=5e-5", "training.head_learning_rate=0.002")
-    _, main = plan(many, Budget(minutes=1), "data.image_size=96", *changes).config.stages()
+    _, main = plan(many, Budget(minutes=0.4), "data.image_size=96", *changes).config.stages()
     assert (main.learning_rate, main.head_learning_rate) == (5e-5, 0.002)
 
 

@@ -10,11 +10,13 @@ from stopping import Watcher, interrupt
 from tiny_runs import write_recipe, write_tiny_table
 
 import colabel
+from colabel.build import batches
 from colabel.config import load_config
 from colabel.data.split import read_split_table
 from colabel.errors import ConfigError, DataError, WeightsError
 from colabel.models import build_encoder
 from colabel.runs.predictions import Predictions
+from colabel.training import collect_features
 from colabel.workflows import train as workflow
 
 
@@ -287,6 +289,23 @@ def test_a_warm_start_takes_its_epochs_and_the_stage_after_it_what_is_left(tmp_p
     assert set(stages[4:]) == {"kmcl"}
     assert trained.history.spent is not None
     assert time.monotonic() - began >= trained.history.spent
+
+
+def test_the_time_is_noted_while_images_are_encoded(tmp_path, monkeypatch):
+    noted = []
+
+    def collect(*arguments):
+        features = collect_features(*arguments)
+        noted.append((tmp_path / "run" / "last" / "spent.json").is_file())
+        return features
+
+    monkeypatch.setattr(batches, "collect_features", collect)
+    table = write_tiny_table(tmp_path)
+    changes = ["training.warm_start.epochs=1", "training.epochs=1", "training.minutes=1"]
+    colabel.train(
+        write_recipe(tmp_path), data=str(table), changes=changes, out=tmp_path / "run", cpu=True
+    )
+    assert noted == [True, True]
 
 
 def test_what_a_run_says_of_its_length_rests_on_how_it_was_trained_and_measured(

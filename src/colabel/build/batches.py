@@ -149,17 +149,19 @@ class Batches:
 
     def _compute_halfway(self, stage: Stage) -> None:
         """Pass the images through the frozen first stages, once in a run, where that pays."""
+        if self._halfway:
+            return
+        self._halfway = {"train": None, "val": None}
         encoder = stage.model.encoder if isinstance(stage.model, Classifier) else None
-        for split in ("train", "val"):
-            if split in self._halfway:
-                continue
-            self._halfway[split] = None
+        numbers: float | None = None
+        for split in self._halfway:
             kinds: tuple[Kept, ...] = ("halfway",)
             if split == "train" and self._augment.only_mirrors:
                 kinds = ("halfway", "halfway mirrored")
             if not isinstance(encoder, Encoder) or self._passes(split) <= len(kinds):
                 continue
-            numbers = encoder.find_halfway(self._config.data.image_size) or math.inf
+            if numbers is None:
+                numbers = encoder.find_halfway(self._config.data.image_size) or math.inf
             needed = _BYTES * numbers * len(kinds) * len(self._records[split])
             if needed <= self._left:
                 self._left -= int(needed)
@@ -208,7 +210,7 @@ class Batches:
             elif split == "val":
                 loader = self._pixels
             else:
-                loader = self._prepare(split, mirrored=mirrored)
+                loader = self._prepare(split, mirrored=mirrored, like_steps=True)
             return collect_features(encoder, loader, self._accelerator, part)
 
         known = encoder
@@ -221,8 +223,17 @@ class Batches:
         if self._display is not None and self._accelerator.is_main_process:
             self._display.note(text)
 
-    def _prepare(self, split: str, *, mirrored: bool = False) -> DataLoader[Any]:
+    def _prepare(
+        self, split: str, *, mirrored: bool = False, like_steps: bool = False
+    ) -> DataLoader[Any]:
+        """Return the pixels of a split in order, perhaps in batches of the size of a step's.
+
+        Some layers round otherwise in batches of another size.
+        """
         config = self._config
+        size = config.evaluation.batch_size
+        if like_steps:
+            size = min(config.training.batch_size, len(self._records[split]))
         return prepare_evaluation(
             evaluation_loader(
                 EvaluationImages(
@@ -231,9 +242,10 @@ class Batches:
                     cache=self._caches[split],
                     mirrored=mirrored,
                 ),
-                batch_size=config.evaluation.batch_size,
+                batch_size=size,
                 workers=reading_processes(config, self._accelerator),
                 pin_memory=self._accelerator.device.type == "cuda",
+                fill=like_steps,
             ),
             self._accelerator,
         )

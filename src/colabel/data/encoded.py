@@ -20,8 +20,8 @@ class EncodedImages(Dataset[Sample]):
     """Features and targets of images, addressed by index or, for training, by (index, epoch).
 
     Args:
-        features: float32, shape (images, ...): vectors, maps, or what frozen first stages gave,
-            in the order of the records.
+        features: shape (images, ...): vectors, maps, or what frozen first stages gave, in the
+            order of the records.
         records: the images they are of.
         mirrored: the same of their mirror images, of which augmentation draws; ``None`` to give
             the images as they are.
@@ -68,7 +68,7 @@ class EncodedImages(Dataset[Sample]):
         return len(self._targets)
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
-        """Return features (float32), targets (int8, (classes,)) and the index."""
+        """Return features, targets (int8, (classes,)) and the index."""
         index, epoch = key if isinstance(key, tuple) else (key, None)
         features = self._features
         if self._mirrored is not None and epoch is not None:

@@ -144,6 +144,7 @@ def evaluation_loader(
     workers: int = 0,
     pin_memory: bool = False,
     collate: Callable[[list[Sample]], object] | None = None,
+    fill: bool = False,
 ) -> DataLoader[Sample]:
     """Return all images in the order of the records; the last batch may be smaller.
 
@@ -153,14 +154,18 @@ def evaluation_loader(
         workers: processes that decode; 0 decodes in this one.
         pin_memory: place batches in page-locked memory, for copies to a GPU.
         collate: makes a batch of samples; default: stacks pixels, targets and indices.
+        fill: the last batch is as large as the others, with the first images once more.
 
     Raises:
         ConfigError: if an argument is out of range.
     """
     _check(batch_size, workers, dataset)
+    images = len(dataset)
+    more = -images % batch_size if fill and images >= batch_size else 0
     return DataLoader(
         dataset,
         batch_size=batch_size,
+        sampler=[*range(images), *range(more)] if more else None,
         num_workers=workers,
         collate_fn=collate,
         pin_memory=pin_memory,

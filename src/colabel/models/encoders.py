@@ -166,8 +166,11 @@ class Encoder(nn.Module):
             True
         """
         training = self.training
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(2, 3, image_size, image_size, generator=generator)
+        images = noise.to(self.pixel_mean.device, memory_format=self.memory_format)
         try:
-            self._halt = find_halt(self, self.frozen, self._encode, image_size)
+            self._halt = find_halt(self, self.frozen, self._encode, images)
         finally:
             self.train(training)
         return None if self._halt is None else self._halt.numbers

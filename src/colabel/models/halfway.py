@@ -44,7 +44,7 @@ def find_halt(
     encoder: nn.Module,
     frozen: Sequence[nn.Module],
     run: Callable[[Tensor], Features],
-    image_size: int,
+    images: Tensor,
 ) -> Halt | None:
     """Find the end of what is frozen, and try whether all that follows needs nothing else.
 
@@ -52,15 +52,12 @@ def find_halt(
         encoder: left in either mode.
         frozen: modules of it that hold nothing but frozen parameters.
         run: normalised images (batch, 3, height, width) through the encoder.
-        image_size: side of the images, in pixels.
+        images: normalised, of any content, in the layout of the encoder; more than one.
 
     Returns:
         ``None`` if nothing is frozen; if what follows needs more than the last frozen module
         gives, by another way around it; or if that draws something at random while training.
     """
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(2, 3, image_size, image_size, generator=generator)
-    images = images.to(next(encoder.parameters()).device)
     encoder.eval()
     reached: list[tuple[nn.Module, Tensor]] = []
 
@@ -82,7 +79,8 @@ def find_halt(
     (name,) = (name for name, each in encoder.named_modules() if each is module)
     memory_format, numbers = _memory_format_of(given), given.numel() // len(images)
     halts = [
-        Halt(name, memory_format, numbers, side) for side in (min(_SMALL, image_size), image_size)
+        Halt(name, memory_format, numbers, side)
+        for side in (min(_SMALL, images.shape[-1]), images.shape[-1])
     ]
     if not _is_steady(encoder, halts[0], given, lambda: run(images)):
         return None
@@ -94,7 +92,8 @@ def _is_steady(encoder: nn.Module, halt: Halt, given: Tensor, run: Callable[[], 
     encoder.train()
     try:
         with torch.random.fork_rng(), torch.no_grad():
-            return torch.allclose(stop_at(encoder, halt, run), given)
+            again = stop_at(encoder, halt, run)
+            return again.shape == given.shape and torch.allclose(again, given)
     finally:
         encoder.eval()
 

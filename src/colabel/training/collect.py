@@ -164,8 +164,8 @@ def collect_features(
         part: the pooled features, those at each position, or what the frozen first stages give.
 
     Returns:
-        Float32 on the CPU, in the order of the images: shape (images, width), (images, channels,
-        height, width), or whatever shape the frozen stages give.
+        On the CPU, in the order of the images: float32 of shape (images, width) or (images,
+        channels, height, width), or what the frozen stages give, in their shape and precision.
 
     Raises:
         NotEnoughMemoryError: if a batch does not fit.
@@ -179,7 +179,9 @@ def collect_features(
         with torch.no_grad(), explained_memory(TO_EVALUATE):
             for images, _, positions in _batches(prepare_evaluation(loader, accelerator)):
                 with accelerator.autocast():
-                    kept = _part_of(encoder, images, part).float().contiguous()
+                    kept = _part_of(encoder, images, part).contiguous()
+                if not part.startswith("halfway"):  # from which the encoder goes on as it was
+                    kept = kept.float()
                 gathered, where = accelerator.gather((kept, positions))
                 features.append(gathered.cpu())
                 indices.append(where.cpu())

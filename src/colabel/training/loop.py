@@ -250,7 +250,8 @@ def check_stages(stages: Sequence[Stage], settings: Training, accelerator: Accel
         )
     if settings.minutes is not None:
         for stage in stages[:-1]:
-            if stage.encoder is None or stage.augmented:
+            head = getattr(stage.model, "head", None)
+            if stage.encoder is None or stage.augmented or getattr(head, "reads", "") == "maps":
                 raise ConfigError(
                     f"training.minutes shortens the last stage of a run, and {stage.name}, one of "
                     f"the {len(stages)} of this one ({', '.join(names)}), may take longer alone; "

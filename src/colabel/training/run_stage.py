@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 
 
 _QUICK_EPOCHS = 5.0
-"""Seconds: the state after epochs that took less is saved once for all of them, since saving it
-takes longer than they do."""
+"""Seconds: the state after epochs of a head alone that took less is saved once for all of them,
+since saving it takes longer than they do."""
 
 
 class StageRun:
@@ -101,6 +101,7 @@ class StageRun:
         self._rates = self._learning_rates()
         self._saved_at = time.monotonic()
         self._clock = time.monotonic()
+        self._final = False
 
     def restore(self, saved: SavedState) -> None:
         """Go on from a saved state of this stage.
@@ -150,6 +151,7 @@ class StageRun:
             Whether the stage is complete; false after an interruption.
         """
         run, stage = self._run, self._stage
+        self._final = final
         if final and self._limit is None:
             run.clock = None  # nothing is left that it could shorten
         if run.display is not None:
@@ -165,7 +167,7 @@ class StageRun:
             self._end_epoch()
             complete = run.position.epoch == stage.epochs or self._pace.is_over
             finished = final and complete
-            stop, due = self._requested(at_most=_QUICK_EPOCHS)
+            stop, due = self._requested(at_most=0 if stage.encoder is None else _QUICK_EPOCHS)
             if complete or stop or due:
                 self._save(finished=finished)
             self._pace.rest(began)
@@ -304,7 +306,9 @@ class StageRun:
             "diagnostics": dict(self._diagnostics),
             "warning": self._warning(),
         }
-        if stage.validated:
+        last = position.epoch + 1 == stage.epochs or self._pace.is_over
+        warms_up = stage.encoder is not None and not self._final
+        if stage.validated and (last or not warms_up):  # what follows a warm start begins with it
             self._validate(record)
         if run.log is not None:
             run.log.write(record)

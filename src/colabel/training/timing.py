@@ -116,9 +116,7 @@ def _given(
     assert isinstance(model.encoder, Encoder)
     model.eval()
     with torch.no_grad(), accelerator.autocast():
-        given = model.encoder.encode_halfway(images).halfway
-    assert given is not None
-    return Features(None, halfway=given.float())  # as it is kept
+        return model.encoder.encode_halfway(images)
 
 
 def measure_score(model: nn.Module, images: Tensor | Features, accelerator: Accelerator) -> float:

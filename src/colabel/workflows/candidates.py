@@ -17,7 +17,7 @@ MOST_EPOCHS = 40
 """As many as the papers train; more time goes into larger images."""
 MOST_KEPT_EPOCHS = 4
 """Without augmentation; more time goes into larger images, or into augmented ones."""
-MOST_MIRRORED_EPOCHS = 12
+MOST_MIRRORED_EPOCHS = 8
 """With mirror images alone."""
 MIRRORED_FROM = 2
 """Epochs from which on mirror images are worth that they are encoded, too."""
@@ -26,8 +26,8 @@ _POINTS_PER_DOUBLING = (10.0, 5.0)
 """Up to the knee and beyond it."""
 _POINTS_OF_ONE_EPOCH = 8.0
 _POINTS_OF_ONE_STEP = 220.0
-_STEPS_AFTER_CLASSIFIER = 170.0
-_POINTS_OF_FROZEN = (2.0, 5.0)
+_STEPS_AFTER_CLASSIFIER = 200.0
+_POINTS_OF_FROZEN = (2.0, 5.5)
 _IMAGES_OF_FROZEN = (600, 6000)
 PLAIN_IMAGES = {
     "augmentation.operations": 0, "augmentation.cutout": 0, "augmentation.horizontal_flip": False,
@@ -91,8 +91,8 @@ def expected_gain(
     .. math:: 10 \log_2 \min(s, 192) + 5 \log_2 \max(s, 192) - \ell + (a - 73)
 
     Lost is :math:`\ell = 8 / e^2 + 220 / t` where all that is trained begins at once, and
-    :math:`\ell = f\, \mathrm{e}^{-t / 170}` where the classifier has learned alone before. There f
-    is what an encoder loses that stays as it came: 2 with up to 600 images, 5 from 6,000 on.
+    :math:`\ell = f\, \mathrm{e}^{-t / 200}` where the classifier has learned alone before. There f
+    is what an encoder loses that stays as it came: 2 with up to 600 images, 5.5 from 6,000 on.
 
     The numbers were measured with MobileNetV2 on 60 to 6,000 photographs (``docs/tuning.md``),
     where an encoder that stays loses nothing with up to 600; that it loses 2 speaks for images
@@ -115,7 +115,7 @@ def expected_gain(
         >>> round(large - expected_gain(192, 73.0, **one), 1)
         6.6
         >>> round(large - expected_gain(192, 73.0, **one, classifier_first=True), 1)
-        -0.9
+        -0.4
     """
     if classifier_first:
         few, many = (math.log(count) for count in _IMAGES_OF_FROZEN)
@@ -179,8 +179,8 @@ def may_keep(candidate: Candidate, config: Config, fixed: Collection[str]) -> bo
     """Tell whether what the frozen first stages give may be kept, and the classifier come first.
 
     Only with a linear head on what the encoder pools, of which it was measured; not with an
-    encoder that has learned nothing, and not where the user has said that images are augmented or
-    the encoder stays.
+    encoder that has learned nothing, and not where the user has said how images are augmented, or
+    whether the classifier comes first, or that the encoder stays.
 
     Args:
         candidate: with its weights.
@@ -194,11 +194,11 @@ def may_keep(candidate: Candidate, config: Config, fixed: Collection[str]) -> bo
         >>> may_keep(known, auto, []), may_keep(known, auto, ["augmentation.cutout"])
         (True, False)
     """
-    augmented = any(key.startswith("augmentation.") for key in fixed)
+    decided = any(key.startswith(("augmentation.", "training.warm_start")) for key in fixed)
     trains = bool(config.encoder.freeze_stages) and not config.training.freeze_encoder
     head = config.head
     linear = head.name == "linear" and head.pooling.name == "encoder"
-    return bool(candidate.weights) and trains and linear and not augmented
+    return bool(candidate.weights) and trains and linear and not decided
 
 
 def kept_changes(fixed: Collection[str], *, images: int, mirrored: bool = False) -> dict[str, Any]:
