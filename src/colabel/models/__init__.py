@@ -1,5 +1,6 @@
 """Encoders, heads, the model they make, and what it costs."""
 
+from colabel.models.backbones import list_encoders
 from colabel.models.classifier import (
     AnyHead,
     Classifier,
@@ -9,7 +10,7 @@ from colabel.models.classifier import (
     as_deployed,
 )
 from colabel.models.cost import Cost, cost, cost_of_model
-from colabel.models.encoders import Encoder, build_encoder, list_encoders
+from colabel.models.encoders import Encoder, build_encoder
 from colabel.models.features import Features
 from colabel.models.heads import (
     CSRAHead,

@@ -1,25 +1,24 @@
 """Backbones of timm as encoders: images in, features out, pooled and at each position.
 
-With ``folded_norms.py`` and ``frozen_stages.py`` this is what knows timm. Everything a backbone
-needs to be used correctly, its normalisation, its width, the memory layout that is safe and quick
-for it, is settled when the encoder is built, so that nothing has to be guessed in the training
-loop.
+With ``backbones.py``, ``folded_norms.py`` and ``frozen_stages.py`` this is what knows timm.
+Everything a backbone needs to be used correctly, its normalisation, its width, the memory layout
+that is safe and quick for it, is settled when the encoder is built, so that nothing has to be
+guessed in the training loop.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from colabel.errors import ConfigError, WeightsError
+from colabel.errors import ConfigError
+from colabel.models.backbones import build_backbone
 from colabel.models.feature_maps import (
     FeatureMap,
     copy_to_meta,
@@ -34,7 +33,6 @@ from colabel.models.frozen_stages import freeze_first_stages
 from colabel.models.halfway import Halt, find_halt, go_on, stop_at
 from colabel.models.strided_depthwise import keep_in_float32
 from colabel.models.weights import load_backbone_weights
-from colabel.settings.encoder import check_option_names
 
 _data_config: Callable[[nn.Module], dict[str, Any]] = resolve_model_data_config
 
@@ -287,7 +285,7 @@ def build_encoder(
         )
     options = dict(options or {})
     image_size = _image_size(options)
-    backbone = _build_backbone(name, pretrained, options)
+    backbone = build_backbone(name, pretrained, options)
     config = _data_config(backbone)
     mean, std = _per_channel(config["mean"]), _per_channel(config["std"])
     image_size = image_size or int(config["input_size"][-1])
@@ -318,58 +316,6 @@ def build_encoder(
         channels_last=channels_last,
         frozen=freeze_first_stages(backbone, name, freeze_stages),
     )
-
-
-def list_encoders(pattern: str = "*") -> list[str]:
-    """Return the names of the backbones that match a shell pattern.
-
-    Example:
-        >>> list_encoders("tresnet_[ml]")
-        ['tresnet_l', 'tresnet_m']
-    """
-    return [str(name) for name in timm.list_models(pattern)]
-
-
-def check_encoder_name(name: str) -> None:
-    """Raise ConfigError for a name that timm does not know, with the nearest that it does."""
-    # timm's source prefixes (a hub, a folder) would take the architecture itself from elsewhere
-    if ":" in name or not timm.is_model(name):
-        close = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=1)
-        hint = (
-            f"did you mean {close[0]!r}?"
-            if close
-            else "colabel.models.list_encoders() gives all names."
-        )
-        raise ConfigError(f"there is no encoder named {name!r}; {hint}")
-
-
-def _build_backbone(name: str, pretrained: bool, options: dict[str, Any]) -> nn.Module:
-    """Create the timm model without a classifier, with errors a user can act on."""
-    check_encoder_name(name)
-    try:
-        check_option_names(options)
-    except ValueError as error:
-        raise ConfigError(f"encoder {name}: {error}.") from error
-    try:
-        backbone: nn.Module = timm.create_model(
-            name, pretrained=pretrained, num_classes=0, **options
-        )
-    except (OSError, RuntimeError, ValueError) as error:
-        if not pretrained:
-            raise ConfigError(_refusal(name, options, error)) from error
-        raise WeightsError(
-            f"the published weights of {name} cannot be had: {error}\n"
-            "Check the network, or fetch the file elsewhere and give its path as weights "
-            "(encoder.weights in a recipe; null begins untrained)."
-        ) from error
-    except (AssertionError, AttributeError, LookupError, TypeError) as error:
-        raise ConfigError(_refusal(name, options, error)) from error
-    return backbone
-
-
-def _refusal(name: str, options: Mapping[str, object], error: Exception) -> str:
-    given = f"with the options {dict(options)}" if options else "as named"
-    return f"{name} cannot be built {given}: {error}; correct or leave out what it names."
 
 
 def _measure_width(backbone: nn.Module, name: str, image_size: int) -> int:

@@ -12,7 +12,7 @@ from colabel.config import Config
 from colabel.config.budget import Budget
 from colabel.config.paths import with_absolute_paths
 from colabel.errors import ConfigError
-from colabel.models.encoders import check_encoder_name
+from colabel.models.backbones import check_encoder_name
 from colabel.settings.encoder import PRETRAINED
 from colabel.training import make_accelerator
 from colabel.workflows.affordable import Plan, Planner

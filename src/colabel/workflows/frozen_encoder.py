@@ -13,7 +13,7 @@ from colabel.config.paths import with_absolute_paths
 from colabel.data import Records
 from colabel.errors import ConfigError
 from colabel.models import Encoder
-from colabel.models.encoders import check_encoder_name
+from colabel.models.backbones import check_encoder_name
 from colabel.settings.encoder import PRETRAINED, EncoderSettings
 from colabel.workflows.candidates import ENCODERS, SIZES, at_hand
 
