@@ -26,11 +26,16 @@ Way = Literal["augmented", "kept", "stays"]
 """All images, augmented, in every epoch; what the frozen first stages gave of each once, after the
 classifier alone; the classifier alone."""
 
-HEAD_SECONDS = 0.0002
+TO_BEGIN = 6.0
+"""Seconds from the choice to the first image that is decoded: the model is built anew, what
+surely does not fit is refused."""
+HEAD_SECONDS = 0.00025
 """What an epoch of a classifier on features takes for each image, on one core."""
 HEAD_EPOCH_SECONDS = 0.15
 """What an epoch takes beside it: scores, and the model with its operating point where it is the
 best so far."""
+ENCODING = 1.2
+"""Factor for the time of encoding every image once: they have to be taken from memory, too."""
 SURE = 1.4
 """Factor for the time of encoding every image once, which no clock can cut short: on two cores of
 a shared machine it took up to 1.4 times what was measured."""
@@ -152,7 +157,7 @@ class Ways:
         """Return the seconds before the first step and after the last."""
         once = self.config.data.verify or self.in_memory(size)
         decoding = self.reading.decode / decoding_threads(1)
-        return TO_FINISH + ((self.images + self.validation) * decoding if once else 0.0)
+        return TO_BEGIN + TO_FINISH + ((self.images + self.validation) * decoding if once else 0.0)
 
     def in_memory(self, size: int) -> bool:
         """Tell whether the decoded images fit into the memory for them."""
@@ -181,12 +186,13 @@ class Ways:
         assert speed.rest is not None
         scale, images = (size / speed.size) ** 2, self.images + self.validation
         kept = _NUMBER * speed.numbers * scale
-        once, head = images * speed.whole.score * scale, self._head()
-        mirrors = self.images * (speed.whole.score - speed.rest.score) * scale
+        once, head = ENCODING * images * speed.whole.score * scale, self._head()
+        frozen = speed.whole.score - speed.rest.score
+        mirrors = ENCODING * self.images * frozen * scale
         epoch = self._steps * speed.rest.step * scale
         validation = self.validation * speed.rest.score * scale
         left = self.left() - self.around(size) - once - head
-        sure = left - (SURE - 1) * once > 0
+        sure = left - (SURE / ENCODING - 1) * once > 0
         fits = kept * images <= self._memory and sure
         epochs = left / (epoch + validation) if fits else 0.0
         fewer = (left - mirrors) / (epoch + validation)
