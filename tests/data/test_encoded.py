@@ -37,7 +37,9 @@ def test_nothing_is_decoded():
     assert records.images.opened == []
 
 
-@pytest.mark.parametrize("shape", [(COUNT - 1, WIDTH), (COUNT,), (COUNT, WIDTH, 1), (0, WIDTH)])
+@pytest.mark.parametrize(
+    "shape", [(COUNT - 1, WIDTH), (COUNT,), (COUNT - 1, WIDTH, 1), (0, WIDTH)]
+)
 def test_features_of_other_images_are_refused(shape):
     with pytest.raises(DataError, match=f"expected features of {COUNT} images") as raised:
         EncodedImages(torch.zeros(shape), some_records(COUNT))

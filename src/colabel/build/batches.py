@@ -210,7 +210,8 @@ class Batches:
             elif split == "val":
                 loader = self._pixels
             else:
-                loader = self._prepare(split, mirrored=mirrored, like_steps=True)
+                like_steps = part.startswith("halfway")
+                loader = self._prepare(split, mirrored=mirrored, like_steps=like_steps)
             return collect_features(encoder, loader, self._accelerator, part)
 
         known = encoder
