@@ -8,7 +8,17 @@ from itertools import pairwise
 
 import pytest
 import torch
-from training_runs import SIZE, Run, kernel_objective, records_of_log, same, small_stage, state_of
+from stopping import Watcher
+from training_runs import (
+    SIZE,
+    Run,
+    kernel_objective,
+    records_of_log,
+    same,
+    small_model,
+    small_stage,
+    state_of,
+)
 
 from colabel.errors import ConfigError, RunError
 from colabel.settings import Training
@@ -148,6 +158,36 @@ def test_only_a_stage_of_seconds_may_come_before_the_one_that_is_cut_short(tmp_p
             Run(tmp_path, stage, second, minutes=1).fit()
     warm_start = replace(frozen, augmented=False)
     check_stages((warm_start, second), Training(minutes=1), Run(tmp_path).accelerator)
+
+
+def test_a_stage_estimates_its_validation_until_it_had_one_also_when_it_is_resumed(
+    tmp_path, monkeypatch
+):
+    """That of the warm start before it was of features, which is no measure for it."""
+    seen = []
+    stride = Clock.stride
+
+    def spy(self, **left):
+        seen.append(self.validation_seconds)
+        return stride(self, **left)
+
+    def two_stages():
+        model = small_model()
+        alone = {"frozen": (model.encoder,), "encoder": model.encoder, "augmented": False}
+        return small_stage(model=model, name="warm", epochs=1, **alone), small_stage(
+            model=model, name="main", epochs=2
+        )
+
+    monkeypatch.setattr(Clock, "stride", spy)
+    run = Run(tmp_path, *two_stages(), minutes=100, save_minutes=0)
+    steps = len(run.loaders(run.stages[0]))
+    stop = Watcher(steps + 2, lambda: signal.raise_signal(signal.SIGTERM))
+    assert not run.fit(display=stop).finished
+    assert seen[-1] is None
+    seen.clear()
+    assert Run(tmp_path, *two_stages(), minutes=100).fit(resume=True).finished
+    assert seen[0] is None
+    assert seen[-1] is not None
 
 
 def test_the_stride_by_hand(hands):
