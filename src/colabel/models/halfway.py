@@ -89,9 +89,10 @@ def find_halt(
 
 def _is_steady(encoder: nn.Module, halt: Halt, given: Tensor, run: Callable[[], object]) -> bool:
     """Tell whether the frozen modules give the same while training: nothing is dropped there."""
+    device = given.device
     encoder.train()
     try:
-        with torch.random.fork_rng(), torch.no_grad():
+        with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
             again = stop_at(encoder, halt, run)
             return again.shape == given.shape and torch.allclose(again, given)
     finally:
