@@ -21,11 +21,9 @@ from colabel.data.encoded import EncodedImages
 from colabel.data.loader import evaluation_loader, training_loader
 from colabel.data.transforms import Augment
 from colabel.models import Classifier, Encoder, Features
+from colabel.models.halfway import BYTES
 from colabel.models.part import Kept, Part
 from colabel.training import Display, Stage, collect_features, prepare_evaluation
-
-_BYTES = 4
-"""Of a number that is kept."""
 
 
 @dataclass(frozen=True)
@@ -139,13 +137,9 @@ class Batches:
             known = self._encoded if self._encodes_once(stage) else self._halfway.get("val")
         return self._pixels if known is None else known.loader
 
-    def _changes(self, stage: Stage) -> bool:
-        """Tell whether the images of a stage are augmented."""
-        return stage.augmented and not self._augment.idle
-
     def _encodes_once(self, stage: Stage) -> bool:
-        once = stage.encoder is not None and not self._changes(stage)
-        return once and _part_read(stage) != "maps"
+        augmented = stage.augmented and not self._augment.idle
+        return stage.encoder is not None and not augmented and _part_read(stage) != "maps"
 
     def _compute_halfway(self, stage: Stage) -> None:
         """Pass the images through the frozen first stages, once in a run, where that pays."""
@@ -162,7 +156,7 @@ class Batches:
                 continue
             if numbers is None:
                 numbers = encoder.find_halfway(self._config.data.image_size) or math.inf
-            needed = _BYTES * numbers * len(kinds) * len(self._records[split])
+            needed = BYTES * numbers * len(kinds) * len(self._records[split])
             if needed <= self._left:
                 self._left -= int(needed)
                 self._halfway[split] = self._encode(encoder, split, *kinds)

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from colabel.models.features import Features
 
+BYTES = 4
+"""Of a number that is kept, at most."""
 _SMALL = 64
 """Side of the image that is computed in place of those that were computed before, in pixels."""
 

@@ -44,8 +44,6 @@ _NO_DIFFERENCE = 0.5
 """Points of mAP that two seeds may differ by."""
 _MANY_POINTS = 20
 """Differences beyond it are not told by their number: the rule was not measured there."""
-
-
 _AT_LEAST: dict[Way, str] = {
     "augmented": "for one epoch",
     "kept": "for a quarter of an epoch after the classifier alone",

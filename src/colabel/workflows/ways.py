@@ -9,6 +9,7 @@ from typing import Literal
 
 from colabel.build.records import decoding_threads
 from colabel.config import Config
+from colabel.models.halfway import BYTES
 from colabel.training.clock import TO_FINISH
 from colabel.training.timing import StepTime
 from colabel.workflows.candidates import (
@@ -42,8 +43,6 @@ a shared machine it took up to 1.4 times what was measured."""
 _LEAST_EPOCHS: dict[Way, float] = {"augmented": 1.0, "kept": 0.25, "stays": 1.0}
 """Epochs below which a way is not taken. After a classifier that has learned alone a part of one
 is worth its time."""
-_NUMBER = 4
-"""Bytes of a number that is kept."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +184,7 @@ class Ways:
     def _kept(self, candidate: Candidate, size: int, speed: Speed) -> Option:
         assert speed.rest is not None
         scale, images = (size / speed.size) ** 2, self.images + self.validation
-        kept = _NUMBER * speed.numbers * scale
+        kept = BYTES * speed.numbers * scale
         once, head = ENCODING * images * speed.whole.score * scale, self._head()
         frozen = speed.whole.score - speed.rest.score
         mirrors = ENCODING * self.images * frozen * scale
@@ -196,8 +195,8 @@ class Ways:
         fits = kept * images <= self._memory and sure
         epochs = left / (epoch + validation) if fits else 0.0
         fewer = (left - mirrors) / (epoch + validation)
-        mirrored = fits and fewer >= MIRRORED_FROM
-        mirrored = mirrored and kept * (images + self.images) <= self._memory
+        room = kept * (images + self.images) <= self._memory
+        mirrored = fits and room and fewer >= MIRRORED_FROM
         if mirrored:
             epochs, once = fewer, once + mirrors
         epochs = min(epochs, MOST_MIRRORED_EPOCHS if mirrored else MOST_KEPT_EPOCHS)
