@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -290,21 +290,29 @@ def prepare(options: argparse.Namespace) -> dict[str, Any]:
     if "test" not in records:
         records |= open_source(config.data, ("test",))
     tail = partial(new_tail, options.encoder, options.weights)
-    data: dict[str, Any] = {"train": records["train"], "new_tail": tail}
+    data: dict[str, Any] = {"records": records, "train": records["train"], "new_tail": tail}
     for split in ("train", "val", "test"):
         augmentation = options.augmentation if split == "train" else "mirror"
-        about = f"{options.encoder}-{options.size}-{augmentation}-{split}"
-        file = options.out.with_suffix(f".{about}.pt")
-        if not file.exists():
-            print(f"{split}: computing the frozen stages of {len(records[split])} images")
-            maps = frozen_maps(
-                records[split],
-                options.weights,
-                options.encoder,
-                options.size,
-                AUGMENTATIONS[augmentation],
-            )
-            torch.save(maps, file)
-        data[f"{split}_maps"] = torch.load(file, weights_only=True)
+        data[f"{split}_maps"] = kept_maps(options, records, split, augmentation)
         data[f"{split}_targets"] = torch.from_numpy(np.asarray(records[split].targets)).long()
     return data
+
+
+def kept_maps(
+    options: argparse.Namespace, records: Mapping[str, Records], split: str, augmentation: str
+) -> Tensor:
+    """Return the maps of a split from their file, which is made where there is none."""
+    about = f"{options.encoder}-{options.size}-{augmentation}-{split}"
+    file = options.out.with_suffix(f".{about}.pt")
+    if not file.exists():
+        print(f"{split}: computing the frozen stages of {len(records[split])} images")
+        maps = frozen_maps(
+            records[split],
+            options.weights,
+            options.encoder,
+            options.size,
+            AUGMENTATIONS[augmentation],
+        )
+        torch.save(maps, file)
+    stored: Tensor = torch.load(file, weights_only=True)
+    return stored

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from colabel.config import Config, load_config
 from colabel.data.transforms import Augment
 from colabel.metrics import evaluate_scores
+from colabel.models import Classifier
 from colabel.workflows.candidates import (
     PLAIN_IMAGES,
     frozen_changes,
@@ -33,14 +34,18 @@ from colabel.workflows.candidates import (
 )
 
 LEFT = "bce, encoder left as it came"
+FIRST = {
+    f"{method}, classifier first{', mirrored' if mirrored else ''}": (
+        method,
+        lambda images, mirrored=mirrored: kept_changes((), images=images, mirrored=mirrored),
+    )
+    for method in ("bce", "asl", "kmcl")
+    for mirrored in (False, True)
+}
 VARIANTS: Mapping[str, tuple[str, Callable[[int], dict[str, Any]]]] = {
     LEFT: ("bce", lambda _: frozen_changes(load_config(RECIPES["bce"]), ())),
     "bce, images as they are": ("bce", lambda _: dict(PLAIN_IMAGES)),
-    "bce, classifier first": ("bce", lambda images: kept_changes((), images=images)),
-    "bce, classifier first, mirrored": (
-        "bce",
-        lambda images: kept_changes((), images=images, mirrored=True),
-    ),
+    **FIRST,
     "kmcl-ml-decoder, asymmetric loss alone": (
         "kmcl-ml-decoder",
         lambda _: {"terms.contrastive": None, "terms.reconstruction": None},
@@ -123,6 +128,25 @@ def add_pairs(targets: Mapping[str, Tensor], least: int) -> dict[str, Tensor]:
     }
 
 
+def train_under(
+    condition: Mapping[str, Any],
+    method: str,
+    maps: Tensor,
+    targets: Tensor,
+    *,
+    new_tail: Callable[[], nn.Module],
+    seed: int,
+) -> Classifier:
+    """Train a method under a condition, on what the condition leaves of the training images."""
+    rows = subset(targets, condition["fraction"], seed)
+    config = settings(method, condition, len(rows))
+    chosen = maps[rows]
+    if Augment(**config.augmentation.model_dump()).idle:
+        chosen = chosen[:, :1].expand(-1, 2, *chosen.shape[2:])
+    given = corrupt(targets[rows], condition, seed)
+    return train(config, chosen, given, new_tail=new_tail, seed=seed)
+
+
 def train_and_score(
     method: str, condition: Mapping[str, Any], seed: int, data: Mapping[str, Any]
 ) -> dict[str, float]:
@@ -130,13 +154,14 @@ def train_and_score(
     known: dict[str, Tensor] = {split: data[f"{split}_targets"] for split in SPLITS}
     if "pairs" in condition:
         known = add_pairs(known, condition["pairs"])
-    rows = subset(known["train"], condition["fraction"], seed)
-    targets = corrupt(known["train"][rows], condition, seed)
-    config = settings(method, condition, len(rows))
-    maps = data["train_maps"][rows]
-    if Augment(**config.augmentation.model_dump()).idle:
-        maps = maps[:, :1].expand(-1, 2, *maps.shape[2:])
-    model = train(config, maps, targets, new_tail=data["new_tail"], seed=seed)
+    model = train_under(
+        condition,
+        method,
+        data["train_maps"],
+        known["train"],
+        new_tail=data["new_tail"],
+        seed=seed,
+    )
     logits = {split: predict(model, data[f"{split}_maps"]) for split in ("val", "test")}
     return scores(logits, encode(model.encoder, data["test_maps"]), known)
 

@@ -1,38 +1,44 @@
 """Tune every method with the same effort: the same random draws, chosen on validation.
 
 Trial ``i`` draws the settings that methods share from a generator seeded with ``i``, so every
-method meets the same ones; what only one method has is drawn after them. Trial 0 is the recipe as
-it is. What follows the frozen stages is trained (frozen_features.py), two passes over the images
-for every method. Restartable: a line of FILE is a training, and what is there is not run again.
+method meets the same ones; what only one method has is drawn after them. Augmentations and epochs
+of a warm start take turns, so that each is met as often. Trial 0 is the recipe,
+mirrored, and trial 1 has the classifier first (ProbMCL, which has no classifier then, a draw).
+What follows the frozen stages is trained (frozen_features.py), two passes over the images for
+every method. Restartable: a line of FILE is a training, and what is there is not run again.
 
-    python benchmarks/tuning.py labels.csv --weights FILE --out tuning.jsonl --trials 12
+    python benchmarks/tuning.py labels.csv --weights FILE --out tuning.jsonl --trials 16
     python benchmarks/tuning.py labels.csv --weights FILE --out tuning.jsonl --best 2 --seeds 3
     python benchmarks/tuning.py labels.csv --out tuning.jsonl --table
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 import random
 import time
 from collections import defaultdict
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from frozen_features import (
-    METHODS,
+    AUGMENTATIONS,
     add_line,
-    encode,
+    kept_maps,
     prepare,
     read_lines,
     study_options,
     train,
 )
+from rivals import mean_average_precision
+from torch import Tensor
 
 from colabel.config import load_config
-from colabel.metrics import evaluate_scores
-from colabel.models import Features
+from colabel.errors import NonFiniteLossError
+from colabel.workflows.candidates import kept_changes, with_values
 
 
 def log_uniform(generator: random.Random, low: float, high: float) -> float:
@@ -40,32 +46,39 @@ def log_uniform(generator: random.Random, low: float, high: float) -> float:
 
 
 def draw(method: str, trial: int) -> dict[str, Any]:
-    """Return the settings of a trial."""
+    """Return the settings of a trial; ``augmentation`` names maps, the others are the recipe's."""
     passes = 1 if method == "probmcl" else 2  # of which one of ProbMCL's sees two views
-    fixed = {"training.epochs": passes}
+    fixed = {"augmentation": "mirror", "training.epochs": passes}
     if not trial:
         return fixed
+    if trial == 1 and method != "probmcl":
+        return fixed | kept_changes((), images=6000, mirrored=True)
     generator = random.Random(trial)
     drawn: dict[str, Any] = {
-        "training.learning_rate": log_uniform(generator, 2e-5, 4e-4),
-        "training.head_learning_rate": f"x{log_uniform(generator, 5, 100)}",
+        "training.learning_rate": log_uniform(generator, 4e-5, 3e-4),
+        "training.head_learning_rate": f"x{log_uniform(generator, 3, 60)}",
         "training.batch_size": generator.choice([16, 32, 64]),
-        "training.weight_decay": generator.choice([0, 1e-5, 1e-4, 1e-3]),
+        "training.weight_decay": generator.choice([0, 1e-4, 1e-3]),
         "training.warm_up": generator.choice([0.1, 0.2, 0.4]),
         "training.ema_decay": generator.choice([0, 0.99, 0.9997]),
+        "augmentation": ("none", *AUGMENTATIONS)[trial % 4],
     }
-    warm = generator.choice([0, 1, 3])
+    warm = (0, 3, 10)[trial % 3]
     smoothing = generator.choice([0, 0, 0.05, 0.1])
     weight = log_uniform(generator, 0.01, 0.5)
     temperature = generator.choice([0.07, 0.1, 0.2, 0.4])
     rate = log_uniform(generator, 1e-3, 1e-2)
+    length = generator.choice([None, 8])
     if method == "probmcl":
         drawn["terms.contrastive.temperature"] = temperature
         drawn["method.classification.learning_rate"] = rate
         drawn["method.classification.terms.classification.label_smoothing"] = smoothing
+        drawn["method.classification.head.feature_length"] = length
     else:
-        drawn["training.warm_start.epochs"] = warm
         drawn["terms.classification.label_smoothing"] = smoothing
+        drawn["head.feature_length"] = length
+        drawn["training.warm_start.epochs"] = warm
+        drawn |= {"training.warm_start.learning_rate": rate} if warm else {}
     if method == "kmcl":
         drawn["terms.contrastive.weight"] = weight
         drawn["terms.contrastive.temperature"] = temperature
@@ -73,26 +86,38 @@ def draw(method: str, trial: int) -> dict[str, Any]:
 
 
 def run(method: str, trial: int, seed: int, data: dict[str, Any]) -> dict[str, Any]:
-    """Train one trial and score it on the validation split."""
-    changes = [f"{key}={value}" for key, value in draw(method, trial).items()]
-    config = load_config(f"laptop-{method}", changes)
+    """Train one trial and score it on the validation and test splits."""
+    drawn = draw(method, trial)
+    config = with_values(load_config(f"laptop-{method}"), settings(drawn))
     began = time.monotonic()
-    line = {"method": method, "trial": trial, "seed": seed, "settings": draw(method, trial)}
+    line = {"method": method, "trial": trial, "seed": seed, "settings": drawn}
     try:
         model = train(
             config,
-            data["train_maps"],
+            data["maps"](drawn["augmentation"]),
             data["train_targets"],
             new_tail=data["new_tail"],
             seed=seed,
         )
-    except RuntimeError as error:
-        return {**line, "mAP": 0.0, "error": str(error)}
-    with torch.no_grad():
-        logits = model(Features(encode(model.encoder, data["val_maps"]))).logits
-    report = evaluate_scores(logits.double().sigmoid().numpy(), data["val_targets"].numpy())
+    except NonFiniteLossError as error:
+        return {**line, "mAP": 0.0, "test": 0.0, "error": str(error)}
+    found = {split: mean_average_precision(model, data, split) for split in ("val", "test")}
     seconds = round(time.monotonic() - began, 1)
-    return {**line, "mAP": 100 * report.mean_average_precision, "seconds": seconds}
+    return {**line, "mAP": found["val"], "test": found["test"], "seconds": seconds}
+
+
+def settings(drawn: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in drawn.items() if key != "augmentation"}
+
+
+def training_maps(
+    options: argparse.Namespace, data: Mapping[str, Any], augmentation: str
+) -> Tensor:
+    """Return two versions of each training image as the frozen stages see them."""
+    if augmentation == "none":
+        plain: Tensor = data["train_maps"][:, :1]
+        return plain.expand(-1, 2, *plain.shape[2:])
+    return kept_maps(options, data["records"], "train", augmentation)
 
 
 def best_trials(lines: list[dict[str, Any]], method: str, count: int) -> list[int]:
@@ -103,24 +128,32 @@ def best_trials(lines: list[dict[str, Any]], method: str, count: int) -> list[in
 
 
 def table(lines: list[dict[str, Any]]) -> None:
-    """Print the trials of every method, best first, and what each choice came to on average."""
-    for method in METHODS:
-        scores = defaultdict(list)
+    """Print the trials of every method, best on validation first, and what they drew."""
+    for method in dict.fromkeys(line["method"] for line in lines):
+        found = defaultdict(list)
         for line in lines:
             if line["method"] == method:
-                scores[line["trial"]].append(line["mAP"])
-        print(f"\n{method}")
-        for trial, values in sorted(scores.items(), key=lambda item: -np.mean(item[1])):
-            spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
-            told = {key.split(".", 1)[1]: value for key, value in draw(method, trial).items()}
-            told.pop("epochs")
-            print(f"  {np.mean(values):.1f}{spread}  {trial:>2}  {told or 'as the recipe is'}")
+                found[line["trial"]].append((line["mAP"], line["test"]))
+        print(f"\n| {method}, trial | validation | test | settings |\n|---|---|---|---|")
+        for trial, values in sorted(found.items(), key=lambda item: -np.mean(item[1], axis=0)[0]):
+            cells = [mean_and_spread(each) for each in zip(*values, strict=True)]
+            drawn = {key: value for key, value in draw(method, trial).items() if "." in key}
+            told = [f"{key.split('.', 1)[1]}: {value}" for key, value in drawn.items()]
+            about = "; ".join([draw(method, trial)["augmentation"], *told[1:]])
+            print(f"| {trial} | {' | '.join(cells)} | {about} |")
+
+
+def mean_and_spread(values: tuple[float, ...]) -> str:
+    spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.1f}{spread}"
 
 
 def main() -> None:
     parser = study_options(__doc__.splitlines()[0], seeds=1)
-    parser.add_argument("--trials", type=int, default=12)
-    parser.add_argument("--best", type=int, help="only the best trials so far of each method")
+    parser.add_argument("--trials", type=int, default=16)
+    parser.add_argument(
+        "--best", type=int, help="only the best trials of each method, and trial 0"
+    )
     options = parser.parse_args()
     lines = read_lines(options.out)
     if options.table:
@@ -128,10 +161,11 @@ def main() -> None:
         return
     done = {(line["method"], line["trial"], line["seed"]) for line in lines}
     data = prepare(options)
+    data["maps"] = partial(training_maps, options, data)
     for seed in range(options.seeds):
-        for rank in range(options.best or options.trials):
-            for method in options.methods:
-                trial = rank if options.best is None else best_trials(lines, method, rank + 1)[-1]
+        for method in options.methods:
+            best = [] if options.best is None else [*best_trials(lines, method, options.best), 0]
+            for trial in dict.fromkeys(best or range(options.trials)):
                 if (method, trial, seed) in done:
                     continue
                 line = run(method, trial, seed, data)

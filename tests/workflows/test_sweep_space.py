@@ -210,6 +210,15 @@ def test_the_recipe_s_own_settings_are_found_or_not():
     }
 
 
+def test_a_word_that_yaml_takes_for_a_truth_value_stays_the_recipe_s_word():
+    config = load_config("laptop-bce")
+    space = fit_space(read_space(["training.precision=no|bf16"]), config)
+    assert space["training.precision"].labels == ("no", "bf16")
+    assert own_settings(config, space) == {"training.precision": "no"}
+    truth = fit_space(read_space(["training.freeze_encoder=no|yes"]), config)
+    assert truth["training.freeze_encoder"].values == (False, True)
+
+
 def test_settings_reach_the_recipe_as_what_they_are():
     config = with_settings(
         load_config("shapes-kmcl"),

@@ -214,7 +214,8 @@ def fit_space(
         changed: dotted keys that are set by hand.
 
     Returns:
-        The space; a range between whole numbers holds others too where the recipe has such.
+        The space; a range between whole numbers holds others too where the recipe has such, and
+        words that YAML takes for truth values are words where the recipe reads them so.
 
     Raises:
         ConfigError: for a key that the recipe does not have, one that is not tuned, one that is
@@ -231,17 +232,24 @@ def fit_space(
             raise ConfigError(
                 f"--set {key}: the space tries {key} itself; leave one of the two out."
             )
-        for setting in dimension.corners():
-            with_settings(config, {key: setting}, of=f"the space has {key}={label_of(setting)}")
+    fitted = {key: _fit(key, dimension, config) for key, dimension in space.items()}
     for key, other in itertools.permutations(space, 2):
         if other.startswith(f"{key}."):
             raise ConfigError(f"the space has {key} and {other}, which lies in it; remove one.")
-    return {
-        key: replace(dimension, whole=False)
-        if isinstance(dimension, Range) and isinstance(_value(config, key), float)
-        else dimension
-        for key, dimension in space.items()
-    }
+    return fitted
+
+
+def _fit(key: str, dimension: Range | Choice, config: Config) -> Range | Choice:
+    """Check a dimension against a recipe; return it with values as the recipe reads them."""
+    read = [
+        _value(with_settings(config, {key: one}, of=f"the space has {key}={label_of(one)}"), key)
+        for one in dimension.corners()
+    ]
+    if isinstance(dimension, Range):
+        fractional = isinstance(_value(config, key), float)
+        return replace(dimension, whole=dimension.whole and not fractional)
+    pairs = zip(dimension.values, read, strict=True)
+    return Choice(tuple(word if isinstance(word, str) else value for value, word in pairs))
 
 
 def brief_names(keys: Iterable[str]) -> dict[str, str]:
