@@ -70,7 +70,7 @@ def test_stages_are_separated(tmp_path, drawn):
         epoch_record(3, 0.7, best=True, stage="second"),
     ]
     figures.training_curves(write_log(tmp_path / "log.jsonl", records), tmp_path / "c.png")
-    rate = drawn[0].axes[3]
+    rate = drawn[0].axes[2]
     assert [line.get_xdata() for line in rate.lines if line.get_linestyle() == ":"] == [[20, 20]]
 
 
@@ -192,9 +192,18 @@ def test_a_diagnostic_with_another_range_has_an_axis_of_its_own(tmp_path, drawn)
 def test_diagnostics_of_epochs_serve_where_no_step_was_logged(tmp_path, drawn):
     records = [epoch_record(1, 0.5, best=True) | {"diagnostics": {"variance": 3.0}}]
     draw(tmp_path, records)
-    assert len(drawn[0].axes) == 5
-    assert drawn[0].axes[4].lines[0].get_xydata().tolist() == [[10, 3]]
-    assert drawn[0].axes[3].get_xlabel() == drawn[0].axes[4].get_xlabel() == "training step"
+    assert len(drawn[0].axes) == 4
+    assert drawn[0].axes[3].lines[0].get_xydata().tolist() == [[10, 3]]
+    assert drawn[0].axes[2].get_xlabel() == drawn[0].axes[3].get_xlabel() == "training step"
+
+
+def test_a_single_term_has_no_panel_of_shares(tmp_path, drawn):
+    records = [step_record(step) for step in (1, 2)]
+    for record in records:
+        del record["terms"]["contrastive"]
+    draw(tmp_path, records)
+    assert len(drawn[0].axes) == 3
+    assert "Share of the gradient at the features" not in texts(drawn[0])
 
 
 def two_stages(*, warning):

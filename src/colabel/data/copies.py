@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Sequence
 
+from colabel.data.check.problems import counted
 from colabel.data.check.scan import same_bytes
 from colabel.data.images import FileImages
 from colabel.data.records import Records
@@ -41,8 +42,9 @@ def groups_with_copies(records: Records) -> tuple[tuple[str, ...] | None, tuple[
             "few to divide: copies of one file are in more than one split",
         )
     note = (
-        f"{sum(map(len, copies))} images are {len(copies)} identical files under several names, "
-        f"first {first[0]} = {first[1]}; copies are kept in one split"
+        f"{sum(map(len, copies))} images are copies of others, "
+        f"{counted(len(copies), 'different file')} in all, first {first[0]} = {first[1]}; "
+        "copies are kept in one split"
     )
     return tuple(names), (note,)
 

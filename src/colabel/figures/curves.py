@@ -42,6 +42,7 @@ _Log = list[dict[str, Any]]
 def training_curves(log: Path, png: Path) -> None:
     """Draw what a training log says: losses, gradient shares, validation, rate, diagnostics.
 
+    Shares of the gradient are drawn where there is more than one term.
     Diagnostics between 0 and 1 whose names begin alike share a panel, as ``similarity_positive``
     and ``similarity_negative`` do; each of those with another range has its own. The first epoch
     with a warning is marked in them. Stages are equally wide, however many steps each has.
@@ -60,10 +61,13 @@ def training_curves(log: Path, png: Path) -> None:
         raise RunError(f"{log} holds no training step yet; train before drawing its curves.")
     watched = [record for record in steps or epochs if record.get("diagnostics")]
     groups = _diagnostic_groups(watched)
-    figure, panels = _panels(4 + len(groups))
-    losses, shares, validation, rate, *others = panels
+    several = any(len(record["terms"]) > 1 for record in steps)
+    figure, panels = _panels(3 + several + len(groups))
+    losses, *rest = panels
     _draw_losses(losses, steps, epochs)
-    _draw_shares(shares, steps)
+    if several:
+        _draw_shares(rest.pop(0), steps)
+    validation, rate, *others = rest
     _draw_validation(validation, epochs)
     _draw_rate(rate, steps or epochs)
     for number, (axes, (title, names)) in enumerate(zip(others, groups, strict=True)):

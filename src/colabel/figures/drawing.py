@@ -61,7 +61,8 @@ def finish(axes: Axes, title: str, hint: str, *, legend: bool = True) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if legend and axes.get_legend_handles_labels()[1]:
-        as_written(axes.legend(fontsize=8, frameon=False).get_texts())
+        legend_box = axes.legend(fontsize=8, edgecolor="none", framealpha=0.85)
+        as_written(legend_box.get_texts())
 
 
 def as_written(texts: Iterable[Text]) -> None:
