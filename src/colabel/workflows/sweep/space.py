@@ -224,7 +224,7 @@ def fit_space(
     if not space:
         raise ConfigError("the space is empty; give key=low..high or key=a|b|c with --space.")
     by_hand = set(changed)
-    for key, dimension in space.items():
+    for key in space:
         for forbidden, reason in _FORBIDDEN.items():
             if key == forbidden or key.startswith(f"{forbidden}."):
                 raise ConfigError(f"the space has {key}, which is not tuned: {reason}; remove it.")
