@@ -322,6 +322,19 @@ def test_the_first_stage_of_probmcl_raises_the_alarm_on_its_own_diagnostics():
     assert "do not reach" in objective.warning(found)
 
 
+def test_kmcl_raises_the_alarm_on_its_own_diagnostics():
+    stage = stage_of("kmcl")
+    objective = build_objective(stage.terms, stage.head)
+    ones = torch.ones(4, CLASSES)
+    targets = torch.tensor([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0]])
+    places = torch.arange(4.0)[:, None].expand(4, CLASSES)
+    for spread, said in ((0.0, "collapsed"), (0.5, None), (100.0, "do not reach")):
+        kernels = GaussianMixture((ones / CLASSES).log(), spread * places, ones, WIDTH)
+        found = objective.diagnose(Output(torch.zeros(4, WIDTH), None, kernels), targets)
+        warning = objective.warning(found)
+        assert warning is None if said is None else said in warning
+
+
 # --- losses that look at each label alone
 
 

@@ -7,8 +7,13 @@ from mixture_cases import mixture, sparse_targets
 from probmcl_cases import batch, expected_diagnostics
 from reference import kmcl as paper
 
-from colabel.losses import collapse_warning, kernel_overlaps, mixture_similarities
-from colabel.losses.diagnostics import COLLAPSED, VANISHED
+from colabel.losses import (
+    collapse_warning,
+    kernel_overlaps,
+    mixture_similarities,
+    overlap_warning,
+)
+from colabel.losses.diagnostics import COLLAPSED, OUT_OF_SIGHT, VANISHED
 from colabel.mixtures import GaussianMixture
 from colabel.models import KernelMixtureHead, Output
 from colabel.settings import MixtureContrastiveTerm
@@ -90,8 +95,31 @@ def test_overlaps_tell_collapsed_kernels_from_dead_ones():
     found = kernel_overlaps(head(torch.ones(3, WIDTH)), targets)
     assert found["overlap_shared"] == pytest.approx(found["overlap_unshared"]) == pytest.approx(1)
     assert found["overlap_zero"] == 0
-    apart = head(torch.eye(3, WIDTH) * 1e4)
-    assert kernel_overlaps(apart, targets)["overlap_zero"] == 1
+    assert "have collapsed into one" in overlap_warning(found)
+    apart = kernel_overlaps(head(torch.eye(3, WIDTH) * 1e4), targets)
+    assert apart["overlap_zero"] == 1
+    assert "do not reach each other" in overlap_warning(apart)
+
+
+@pytest.mark.parametrize(
+    ("shared", "unshared", "near_zero", "said"),
+    [
+        (0.5, 0.1, 0.4, None),
+        (VANISHED, 0.0, OUT_OF_SIGHT, "by 0.020 on average, 80 % of all overlaps are near 0"),
+        (VANISHED, 0.0, 0.79, None),
+        (0.021, 0.0, 0.99, None),
+        (0.99, COLLAPSED, 0.0, "overlap by 0.990 on average, those of others by 0.980"),
+        (COLLAPSED, 0.979, 0.0, None),
+        (0.979, COLLAPSED, 0.0, None),
+        (0.99, None, 0.0, None),
+        (0.01, None, 0.9, "do not reach each other"),
+        (None, 0.0, 0.9, None),
+    ],
+)
+def test_a_warning_where_overlaps_tell_nothing(shared, unshared, near_zero, said):
+    values = {"overlap_shared": shared, "overlap_unshared": unshared, "overlap_zero": near_zero}
+    warning = overlap_warning({key: one for key, one in values.items() if one is not None})
+    assert warning is None if said is None else said in warning
 
 
 @pytest.mark.parametrize("rows", [1, 4])

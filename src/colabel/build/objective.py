@@ -24,6 +24,7 @@ from colabel.losses import (
     collapse_warning,
     kernel_overlaps,
     mixture_similarities,
+    overlap_warning,
 )
 from colabel.settings import (
     AsymmetricTerm,
@@ -75,7 +76,7 @@ def reconstruction(term: ReconstructionTerm, _: HeadSettings) -> dict[str, Any]:
 
 
 def kernel_contrastive(term: KernelContrastiveTerm, head: HeadSettings) -> dict[str, Any]:
-    """Return KMCL's contrastive loss with the overlaps of the kernels as diagnostics."""
+    """Return KMCL's contrastive loss, which watches the overlaps of the kernels."""
     similarity: Similarity = term.similarity or "bhattacharyya"
     if term.similarity is None and isinstance(head, KernelMixtureSettings):
         similarity = SIMILARITY_OF[head.covariance]
@@ -83,6 +84,7 @@ def kernel_contrastive(term: KernelContrastiveTerm, head: HeadSettings) -> dict[
     return {
         "loss": KernelContrastiveLoss(term.temperature, **options),
         "diagnostics": partial(kernel_overlaps, **options),
+        "alarm": overlap_warning,
     }
 
 

@@ -3,7 +3,12 @@
 from colabel.losses.asymmetric import AsymmetricLoss, asymmetric_loss
 from colabel.losses.binary_cross_entropy import BinaryCrossEntropyLoss, binary_cross_entropy
 from colabel.losses.deep_supervision import DeepSupervisionLoss, deep_supervision
-from colabel.losses.diagnostics import collapse_warning, kernel_overlaps, mixture_similarities
+from colabel.losses.diagnostics import (
+    collapse_warning,
+    kernel_overlaps,
+    mixture_similarities,
+    overlap_warning,
+)
 from colabel.losses.focal import FocalLoss, focal_loss
 from colabel.losses.kernel_contrastive import KernelContrastiveLoss, kernel_contrastive_loss
 from colabel.losses.mixture_contrastive import (
@@ -51,6 +56,7 @@ __all__ = [
     "mixture_contrastive_loss",
     "mixture_likelihood_loss",
     "mixture_similarities",
+    "overlap_warning",
     "reconstruction_loss",
     "similarity_dissimilarity_loss",
     "supervised_contrastive_loss",

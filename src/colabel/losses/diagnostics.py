@@ -16,6 +16,9 @@ COLLAPSED = 0.98
 VANISHED = 0.02
 """Mean similarity of positives up to which they count as out of each other's sight."""
 
+OUT_OF_SIGHT = 0.8
+"""Share of overlaps near 0 from which kernels with a mean overlap of VANISHED count as that."""
+
 
 def kernel_overlaps(
     mixture: GaussianMixture,
@@ -62,6 +65,41 @@ def kernel_overlaps(
         answer["overlap_zero"] = (overlap[others] < 1e-3).float().mean().item()
     answer["variance"] = mixture.variance.mean().item()
     return answer
+
+
+def overlap_warning(diagnostics: Mapping[str, float]) -> str | None:
+    """Return what is wrong with the overlaps of a batch, or ``None``.
+
+    Args:
+        diagnostics: as :func:`kernel_overlaps` gives them.
+
+    Example:
+        >>> overlap_warning({"overlap_shared": 0.5, "overlap_unshared": 0.1, "overlap_zero": 0.4})
+        >>> print(overlap_warning({"overlap_shared": 0.01, "overlap_zero": 0.9}))
+        the kernels do not reach each other: those of images that share a label overlap by 0.010 on
+        average, 90 % of all overlaps are near 0, and the contrastive term has no gradient
+        there. Lower head.feature_length, training.head_learning_rate, or the rate and epochs of
+        training.warm_start.
+    """
+    shared = diagnostics.get("overlap_shared")
+    unshared = diagnostics.get("overlap_unshared")
+    near_zero = diagnostics.get("overlap_zero")
+    if shared is None or near_zero is None:
+        return None
+    if unshared is not None and min(shared, unshared) >= COLLAPSED:
+        return (
+            "the kernels have collapsed into one: those of images that share a label overlap by "
+            f"{shared:.3f} on average, those of others by {unshared:.3f}. The contrastive term "
+            "has nothing to tell apart. Raise head.feature_length."
+        )
+    if shared <= VANISHED and near_zero >= OUT_OF_SIGHT:
+        return (
+            "the kernels do not reach each other: those of images that share a label overlap by "
+            f"{shared:.3f} on average, {100 * near_zero:.0f} % of all overlaps are near 0, and "
+            "the contrastive term has no gradient there. Lower head.feature_length, "
+            "training.head_learning_rate, or the rate and epochs of training.warm_start."
+        )
+    return None
 
 
 def mixture_similarities(
