@@ -131,6 +131,8 @@ def print_rows(
             row += f" {observed[name]:+.1f} | {', '.join(f'{each:+.1f}' for each in by_part)} |"
             row += f" {interval.low:+.1f} to {interval.high:+.1f} |"
             row += f" {p_values[names.index(name)]:.3f} |"
+        else:
+            row += " |" * 4
         print(row)
 
 

@@ -23,37 +23,46 @@ from frozen_features import add_line, encode, prepare, read_lines, study_options
 from colabel.config import load_config
 from colabel.metrics import evaluate_scores
 from colabel.models import Features
+from colabel.workflows.candidates import kept_changes, with_values
 
-Step = tuple[str, tuple[str, ...]]
+Step = tuple[str, Mapping[str, Any]]
 """A recipe of the laptop family and what is changed in it."""
 
+
+def for_epochs(method: str, epochs: int, **changes: Any) -> Step:
+    return method, {"training.epochs": epochs, **changes}
+
+
+PROBMCL = for_epochs("probmcl", 1)
+FIRST = kept_changes((), images=6000, mirrored=True)
 RECIPES: Mapping[str, tuple[int, tuple[Step, ...]]] = {
-    "ProbMCL as its recipe is": (2, (("probmcl", ("training.epochs=1",)),)),
-    "ProbMCL, three times as long": (6, (("probmcl", ("training.epochs=3",)),)),
-    "ProbMCL, projection to 128": (
-        2,
-        (("probmcl", ("training.epochs=1", "head.projection=128")),),
-    ),
-    "ProbMCL's encoder, then cross-entropy": (
+    "ProbMCL as its recipe is": (2, (PROBMCL,)),
+    "ProbMCL, three times as long": (6, (for_epochs("probmcl", 3),)),
+    "ProbMCL, projection to 128": (2, (for_epochs("probmcl", 1, **{"head.projection": 128}),)),
+    "ProbMCL's encoder, then cross-entropy": (4, (PROBMCL, for_epochs("bce", 2))),
+    "ProbMCL's encoder, then the asymmetric loss": (4, (PROBMCL, for_epochs("asl", 2))),
+    "ProbMCL, whose second stage goes on with the encoder": (
         4,
-        (("probmcl", ("training.epochs=1",)), ("bce", ("training.epochs=2",))),
+        (PROBMCL, for_epochs("bce", 2, **FIRST)),
     ),
-    "ProbMCL's encoder, then the asymmetric loss": (
-        4,
-        (("probmcl", ("training.epochs=1",)), ("asl", ("training.epochs=2",))),
-    ),
-    "cross-entropy": (2, (("bce", ("training.epochs=2",)),)),
-    "cross-entropy, twice as long": (4, (("bce", ("training.epochs=4",)),)),
-    "cross-entropy, three times as long": (6, (("bce", ("training.epochs=6",)),)),
+    "cross-entropy": (2, (for_epochs("bce", 2),)),
+    "cross-entropy, twice as long": (4, (for_epochs("bce", 4),)),
+    "cross-entropy, three times as long": (6, (for_epochs("bce", 6),)),
+    "cross-entropy, classifier first": (2, (for_epochs("bce", 2, **FIRST),)),
+    "cross-entropy, classifier first, twice as long": (4, (for_epochs("bce", 4, **FIRST),)),
 }
-"""Passes over the images in all, and what is trained one after the other on the same encoder."""
+"""Passes over the images in all, and what is trained one after the other on the same encoder.
+
+A second stage that goes on with the encoder has the classifier alone first, as ProbMCL's is, and
+then all that follows the frozen stages.
+"""
 
 
 def run(steps: tuple[Step, ...], seed: int, data: Mapping[str, Any]) -> float:
     """Train one step after the other and return the mAP on the test split, in per cent."""
     model = None
     for method, changes in steps:
-        config = load_config(f"laptop-{method}", list(changes))
+        config = with_values(load_config(f"laptop-{method}"), changes)
         encoder = None if model is None else model.encoder
         model = train(
             config,
