@@ -39,7 +39,7 @@ FIRST = {
         method,
         lambda images, mirrored=mirrored: kept_changes((), images=images, mirrored=mirrored),
     )
-    for method in ("bce", "asl", "kmcl")
+    for method in ("bce", "asl", "kmcl", "zlpr", "two-way")
     for mirrored in (False, True)
 }
 VARIANTS: Mapping[str, tuple[str, Callable[[int], dict[str, Any]]]] = {

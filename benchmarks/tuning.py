@@ -2,10 +2,10 @@
 
 Trial ``i`` draws the settings that methods share from a generator seeded with ``i``, so every
 method meets the same ones; what only one method has is drawn after them. Augmentations and epochs
-of a warm start take turns, so that each is met as often. Trial 0 is the recipe,
-mirrored, and trial 1 has the classifier first (ProbMCL, which has no classifier then, a draw).
-What follows the frozen stages is trained (frozen_features.py), two passes over the images for
-every method. Restartable: a line of FILE is a training, and what is there is not run again.
+of a warm start take turns, so that each is met as often. Trial 0 is the recipe, mirrored; a few
+others are given. What follows the frozen stages is trained (frozen_features.py), two passes over
+the images for every method. Restartable: a line of FILE is a training, and what is there is not
+run again.
 
     python benchmarks/tuning.py labels.csv --weights FILE --out tuning.jsonl --trials 16
     python benchmarks/tuning.py labels.csv --weights FILE --out tuning.jsonl --best 2 --seeds 3
@@ -41,6 +41,27 @@ from colabel.errors import NonFiniteLossError
 from colabel.workflows.candidates import kept_changes, with_values
 
 
+def classifier_first(epochs: int, rate: float, smoothing: float) -> dict[str, Any]:
+    return kept_changes((), images=6000, mirrored=True) | {
+        "training.warm_start.epochs": epochs,
+        "training.warm_start.learning_rate": rate,
+        "terms.classification.label_smoothing": smoothing,
+    }
+
+
+GIVEN: Mapping[int, Mapping[str, Any]] = {
+    1: kept_changes((), images=6000, mirrored=True),
+    12: classifier_first(3, 1e-3, 0),
+    13: classifier_first(3, 1e-3, 0.1),
+    14: classifier_first(10, 1e-3, 0.1),
+    15: {"terms.classification.label_smoothing": 0.1, "head.feature_length": 8},
+}
+"""Trials that are not drawn: what ``train auto`` takes, and what is near the best of the draws.
+
+ProbMCL, which has no classifier in its first stage, has draws in their place.
+"""
+
+
 def log_uniform(generator: random.Random, low: float, high: float) -> float:
     return float(f"{math.exp(generator.uniform(math.log(low), math.log(high))):.3g}")
 
@@ -51,8 +72,8 @@ def draw(method: str, trial: int) -> dict[str, Any]:
     fixed = {"augmentation": "mirror", "training.epochs": passes}
     if not trial:
         return fixed
-    if trial == 1 and method != "probmcl":
-        return fixed | kept_changes((), images=6000, mirrored=True)
+    if trial in GIVEN and method != "probmcl":
+        return fixed | GIVEN[trial]
     generator = random.Random(trial)
     drawn: dict[str, Any] = {
         "training.learning_rate": log_uniform(generator, 4e-5, 3e-4),
