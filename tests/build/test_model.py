@@ -76,12 +76,13 @@ def test_a_linear_head_brings_its_features_to_a_length():
 
 def test_every_setting_reaches_the_kernel_mixture():
     settings = KernelMixtureSettings(
-        covariance="diagonal", initialisation="paper", feature_length=3
+        covariance="diagonal", initialisation="paper", feature_length=3, logit_feature_length=2
     )
     readout = head_of(settings).readout
     assert isinstance(readout, KernelMixtureHead)
     assert (readout.width, readout.classes, readout.covariance) == (WIDTH, CLASSES, "diagonal")
     assert (readout.init, readout.feature_length) == ("paper", 3)
+    assert readout.logit_feature_length == 2
     assert head_of(KernelMixtureSettings(feature_length=None)).readout.feature_length is None
 
 

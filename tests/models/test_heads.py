@@ -225,6 +225,23 @@ def test_the_feature_length_replaces_the_length_of_the_features_for_the_kernels_
     assert not torch.allclose(long.logits, mixture.logits)
 
 
+def test_the_length_for_the_logits_replaces_that_of_the_features_for_them_only():
+    torch.manual_seed(0)
+    head = KernelMixtureHead(WIDTH, CLASSES, feature_length=3.0, logit_feature_length=2.0)
+    features = torch.rand(5, WIDTH)
+    free = KernelMixtureHead(WIDTH, CLASSES, feature_length=3.0)
+    free.load_state_dict(head.state_dict())
+    mixture, long = head(features), head(7 * features)
+    unit = features / features.square().sum(dim=1, keepdim=True).sqrt()
+    torch.testing.assert_close(mixture.logits, free(2 * unit).logits)
+    torch.testing.assert_close(long.logits, mixture.logits)
+    torch.testing.assert_close(head.weight_logits(features), mixture.logits)
+    torch.testing.assert_close(mixture.mean, free(features).mean)
+    torch.testing.assert_close(mixture.variance, free(features).variance)
+    with pytest.raises(ConfigError, match=r"feature_length must be positive, got 0\.0"):
+        KernelMixtureHead(WIDTH, CLASSES, logit_feature_length=0.0)
+
+
 def test_the_expected_exponent_of_an_overlap_is_as_documented():
     torch.manual_seed(0)
     features = torch.rand(64, 2048)

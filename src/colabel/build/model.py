@@ -108,6 +108,7 @@ def kernel_mixture(
         covariance=settings.covariance,
         init=settings.initialisation,
         feature_length=settings.feature_length,
+        logit_feature_length=settings.logit_feature_length,
     )
     return Head(readout, pooling)
 

@@ -46,6 +46,8 @@ class KernelMixtureSettings(Settings):
     feature_length: float | None = Field(8, gt=0)
     """Length the features are brought to before means and variances are read off them; null takes
     them as they come, as the paper does. It keeps the overlaps of Eq. 7 away from 0 and 1."""
+    logit_feature_length: float | None = Field(None, gt=0)
+    """The same for the probabilities; null takes features as they come, as the paper does."""
 
 
 class CSRASettings(Settings):

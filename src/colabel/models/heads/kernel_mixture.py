@@ -51,6 +51,9 @@ class KernelMixtureHead(nn.Module):
             off them; ``None`` takes them as they come, as the paper does. It decides how far
             apart kernels start: with linear layers the expected exponent of an overlap is
             ``feature_length**2 * (1 - cosine) / 24`` for two images, whatever the width.
+        logit_feature_length: the same for the coefficients; an encoder's features are long (53 in
+            a pretrained MobileNetV2), and a coefficient layer that learns quickly on them soon
+            knows the training images by heart.
 
     Raises:
         ConfigError: if the covariance or the initialisation is unknown, or a number too small.
@@ -74,6 +77,7 @@ class KernelMixtureHead(nn.Module):
         init: Initialisation = "linear",
         epsilon: float = 1e-7,
         feature_length: float | None = None,
+        logit_feature_length: float | None = None,
     ) -> None:
         super().__init__()
         check_sizes(width, classes)
@@ -81,13 +85,15 @@ class KernelMixtureHead(nn.Module):
         check_choice("init", init, get_args(Initialisation))
         if not epsilon >= 0:
             raise ConfigError(f"epsilon must not be negative, got {epsilon}.")
-        check_length(feature_length)
+        for length in (feature_length, logit_feature_length):
+            check_length(length)
         self.width = width
         self.classes = classes
         self.covariance: Covariance = covariance
         self.init: Initialisation = init
         self.epsilon = epsilon
         self.feature_length = feature_length
+        self.logit_feature_length = logit_feature_length
         per_feature = width if covariance in ("diagonal", "shared_diagonal") else 1
         self.variances = 1 if covariance in ("shared_diagonal", "shared_isotropic") else classes
         self.weight_layer = nn.Linear(width, classes)
@@ -126,4 +132,6 @@ class KernelMixtureHead(nn.Module):
     ) -> Float[Tensor, "batch outputs"]:
         """Return only the log-odds of the coefficients: all that a deployed model needs."""
         check_features(features, self.width, self.classes)
-        return apply_per_class(self.weight_layer, features)
+        return apply_per_class(
+            self.weight_layer, bring_to_length(features, self.logit_feature_length)
+        )
