@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 from frozen_features import add_line, prepare, read_lines, study_options, train
-from rivals import mean_average_precision
+from rivals import load_rival, mean_average_precision
 
-from colabel.config import Config, load_config
+from colabel.config import Config, change_config
 from colabel.errors import NonFiniteLossError
 from colabel.workflows.ablation.file import Ablation, load_ablation
 
@@ -41,7 +41,7 @@ def configured(ablation: Ablation) -> Iterator[tuple[str, Any, Config]]:
         for value in ablation.values:
             told = str(value).lower() if isinstance(value, bool) else value
             changes = [f"training.epochs={PASSES[method]}", f"{ablation.key}={told}"]
-            yield method, value, load_config(f"laptop-{method}", changes)
+            yield method, value, change_config(load_rival(method), changes)
 
 
 def key_of(config: Config) -> str:

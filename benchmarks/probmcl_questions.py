@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 from frozen_features import add_line, encode, prepare, read_lines, study_options, train
+from rivals import load_rival
 
-from colabel.config import load_config
 from colabel.metrics import evaluate_scores
 from colabel.models import Features
 from colabel.workflows.candidates import kept_changes, with_values
@@ -62,7 +62,7 @@ def run(steps: tuple[Step, ...], seed: int, data: Mapping[str, Any]) -> float:
     """Train one step after the other and return the mAP on the test split, in per cent."""
     model = None
     for method, changes in steps:
-        config = with_values(load_config(f"laptop-{method}"), changes)
+        config = with_values(load_rival(method), changes)
         encoder = None if model is None else model.encoder
         model = train(
             config,

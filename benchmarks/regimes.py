@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from frozen_features import add_line, encode, prepare, read_lines, study_options, train
-from rivals import RECIPES
+from rivals import RECIPES, load_rival
 from torch import Tensor, nn
 
 from colabel.config import Config, load_config
@@ -34,6 +34,7 @@ from colabel.workflows.candidates import (
 )
 
 LEFT = "bce, encoder left as it came"
+GENTLY = {"training.warm_start.epochs": 3, "training.warm_start.learning_rate": 1e-3}
 FIRST = {
     f"{method}, classifier first{', mirrored' if mirrored else ''}": (
         method,
@@ -41,9 +42,15 @@ FIRST = {
     )
     for method in ("bce", "asl", "kmcl", "zlpr", "two-way")
     for mirrored in (False, True)
+} | {
+    f"{method}, classifier first and gently, mirrored": (
+        method,
+        lambda images: kept_changes((), images=images, mirrored=True) | GENTLY,
+    )
+    for method in ("bce", "asl", "focal", "zlpr", "two-way")
 }
 VARIANTS: Mapping[str, tuple[str, Callable[[int], dict[str, Any]]]] = {
-    LEFT: ("bce", lambda _: frozen_changes(load_config(RECIPES["bce"]), ())),
+    LEFT: ("bce", lambda _: frozen_changes(load_rival("bce"), ())),
     "bce, images as they are": ("bce", lambda _: dict(PLAIN_IMAGES)),
     **FIRST,
     "kmcl-ml-decoder, asymmetric loss alone": (
@@ -51,9 +58,10 @@ VARIANTS: Mapping[str, tuple[str, Callable[[int], dict[str, Any]]]] = {
         lambda _: {"terms.contrastive": None, "terms.reconstruction": None},
     ),
 }
-"""Recipes with changes, by the number of training images: for what an encoder knows already, for
+"""Rivals with changes, by the number of training images: for what an encoder knows already, for
 the way of ``train auto`` between the two, and for what KMCL's two terms give."""
-METHODS = (*RECIPES, *VARIANTS)
+RECIPE = ", as its recipe is"
+METHODS = (*RECIPES, *VARIANTS, *(f"{method}{RECIPE}" for method in ("bce", "asl", "kmcl")))
 SPLITS = ("train", "val", "test")
 IMAGES_SEEN = {0.01: 3600, 0.05: 6000, 0.1: 7200, 0.3: 9000, 1.0: 12000}
 """By the share of the training images: few images are seen more often."""
@@ -84,8 +92,11 @@ def settings(method: str, condition: Mapping[str, Any], images: int) -> Config:
     """Return the laptop recipe of a method for a condition."""
     batch = condition.get("batch", 32)
     seen = IMAGES_SEEN[condition["fraction"]] * condition.get("longer", 1)
-    name, changes = VARIANTS.get(method, (method, lambda _: {}))
-    recipe = with_values(load_config(RECIPES[name]), changes(images))
+    if method.endswith(RECIPE):
+        recipe = load_config(RECIPES[method.removesuffix(RECIPE)]).for_images(images)
+    else:
+        name, changes = VARIANTS.get(method, (method, lambda _: {}))
+        recipe = with_values(load_rival(name), changes(images))
     views = recipe.stages()[0].views  # of every image in a pass
     passes = max(1, round(max(1, round(seen / images)) / views))
     if method == LEFT:

@@ -26,9 +26,10 @@ import torch
 from frozen_features import add_line, prepare, read_lines, study_options, train
 from torch import Tensor, nn
 
-from colabel.config import load_config
+from colabel.config import Config, change_config, load_config
 from colabel.errors import NonFiniteLossError
 from colabel.metrics import evaluate_scores
+from colabel.workflows.candidates import with_values
 
 RECIPES = {
     "bce": "laptop-bce",
@@ -49,8 +50,24 @@ RECIPES = {
     "mulsupcon": "laptop-mulsupcon",
 }
 """In the order of the papers' tables, then the losses, then the methods of two terms or stages."""
+AT_ONCE: Mapping[str, Any] = {
+    "training.warm_start": {"epochs": 0},
+    "training.head_learning_rate": "x30",
+    "augmentation.operations": 1,
+}
+"""Settings with which the classifier does not learn alone before, as no rival's does."""
+AS_THEY_COME = {"linear": "head.feature_length", "kernel_mixture": "head.logit_feature_length"}
+"""By the head, the length of the features that a classifier reads; null: as they come."""
 MULTIPLES = (3, 10, 30, 100)
 """Of the encoder's learning rate, for the head."""
+
+
+def load_rival(method: str) -> Config:
+    """Return the recipe of a method, without the warm start that some have."""
+    config = load_config(RECIPES[method])
+    if not config.training.warm_start.epochs:
+        return config
+    return with_values(config, {**AT_ONCE, AS_THEY_COME[config.head.name]: None})
 
 
 def mean_average_precision(model: nn.Module, data: Mapping[str, Any], split: str) -> float:
@@ -68,9 +85,10 @@ def run(
     method: str, multiple: int, seed: int, data: Mapping[str, Any], passes: int
 ) -> dict[str, Any]:
     """Train a recipe and return its mAP on validation and test, in per cent; none if it fails."""
-    views = load_config(RECIPES[method]).stages()[0].views
+    rival = load_rival(method)
+    views = rival.stages()[0].views
     changes = [f"training.epochs={passes // views}", f"training.head_learning_rate=x{multiple}"]
-    config = load_config(RECIPES[method], changes)
+    config = change_config(rival, changes)
     line: dict[str, Any] = {"method": method, "multiple": multiple, "seed": seed}
     began = time.monotonic()
     maps, targets, records = (data[key] for key in ("train_maps", "train_targets", "train"))

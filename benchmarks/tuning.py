@@ -2,10 +2,10 @@
 
 Trial ``i`` draws the settings that methods share from a generator seeded with ``i``, so every
 method meets the same ones; what only one method has is drawn after them. Augmentations and epochs
-of a warm start take turns, so that each is met as often. Trial 0 is the recipe, mirrored; a few
-others are given. What follows the frozen stages is trained (frozen_features.py), two passes over
-the images for every method. Restartable: a line of FILE is a training, and what is there is not
-run again.
+of a warm start take turns, so that each is met as often. Trial 0 learns all at once, with the
+head at thirty times the rate; a few others are given. What follows the frozen stages is trained
+(frozen_features.py), two passes over the images for every method. Restartable: a line of FILE is
+a training, and what is there is not run again.
 
     python benchmarks/tuning.py labels.csv --weights FILE --out tuning.jsonl --trials 16
     python benchmarks/tuning.py labels.csv --weights FILE --out tuning.jsonl --best 2 --seeds 3
@@ -33,10 +33,9 @@ from frozen_features import (
     study_options,
     train,
 )
-from rivals import mean_average_precision
+from rivals import load_rival, mean_average_precision
 from torch import Tensor
 
-from colabel.config import load_config
 from colabel.errors import NonFiniteLossError
 from colabel.workflows.candidates import kept_changes, with_values
 
@@ -111,7 +110,7 @@ def draw(method: str, trial: int) -> dict[str, Any]:
 def run(method: str, trial: int, seed: int, data: dict[str, Any]) -> dict[str, Any]:
     """Train one trial and score it on the validation and test splits."""
     drawn = draw(method, trial)
-    config = with_values(load_config(f"laptop-{method}"), settings(drawn))
+    config = with_values(load_rival(method), settings(drawn))
     began = time.monotonic()
     line = {"method": method, "trial": trial, "seed": seed, "settings": drawn}
     try:

@@ -29,7 +29,7 @@ def test_defaults_are_the_papers():
     assert config.method.model_dump() == {"name": "kmcl"}
     assert config.head.model_dump() == {
         "name": "kernel_mixture", "pooling": {"name": "encoder"}, "covariance": "isotropic",
-        "initialisation": "linear", "feature_length": 8,
+        "initialisation": "linear", "feature_length": 8, "logit_feature_length": None,
     }  # fmt: skip
     assert {name: term.model_dump() for name, term in config.terms.items()} == {
         "classification": {

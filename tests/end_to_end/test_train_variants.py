@@ -149,6 +149,18 @@ def test_a_warm_start_is_validated_at_its_end_and_saved_once(home, monkeypatch):
     assert scored == [("warm_start", 6), ("kmcl", 1), ("kmcl", 2)]
 
 
+def test_a_small_set_has_more_epochs_of_its_warm_start_also_after_a_resume(warm, home):
+    """Of which there are two where each image is to be seen more than once."""
+    images = (warm[0] / "split.csv").read_text().count(",train")
+    seen = ("training.warm_start.epochs=1", f"training.warm_start.images={images + 1}", WARM[1])
+    stopped = train(home, "seen", *seen, display=Stopping(2))
+    assert not stopped.history.finished
+    folder = train(home, "seen", *seen, resume=True).folder
+    assert_same_run(folder, warm[0])
+    again = load_config(folder / "config.yaml").training.warm_start
+    assert (again.epochs, again.images) == (1, images + 1)
+
+
 class Watching(Stopping):
     """A display that keeps the encoder's and the head's parameters as each stage begins."""
 

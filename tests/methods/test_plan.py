@@ -3,7 +3,6 @@
 import pytest
 
 from colabel.config import check_config
-from colabel.errors import ConfigError
 from colabel.methods import METHODS
 from colabel.settings import (
     AsymmetricTerm,
@@ -119,8 +118,20 @@ def test_a_warm_start_may_have_a_learning_rate_of_its_own():
     assert main.head_learning_rate == 2e-4
 
 
+def test_a_small_set_has_a_longer_warm_start():
+    training = {"warm_start": {"epochs": 3, "images": 500, "learning_rate": 0.125}}
+    config = check_config({"method": "bce", "training": training})
+    for count, epochs in ((10_000, 3), (100, 5), (99, 6), (1, 100)):
+        warm, main = config.for_images(count).stages()
+        assert (warm.epochs, warm.head_learning_rate) == (epochs, 0.125)
+        assert main.epochs == config.training.epochs
+    assert config.stages()[0].epochs == 3
+    as_it_is = check_config({"method": "bce", "training": {"warm_start": {"epochs": 3}}})
+    assert as_it_is.for_images(1) == as_it_is
+
+
 @pytest.mark.parametrize("method", ONE_STAGE)
-def test_a_warm_start_of_a_head_that_is_trained_alone_anyway_is_refused(method):
-    training = {"freeze_encoder": True, "warm_start": {"epochs": 1}}
-    with pytest.raises(ConfigError, match=r"warm_start .*freeze_encoder .*set one of the two"):
-        check_config({"method": method, "training": training})
+def test_a_warm_start_of_a_head_that_is_trained_alone_is_a_schedule_before(method):
+    warm, main = stages_of(method, freeze_encoder=True, warm_start={"epochs": 2})
+    assert (warm.frozen, main.frozen) == (True, True)
+    assert (warm.epochs, warm.head) == (2, main.head)

@@ -41,16 +41,18 @@ def test_other_rates_of_the_head_are_refused(given):
 
 
 @pytest.mark.parametrize("epochs", [(), ("training.warm_start.epochs=0",)])
-def test_a_rate_of_a_warm_start_without_epochs_is_refused(epochs):
-    changes = ["training.warm_start.learning_rate=0.5", *epochs]
+@pytest.mark.parametrize(("key", "value"), [("learning_rate", 0.5), ("images", 900)])
+def test_what_belongs_to_a_warm_start_without_epochs_is_refused(epochs, key, value):
+    changes = [f"training.warm_start.{key}={value}", *epochs]
     with pytest.raises(ConfigError) as caught:
-        load_config("laptop-bce", changes)
+        load_config("laptop-focal", changes)
     assert (
-        "training.warm_start: learning_rate is 0.5 and epochs 0, so there is no warm start that "
-        "would learn at it; set training.warm_start.epochs to 1 or more" in str(caught.value)
+        f"training.warm_start: {key} is {value} and epochs 0, so there is no warm start that it "
+        "would be for; set training.warm_start.epochs to 1 or more" in str(caught.value)
     )
-    assert load_config("laptop-bce", [*changes, "training.warm_start.epochs=1"])
-    assert load_config("laptop-bce", [*changes, "training.warm_start.learning_rate=null"])
+    assert load_config("laptop-focal", [*changes, "training.warm_start.epochs=1"])
+    assert load_config("laptop-focal", [*changes, f"training.warm_start.{key}=null"])
+    assert len(load_config("laptop-kmcl", ["training.warm_start={}"]).stages()) == 1
 
 
 @pytest.mark.parametrize("word", ["no", "No", "off", "false", "'no'"])

@@ -137,6 +137,16 @@ class Config(Settings):
         plan = METHODS[self.method.name].plan
         return plan(self.method, self.head, self.terms, self.training)
 
+    def for_images(self, count: int) -> Config:
+        """Return the configuration with as many epochs of its warm start as so many images need.
+
+        Args:
+            count: of the training images.
+        """
+        warm_start = self.training.warm_start.for_images(count)
+        training = self.training.model_copy(update={"warm_start": warm_start})
+        return self.model_copy(update={"training": training})
+
     def to_values(self) -> dict[str, Any]:
         """Return every setting as plain values of which the same configuration is made again.
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from colabel.choices import ProjectionKind
-from colabel.errors import ConfigError
 from colabel.settings import EmbeddingTerm, HeadSettings, Settings, TermSettings, Training
 
 
@@ -92,22 +91,14 @@ def one_stage(
     """Return the stage of a method that trains encoder and head at once.
 
     Before it comes a warm start, if the schedule has one: the head alone, on features that the
-    encoder computes once.
+    encoder computes once. Of an encoder that is left as it is, both train the head.
 
     Args:
         name: of the stage.
         head: of the model.
         terms: of the objective.
         training: the schedule.
-
-    Raises:
-        ConfigError: if the head is to be trained alone before, and alone in any case.
     """
-    if training.freeze_encoder and training.warm_start.epochs:
-        raise ConfigError(
-            "training.warm_start trains the head alone first, and training.freeze_encoder trains "
-            "it alone throughout; set one of the two"
-        )
     rate = training.learning_rate
     main = StagePlan(
         name,

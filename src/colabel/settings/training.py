@@ -10,24 +10,45 @@ from pydantic import Field, field_validator, model_validator
 from colabel.choices import APProtocol
 from colabel.settings.base import Settings
 
+MOST_WARM_EPOCHS = 100
+"""Of a warm start that is to see some number of images."""
+
 
 class WarmStart(Settings):
     """Epochs in which the head alone learns, on features that the encoder computes once."""
 
     epochs: int = Field(0, ge=0)
     """0 for none."""
+    images: int | None = Field(None, ge=1)
+    """To be seen at least: a small set gets more epochs than ``epochs``, up to 100; null: no
+    more."""
     learning_rate: float | None = Field(None, gt=0)
     """The largest of its schedule; null: that of the head."""
 
     @model_validator(mode="after")
     def _is_used(self) -> WarmStart:
-        if self.learning_rate is not None and not self.epochs:
-            raise ValueError(
-                f"learning_rate is {self.learning_rate:g} and epochs 0, so there is no warm start "
-                "that would learn at it; set training.warm_start.epochs to 1 or more, or "
-                "training.warm_start.learning_rate to null"
-            )
+        for name in ("learning_rate", "images"):
+            given = getattr(self, name)
+            if given is not None and not self.epochs:
+                raise ValueError(
+                    f"{name} is {given:g} and epochs 0, so there is no warm start that it would "
+                    "be for; set training.warm_start.epochs to 1 or more, or "
+                    "training.warm_start={} for none"
+                )
         return self
+
+    def for_images(self, count: int) -> WarmStart:
+        """Return the warm start for so many training images, with its number of epochs.
+
+        Example:
+            >>> warm = WarmStart(epochs=3, images=18000)
+            >>> [warm.for_images(count).epochs for count in (60_000, 6000, 600, 60)]
+            [3, 3, 30, 100]
+        """
+        if self.images is None:
+            return self
+        wanted = min(-(-self.images // max(count, 1)), MOST_WARM_EPOCHS)
+        return WarmStart(epochs=max(self.epochs, wanted), learning_rate=self.learning_rate)
 
 
 class Training(Settings):

@@ -193,7 +193,8 @@ def _train(
             display.note(opened.divided)
     start = without_weights(run, config) if resume else config
     model = build_model(start, len(records["train"].classes), train=records["train"])
-    stages = build_stages(model, config, train=records["train"])
+    planned = config.for_images(len(records["train"]))
+    stages = build_stages(model, planned, train=records["train"])
     left = len(records["train"]) % config.training.batch_size
     if main and display is not None and left:
         display.note(
@@ -229,7 +230,7 @@ def _train(
     minutes = config.training.minutes
     late = minutes is not None and noted_seconds(run.path / LAST / SPENT) > _LATE * 60 * minutes
     batches = Batches(
-        config, accelerator, train_records, validation_records, display, caches, shared.encoded,
+        planned, accelerator, train_records, validation_records, display, caches, shared.encoded,
         keep=not (resume and late),
     )  # fmt: skip
 
