@@ -35,6 +35,10 @@ from colabel.workflows.candidates import (
 
 LEFT = "bce, encoder left as it came"
 GENTLY = {"training.warm_start.epochs": 3, "training.warm_start.learning_rate": 1e-3}
+SMOOTHED = {
+    "training.warm_start.learning_rate": 1e-3,
+    "terms.classification.label_smoothing": 0.1,
+}
 FIRST = {
     f"{method}, classifier first{', mirrored' if mirrored else ''}": (
         method,
@@ -53,6 +57,10 @@ VARIANTS: Mapping[str, tuple[str, Callable[[int], dict[str, Any]]]] = {
     LEFT: ("bce", lambda _: frozen_changes(load_rival("bce"), ())),
     "bce, images as they are": ("bce", lambda _: dict(PLAIN_IMAGES)),
     **FIRST,
+    "bce, classifier first and smoothed, mirrored": (
+        "bce",
+        lambda images: kept_changes((), images=images, mirrored=True) | SMOOTHED,
+    ),
     "kmcl-ml-decoder, asymmetric loss alone": (
         "kmcl-ml-decoder",
         lambda _: {"terms.contrastive": None, "terms.reconstruction": None},

@@ -54,6 +54,7 @@ AT_ONCE: Mapping[str, Any] = {
     "training.warm_start": {"epochs": 0},
     "training.head_learning_rate": "x30",
     "augmentation.operations": 1,
+    "terms.classification.label_smoothing": 0,
 }
 """Settings with which the classifier does not learn alone before, as no rival's does."""
 AS_THEY_COME = {"linear": "head.feature_length", "kernel_mixture": "head.logit_feature_length"}

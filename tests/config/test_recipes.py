@@ -15,7 +15,10 @@ OWN = {
     "training": {"head_learning_rate": True},
 }  # fmt: skip
 """What a recipe may have beside its neighbour's: validation chose the rate of its head, too."""
-AT_ONCE = ["training.warm_start={}", "head.feature_length=null", "augmentation.operations=1"]
+AT_ONCE = [
+    "training.warm_start={}", "head.feature_length=null", "augmentation.operations=1",
+    "terms.classification.label_smoothing=0",
+]  # fmt: skip
 """Changes of cross-entropy's recipe, in which the classifier learns first, for its rivals."""
 SIDE = 64  # of the images of one step: four positions of the small encoder, for heads that choose
 
