@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 from frozen_features import add_line, encode, prepare, read_lines, study_options, train
-from rivals import load_rival
+from rivals import classifier_first, load_rival
 
 from colabel.metrics import evaluate_scores
 from colabel.models import Features
-from colabel.workflows.candidates import kept_changes, with_values
+from colabel.workflows.candidates import with_values
 
 Step = tuple[str, Mapping[str, Any]]
 """A recipe of the laptop family and what is changed in it."""
@@ -34,7 +34,7 @@ def for_epochs(method: str, epochs: int, **changes: Any) -> Step:
 
 
 PROBMCL = for_epochs("probmcl", 1)
-FIRST = kept_changes((), images=6000, mirrored=True)
+FIRST = classifier_first(6000)
 RECIPES: Mapping[str, tuple[int, tuple[Step, ...]]] = {
     "ProbMCL as its recipe is": (2, (PROBMCL,)),
     "ProbMCL, three times as long": (6, (for_epochs("probmcl", 3),)),

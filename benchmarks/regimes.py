@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from frozen_features import add_line, encode, prepare, read_lines, study_options, train
-from rivals import RECIPES, load_rival
+from rivals import RECIPES, classifier_first, load_rival
 from torch import Tensor, nn
 
 from colabel.config import Config, load_config
@@ -29,27 +29,22 @@ from colabel.workflows.candidates import (
     PLAIN_IMAGES,
     frozen_changes,
     head_epochs,
-    kept_changes,
     with_values,
 )
 
 LEFT = "bce, encoder left as it came"
-GENTLY = {"training.warm_start.epochs": 3, "training.warm_start.learning_rate": 1e-3}
-SMOOTHED = {
-    "training.warm_start.learning_rate": 1e-3,
-    "terms.classification.label_smoothing": 0.1,
-}
+SMOOTHED = {"terms.classification.label_smoothing": 0.1}
 FIRST = {
     f"{method}, classifier first{', mirrored' if mirrored else ''}": (
         method,
-        lambda images, mirrored=mirrored: kept_changes((), images=images, mirrored=mirrored),
+        lambda images, mirrored=mirrored: classifier_first(images, mirrored=mirrored),
     )
     for method in ("bce", "asl", "kmcl", "zlpr", "two-way")
     for mirrored in (False, True)
 } | {
     f"{method}, classifier first and gently, mirrored": (
         method,
-        lambda images: kept_changes((), images=images, mirrored=True) | GENTLY,
+        lambda images: classifier_first(images, rate=1e-3, epochs=3),
     )
     for method in ("bce", "asl", "focal", "zlpr", "two-way")
 }
@@ -59,7 +54,7 @@ VARIANTS: Mapping[str, tuple[str, Callable[[int], dict[str, Any]]]] = {
     **FIRST,
     "bce, classifier first and smoothed, mirrored": (
         "bce",
-        lambda images: kept_changes((), images=images, mirrored=True) | SMOOTHED,
+        lambda images: classifier_first(images, rate=1e-3) | SMOOTHED,
     ),
     "kmcl-ml-decoder, asymmetric loss alone": (
         "kmcl-ml-decoder",

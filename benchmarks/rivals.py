@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from colabel.config import Config, change_config, load_config
 from colabel.errors import NonFiniteLossError
 from colabel.metrics import evaluate_scores
-from colabel.workflows.candidates import with_values
+from colabel.workflows.candidates import PLAIN_IMAGES, head_epochs, with_values
 
 RECIPES = {
     "bce": "laptop-bce",
@@ -69,6 +69,20 @@ def load_rival(method: str) -> Config:
     if not config.training.warm_start.epochs:
         return config
     return with_values(config, {**AT_ONCE, AS_THEY_COME[config.head.name]: None})
+
+
+def classifier_first(
+    images: int, *, mirrored: bool = True, rate: float = 3e-3, epochs: int | None = None
+) -> dict[str, Any]:
+    """Return settings with which the classifier learns alone before, on features of one length."""
+    return {
+        **PLAIN_IMAGES,
+        "augmentation.horizontal_flip": mirrored,
+        "training.warm_start.epochs": epochs or head_epochs(images),
+        "training.warm_start.learning_rate": rate,
+        "training.head_learning_rate": "x10",
+        "head.feature_length": 8,
+    }
 
 
 def mean_average_precision(model: nn.Module, data: Mapping[str, Any], split: str) -> float:

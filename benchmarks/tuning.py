@@ -33,29 +33,26 @@ from frozen_features import (
     study_options,
     train,
 )
-from rivals import load_rival, mean_average_precision
+from rivals import classifier_first, load_rival, mean_average_precision
 from torch import Tensor
 
 from colabel.errors import NonFiniteLossError
-from colabel.workflows.candidates import kept_changes, with_values
+from colabel.workflows.candidates import with_values
 
 
-def classifier_first(epochs: int, rate: float, smoothing: float) -> dict[str, Any]:
-    return kept_changes((), images=6000, mirrored=True) | {
-        "training.warm_start.epochs": epochs,
-        "training.warm_start.learning_rate": rate,
-        "terms.classification.label_smoothing": smoothing,
-    }
+def gently(epochs: int, smoothing: float) -> dict[str, Any]:
+    smoothed = {"terms.classification.label_smoothing": smoothing}
+    return classifier_first(6000, rate=1e-3, epochs=epochs) | smoothed
 
 
 GIVEN: Mapping[int, Mapping[str, Any]] = {
-    1: kept_changes((), images=6000, mirrored=True),
-    12: classifier_first(3, 1e-3, 0),
-    13: classifier_first(3, 1e-3, 0.1),
-    14: classifier_first(10, 1e-3, 0.1),
+    1: classifier_first(6000),
+    12: gently(3, 0),
+    13: gently(3, 0.1),
+    14: gently(10, 0.1),
     15: {"terms.classification.label_smoothing": 0.1, "head.feature_length": 8},
 }
-"""Trials that are not drawn: what ``train auto`` takes, and what is near the best of the draws.
+"""Trials that are not drawn: a classifier that learns first for long, and what is near the best.
 
 KMCL's probabilities are read off features of the same length then. ProbMCL, which has no
 classifier in its first stage, has draws in their place.

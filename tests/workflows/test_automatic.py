@@ -149,7 +149,8 @@ def test_between_the_two_the_classifier_comes_first_and_the_frozen_stages_see_an
     warm_start, main = config.stages()
     assert (warm_start.name, warm_start.frozen) == ("warm_start", True)
     assert warm_start.epochs == head_epochs(1400)
-    assert warm_start.head_learning_rate == 3e-3
+    assert warm_start.head_learning_rate == 1e-3
+    assert warm_start.terms["classification"].label_smoothing == 0.1
     assert (main.learning_rate, main.head_learning_rate) == (1e-4, 1e-3)
     assert config.head.feature_length == 8
     assert (config.augmentation.operations, config.augmentation.horizontal_flip) == (0, True)

@@ -168,7 +168,7 @@ class Planner:
             values |= frozen_changes(self.config, self.fixed)
         elif chosen.way == "kept":
             images, mirrored = len(self.train), chosen.mirrored
-            values |= kept_changes(self.fixed, images=images, mirrored=mirrored)
+            values |= kept_changes(self.config, self.fixed, images=images, mirrored=mirrored)
         on_processor = self.cpu or not torch.cuda.is_available()
         in_memory = self._ways.in_memory(chosen.size)
         if "training.workers" not in self.fixed and on_processor and in_memory:

@@ -10,6 +10,7 @@ from typing import Any
 
 from colabel.config import Config, change_config
 from colabel.models.at_hand import weights_at_hand
+from colabel.settings import BinaryCrossEntropyTerm
 
 SIZES = (96, 128, 160, 192, 224, 256, 288)
 """Sides of the images that are tried, in pixels."""
@@ -201,12 +202,16 @@ def may_keep(candidate: Candidate, config: Config, fixed: Collection[str]) -> bo
     return bool(candidate.weights) and trains and linear and not decided
 
 
-def kept_changes(fixed: Collection[str], *, images: int, mirrored: bool = False) -> dict[str, Any]:
+def kept_changes(
+    config: Config, fixed: Collection[str], *, images: int, mirrored: bool = False
+) -> dict[str, Any]:
     """Return the settings with which the classifier learns first, and then all that is trained.
 
     Nothing is augmented but by mirroring, so that every image passes the frozen stages once.
+    Cross-entropy has smoothed labels then (``docs/tuning.md``).
 
     Args:
+        config: the recipe.
         fixed: dotted keys of settings that the user has set.
         images: to learn from.
         mirrored: whether images are mirrored.
@@ -215,9 +220,14 @@ def kept_changes(fixed: Collection[str], *, images: int, mirrored: bool = False)
         **PLAIN_IMAGES,
         "augmentation.horizontal_flip": mirrored,
         "training.warm_start.epochs": head_epochs(images),
-        "training.warm_start.learning_rate": 3e-3,
+        "training.warm_start.learning_rate": 1e-3,
         "training.head_learning_rate": "x10",
         "head.feature_length": 8,
+    }
+    values |= {
+        f"terms.{name}.label_smoothing": 0.1
+        for name, term in config.terms.items()
+        if isinstance(term, BinaryCrossEntropyTerm)
     }
     return {key: value for key, value in values.items() if key not in fixed}
 
