@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 import torch
 from frozen_features import add_line, prepare, read_lines, study_options
-from regimes import CONDITIONS, METHODS, SPLITS, predict, train_under
+from regimes import CONDITIONS, METHODS, SPLITS, train_under
+from rivals import predict, score
 from torch import Tensor
 
-from colabel.metrics import evaluate_scores
 from colabel.metrics.bootstrap import Answers, Resamples, paired_bootstrap
 from colabel.metrics.significance import bootstrap_p_value, centred_interval, holm, usual_draws
 
@@ -61,19 +61,16 @@ def measure(
         seed=part,
     )
     seconds = time.monotonic() - began
-    logits = predict(model, maps[tested]).numpy()
-    right = targets[tested].numpy().astype(np.int8)
-    np.savez(kept(options, condition, method, part), logits=logits, targets=right)
+    logits, right = predict(model, maps[tested]), targets[tested]
+    np.savez(
+        kept(options, condition, method, part),
+        logits=logits.numpy(),
+        targets=right.numpy().astype(np.int8),
+    )
     line = {"condition": condition, "method": method, "part": part, "seconds": seconds}
-    line["mAP"] = 100 * score(logits, right)
+    line["mAP"] = score(logits, right)
     add_line(options.out, line)
     print(f"{condition}, {method}, part {part}: mAP {line['mAP']:.1f}", flush=True)
-
-
-def score(logits: np.ndarray, targets: np.ndarray) -> float:
-    exact = torch.from_numpy(logits).double()
-    report = evaluate_scores(exact.sigmoid().numpy(), targets, logits=exact.numpy())
-    return float(report.mean_average_precision)
 
 
 def difference(options: argparse.Namespace, condition: str, methods: tuple[str, str]) -> Any:
@@ -84,7 +81,9 @@ def difference(options: argparse.Namespace, condition: str, methods: tuple[str, 
         targets = files[0]["targets"]
         assert (targets == files[1]["targets"]).all()
         first, second = (file["logits"] for file in files)
-        found.append(100 * (score(first, targets) - score(second, targets)))
+        right = torch.from_numpy(targets)
+        values_of = [score(torch.from_numpy(logits), right) for logits in (first, second)]
+        found.append(values_of[0] - values_of[1])
         resamples = Resamples(len(targets), usual_draws(len(METHODS)), seed=part)
         values = paired_bootstrap([Answers(first), Answers(second)], targets, resamples).values
         drawn.append(100 * (values["mAP"][0] - values["mAP"][1]))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from frozen_features import add_line, encode, prepare, read_lines, study_options, train
-from rivals import RECIPES, classifier_first, load_rival
+from rivals import RECIPES, classifier_first, load_rival, predict
 from torch import Tensor, nn
 
 from colabel.config import Config, load_config
@@ -178,11 +178,6 @@ def train_and_score(
     )
     logits = {split: predict(model, data[f"{split}_maps"]) for split in ("val", "test")}
     return scores(logits, encode(model.encoder, data["test_maps"]), known)
-
-
-def predict(model: nn.Module, maps: Tensor) -> Tensor:
-    with torch.no_grad():
-        return torch.cat([model(rows[:, 0].float()).logits for rows in maps.split(128)])
 
 
 def scores(

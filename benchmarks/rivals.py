@@ -85,15 +85,22 @@ def classifier_first(
     }
 
 
+def predict(model: nn.Module, maps: Tensor) -> Tensor:
+    """Return the logits of the images as they are, not mirrored or changed."""
+    with torch.no_grad():
+        return torch.cat([model(rows[:, 0].float()).logits for rows in maps.split(128)])
+
+
+def score(logits: Tensor, targets: Tensor) -> float:
+    """Return the mAP of logits, in per cent."""
+    exact = logits.double()
+    report = evaluate_scores(exact.sigmoid().numpy(), targets.numpy(), logits=exact.numpy())
+    return 100 * report.mean_average_precision
+
+
 def mean_average_precision(model: nn.Module, data: Mapping[str, Any], split: str) -> float:
     """Return the mAP of a model on a split, in per cent."""
-    with torch.no_grad():
-        maps: Tensor = data[f"{split}_maps"]
-        parts = [model(rows[:, 0].float()).logits for rows in maps.split(128)]
-    logits = torch.cat(parts).double()
-    targets = data[f"{split}_targets"].numpy()
-    report = evaluate_scores(logits.sigmoid().numpy(), targets, logits=logits.numpy())
-    return 100 * report.mean_average_precision
+    return score(predict(model, data[f"{split}_maps"]), data[f"{split}_targets"])
 
 
 def run(
