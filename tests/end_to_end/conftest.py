@@ -11,3 +11,11 @@ def home(tmp_path_factory):
     write_recipe(folder)
     write_tiny_table(folder)
     return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A recipe and a table that can be trained on, before a test spoils them."""
+    write_recipe(tmp_path)
+    write_tiny_table(tmp_path, images=16)
+    return tmp_path

@@ -1,64 +1,20 @@
 """What cannot be used is named before the first batch, without a trace, and nothing is lost."""
 
-import json
-import shutil
 from functools import partial
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
-from fakes import (
-    encode,
-    jpeg_claiming,
-    png_claiming,
-    ramp,
-    voc_annotation,
-    write_image,
-    write_voc,
-)
-from PIL import Image
-from tiny_runs import CLASSES, command, write_recipe, write_tiny_table
+from fakes import voc_annotation, write_voc
+from started_runs import refused, train, write_rows
+from tiny_runs import command, write_recipe
 from torch import nn
 
-import colabel
 from colabel.config import load_config
-from colabel.errors import ConfigError, RunError
+from colabel.errors import ConfigError
 from colabel.models import Classifier, Head, LinearHead
 from colabel.workflows import train as training_run
 
 pytestmark = pytest.mark.usefixtures("blank_charts")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A recipe and a table that can be trained on, before a test spoils them."""
-    write_recipe(tmp_path)
-    write_tiny_table(tmp_path, images=16)
-    return tmp_path
-
-
-def train(folder, *arguments, data=None):
-    """Start training as a user would."""
-    return command(
-        "train",
-        folder / "tiny.yaml",
-        "--data",
-        data or folder / "labels.csv",
-        "--out",
-        folder / "run",
-        "--cpu",
-        *arguments,
-    )
-
-
-def refused(folder, capsys, *arguments, data=None):
-    """Check that training ends before it begins; return what the user reads."""
-    assert train(folder, *arguments, data=data) == 2
-    printed = capsys.readouterr().err
-    assert "error: " in printed
-    assert "Traceback" not in printed
-    assert not (folder / "run").exists()
-    return printed
 
 
 def test_the_folder_is_good_before_it_is_spoilt(folder):
@@ -88,10 +44,6 @@ def test_settings_that_cannot_be_run(folder, capsys, change, message):
     assert "Traceback" not in printed
     assert not (folder / "run" / "model.json").exists()
     assert train(folder, "--set", "training.epochs=1") == 0, "the folder must be free again"
-
-
-def write_rows(folder, *rows):
-    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
 
 
 @pytest.mark.parametrize(
@@ -156,215 +108,6 @@ def test_xml_with_entities(tmp_path, capsys):
     assert "entit" in printed.lower()
 
 
-def spoil(path, kind):
-    """Replace an image by one that cannot be used; return what the message says of it."""
-    picture = ramp((40, 36))
-    if kind == "missing":
-        path.unlink()
-        return "no such file"
-    contents = {
-        "no image": (b"<html>not found</html>", "not an image of a known format"),
-        "empty": (b"", "not an image of a known format"),
-        "cut": (encode(picture, "PNG")[:-60], ""),
-        "cut jpeg": (encode(picture, "JPEG", quality=95)[:-300], ""),
-        "too tall": (png_claiming(encode(picture, "PNG"), 40, 3000), ""),
-        "too tall jpeg": (jpeg_claiming(encode(picture, "JPEG"), 40, 3000), ""),
-        "bomb": (png_claiming(encode(picture, "PNG"), 12000, 12000), "12000 x 12000 pixels"),
-        "huge bomb": (png_claiming(encode(picture, "PNG"), 2**30, 2**30), "pixels"),
-    }
-    content, message = contents[kind]
-    path.write_bytes(content)
-    return message
-
-
-KINDS = (
-    "missing", "no image", "empty", "cut", "cut jpeg", "too tall", "too tall jpeg", "bomb",
-    "huge bomb",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_image_that_cannot_be_used_is_named_before_the_first_epoch(folder, capsys, kind):
-    message = spoil(folder / "images" / "03.png", kind)
-    printed = refused(folder, capsys)
-    assert "images cannot be decoded" in printed
-    assert f"{folder / 'images' / '03.png'}: " in printed
-    assert message in printed
-    assert "data.on_corrupt: skip in a recipe" in printed
-
-
-def test_images_that_cannot_be_used_are_left_out_if_asked(folder):
-    for number, kind in enumerate(KINDS):
-        spoil(folder / "images" / f"{number + 3:02}.png", kind)
-    rows = [f"images/{number:02}.png,cat;dog,train" for number in range(12)]
-    rows += [f"images/{number:02}.png,cat,val" for number in range(12, 16)]
-    write_rows(folder, "path,labels,split", *rows)
-    changes = ("training.epochs=1", "training.batch_size=3", "data.on_corrupt=skip")
-    assert train(folder, *(word for change in changes for word in ("--set", change))) == 0
-    assert json.loads((folder / "run" / "model.json").read_text())["data"]["images"] == 3
-
-
-def test_nothing_is_left_if_every_image_is_corrupt(folder, capsys):
-    for path in (folder / "images").iterdir():
-        path.write_bytes(b"no image")
-    assert "nothing is left" in refused(folder, capsys, "--set", "data.on_corrupt=skip")
-
-
-def test_how_pixels_are_read_is_noted_and_travels_with_the_model(folder, capsys):
-    for path in (folder / "images").iterdir():
-        with Image.open(path) as image:
-            reflectance = np.asarray(image.convert("L")).astype(np.uint16) * 8
-        Image.fromarray(reflectance).save(path)
-    assert train(folder, "--set", "training.epochs=1") == 0
-    printed = capsys.readouterr().err
-    assert printed.count("images nearly black; first: ") == 2  # once for train, once for val
-    assert "data.scale" in printed
-    shutil.rmtree(folder / "run")
-    assert train(folder, "--set", "training.epochs=1", "--set", "data.scale=2040") == 0
-    assert "nearly black" not in capsys.readouterr().err
-    bright, dark = Image.new("I;16", (40, 36), 2040), Image.new("I;16", (40, 36), 65_535)
-    predictor = colabel.load(folder / "run")
-    (first, second), (white,) = (
-        predictor.predict([bright, dark]),
-        predictor.predict(np.full((36, 40, 3), 255, np.uint8)),
-    )
-    # white comes in a batch of its own, which may round otherwise
-    assert first.probabilities == second.probabilities
-    assert white.probabilities == pytest.approx(first.probabilities, rel=1e-6)
-
-
-def test_a_large_image_is_admitted_by_the_setting_that_is_named(folder, capsys):
-    Image.new("1", (9500, 9500)).save(folder / "images" / "03.png")
-    printed = refused(folder, capsys)
-    assert "add --set data.max_pixels=90250000 (train, check)" in printed
-    assert train(folder, "--set", "training.epochs=1", "--set", "data.max_pixels=90250000") == 0
-    large, run = folder / "images" / "03.png", folder / "run"
-    assert command("predict", run, large) == 0
-    assert command("predict", run, large, "--max-pixels", "1000") == 1
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A finished run with everything it was made of; no test may spoil it."""
-    folder = tmp_path_factory.mktemp("trained")
-    write_recipe(folder)
-    write_tiny_table(folder, images=16)
-    assert train(folder, "--set", "training.epochs=1") == 0
-    return folder
-
-
-def contents(folder):
-    return {
-        path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((), "run exists already; add --resume to continue the run in it, or choose another"),
-        (
-            ("--resume", "--set", "training.epochs=2"),
-            "started with other settings: training.epochs was 1, is 2. Resume it with the recipe",
-        ),
-        (
-            (
-                "--resume",
-                "--set",
-                "training.epochs=1",
-                "--set",
-                "terms.contrastive.temperature=0.1",
-            ),
-            "terms.contrastive.temperature was 0.2, is 0.1",
-        ),
-    ],
-)
-def test_a_run_that_is_there_is_not_touched(trained, capsys, arguments, message):
-    before = contents(trained / "run")
-    assert train(trained, *arguments) == 2
-    printed = capsys.readouterr().err
-    assert message in printed
-    assert "decoding" not in printed  # which takes minutes where there are many images
-    assert contents(trained / "run") == before
-
-
-def test_a_run_is_not_resumed_with_other_images(trained, tmp_path, capsys):
-    lines = (trained / "labels.csv").read_text().splitlines()
-    other = trained / "other.csv"
-    other.write_text("\n".join([lines[0], *(f"{line};elk" for line in lines[1:])]) + "\n")
-    before = contents(trained / "run")
-    arguments = ("--resume", "--set", "training.epochs=1")
-    assert train(trained, *arguments, data=other) == 2
-    assert "started with other images or labels: the split train" in capsys.readouterr().err
-    assert contents(trained / "run") == before
-
-
-def divided(folder, change=None):
-    """Write a divided table, of which one row may be changed."""
-    rows = [
-        f"images/{n:02}.png,{CLASSES[n % 3]},{'train' if n < 12 else 'val'}" for n in range(16)
-    ]
-    if change is not None:
-        number, before, after = change
-        assert before in rows[number]
-        rows[number] = rows[number].replace(before, after)
-    write_rows(folder, "path,labels,split", *rows)
-
-
-@pytest.mark.parametrize(
-    ("change", "split"),
-    [
-        ((0, "cat", "dog"), "train"),
-        ((11, ",train", ",test"), "train"),
-        ((13, "dog", "owl"), "val"),
-        ((12, ",val", ",test"), "val"),
-    ],
-)
-def test_a_run_stopped_in_its_first_epoch_goes_on_with_its_own_data_alone(
-    folder, capsys, monkeypatch, change, split
-):
-    def stop(*_, **__):
-        raise RunError("stopped before the first validation ended")
-
-    divided(folder)
-    with monkeypatch.context() as patch:
-        patch.setattr(training_run, "score_predictions", stop)
-        assert train(folder) == 2
-    assert "stopped before" in capsys.readouterr().err
-    assert not (folder / "run" / "model.json").exists()
-    before = contents(folder / "run")
-    divided(folder, change)
-    assert train(folder, "--resume") == 2
-    assert f"other images or labels: the split {split} had" in capsys.readouterr().err
-    assert contents(folder / "run") == before
-    divided(folder)
-    assert train(folder, "--resume") == 0
-
-
-def test_labels_dealt_out_anew_are_other_data(trained, capsys):
-    lines = (trained / "labels.csv").read_text().splitlines()
-    paths, labels = zip(*(line.split(",") for line in lines[1:]), strict=True)
-    other = trained / "shuffled.csv"
-    rows = [f"{path},{label}" for path, label in zip(paths, (*labels[1:], labels[0]), strict=True)]
-    other.write_text("\n".join([lines[0], *rows]) + "\n")
-    before = contents(trained / "run")
-    assert train(trained, "--resume", "--set", "training.epochs=1", data=other) == 2
-    assert "started with other images or labels" in capsys.readouterr().err
-    assert contents(trained / "run") == before
-
-
-def test_a_run_whose_state_is_gone_is_not_trained_over(trained, tmp_path, capsys):
-    shutil.copytree(trained / "run", tmp_path / "run")
-    shutil.rmtree(tmp_path / "run" / "last")
-    before = contents(tmp_path / "run")
-    arguments = ("--out", tmp_path / "run", "--resume", "--set", "training.epochs=1")
-    assert train(trained, *arguments) == 2
-    printed = capsys.readouterr().err
-    assert "holds a model but no state to go on from (last/ is missing)" in printed
-    assert "decoding" not in printed
-    assert contents(tmp_path / "run") == before
-
-
 def test_batch_parts_and_processes_are_checked_before_an_image_is_decoded(folder, capsys):
     (folder / "asl.yaml").write_text(
         (folder / "tiny.yaml").read_text().replace("name: kmcl", "name: asl")
@@ -409,56 +152,9 @@ def test_one_image_a_process_needs_statistics_of_all(changes, refused):
         check()
 
 
-def test_a_run_folder_with_the_users_files_is_refused_and_kept(folder, capsys):
-    (folder / "run").mkdir()
-    for name in ("config.yaml", "split.csv"):
-        (folder / "run" / name).write_text("mine")
-    before = contents(folder / "run")
-    assert train(folder) == 2
-    printed = capsys.readouterr().err
-    assert "exists already" in printed
-    assert "decoding" not in printed
-    assert contents(folder / "run") == before
-
-
 def test_patients_in_two_splits_stop_training(folder, capsys):
     rows = [f"images/{n:02}.png,cat,{'train' if n < 12 else 'val'},{n % 15}" for n in range(16)]
     write_rows(folder, "path,labels,split,patient", *rows)
     assert "1 groups have images in both train and val, first '0'" in refused(folder, capsys)
     changes = ("data.shared_groups=allow", "training.epochs=1")
     assert train(folder, *(word for change in changes for word in ("--set", change))) == 0
-
-
-def test_only_a_run_can_be_resumed(folder, capsys):
-    assert train(folder, "--resume") == 2
-    assert "there is no run to resume in" in capsys.readouterr().err
-    recipe = folder / "tiny.yaml"
-    assert command("train", recipe, "--resume", "--cpu") == 2
-    assert "add --out FOLDER" in capsys.readouterr().err
-
-
-def test_data_of_other_classes_are_not_measured(trained, tmp_path, capsys):
-    table = write_tiny_table(tmp_path, images=16, classes=("cat", "dog", "elk"))
-    before = contents(trained / "run")
-    arguments = ("evaluate", trained / "run", "--data", table, "--cpu")
-    assert command(*arguments, "--split", "all") == 2
-    printed = capsys.readouterr().err
-    assert "has labels that the model does not know: elk; it knows cat, dog, owl." in printed
-    assert contents(trained / "run") == before
-
-
-def test_the_images_of_another_table_are_measured_as_a_whole(trained, tmp_path, capsys):
-    for number in range(4):
-        write_image(tmp_path / f"{number}.png", seed=number)
-    table = tmp_path / "labels.csv"
-    table.write_text("path,cat,dog,owl\n0.png,1,0,0\n1.png,0,1,0\n2.png,0,0,1\n3.png,1,1,0\n")
-    run = tmp_path / "run"
-    run.mkdir()
-    for path in (trained / "run").iterdir():
-        if path.is_file():
-            (run / path.name).write_bytes(path.read_bytes())
-    assert command("evaluate", run, "--data", table, "--cpu") == 2
-    assert "that the run did not divide, such as all" in capsys.readouterr().err
-    evaluated = colabel.evaluate(run, data=str(table), split="all", cpu=True)
-    assert evaluated.report.to_dict()["images"] == 4
-    assert evaluated.path == run / "metrics-all-labels.json"

@@ -1,7 +1,6 @@
-import errno
+"""A training in this process: its steps, scores, stages, settings and precision."""
+
 import math
-import signal
-from dataclasses import replace
 
 import pytest
 import torch
@@ -23,18 +22,10 @@ from training_runs import (
 )
 
 from colabel.config import check_config
-from colabel.errors import ConfigError, NonFiniteLossError, RunError, WeightsError
+from colabel.errors import ConfigError
 from colabel.models import Classifier, Head, KernelMixtureHead, LinearHead
-from colabel.training import History, Objective, Term, checkpoint
+from colabel.training import History
 from colabel.training.checkpoint import load_state
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    """A finished run, its history, and the weights it ended with."""
-    run = Run(tmp_path_factory.mktemp("uninterrupted"))
-    history = run.fit()
-    return run, history, state_of(run.stages[0].model)
 
 
 def test_training_lowers_the_loss_and_logs_every_term(uninterrupted):
@@ -126,198 +117,6 @@ def test_what_is_kept_is_the_average(tmp_path):
     assert same(state_of(run.stages[0].model), average)
     plain = {name: saved.tensors[f"model.{name}"] for name in average}
     assert not same(average, plain)
-
-
-def test_resuming_a_finished_run_does_nothing_and_says_so(uninterrupted):
-    finished, history, _ = uninterrupted
-    before = {path: path.read_bytes() for path in finished.folder.rglob("*.json*")}
-    run = Run(finished.folder)
-    display = Watcher()
-    again = run.fit(resume=True, display=display)
-    assert again.finished
-    assert again.epochs == history.epochs
-    assert again.best == history.best
-    assert "nothing left to train" in again.message
-    assert display.notes == [again.message]
-    assert run.kept == []
-    assert before == {path: path.read_bytes() for path in finished.folder.rglob("*.json*")}
-
-
-@pytest.mark.parametrize("step", [1, 2, 3, 4, 8])
-def test_a_run_stopped_by_ctrl_c_resumes_to_the_same_bits(tmp_path, uninterrupted, step):
-    _, history, expected = uninterrupted
-    run = Run(tmp_path)
-    stopped = run.fit(display=Watcher(step, interrupt))
-    assert not stopped.finished
-    assert "SIGINT" in stopped.message
-    assert "resume" in stopped.message
-    resumed = Run(tmp_path)
-    went_on = resumed.fit(resume=True, seed=99)
-    assert went_on.finished
-    assert same(state_of(resumed.stages[0].model), expected)
-    assert same_numbers(went_on.epochs, history.epochs)
-
-
-def same_numbers(epochs, others):
-    timeless = ("loss", "terms", "validation", "score", "best", "step", "learning_rates")
-    return [[epoch[key] for key in timeless] for epoch in epochs] == [
-        [epoch[key] for key in timeless] for epoch in others
-    ]
-
-
-def test_the_log_of_a_killed_run_is_cut_at_its_saved_state(tmp_path, uninterrupted):
-    run = Run(tmp_path)
-    run.fit(display=Watcher(4, interrupt))
-    with (tmp_path / "log.jsonl").open("a") as log:
-        log.write('{"kind": "step", "step": 5}\n{"kind": "st')
-    Run(tmp_path).fit(resume=True)
-    steps = [record["step"] for record in records_of_log(tmp_path, "step")]
-    assert steps == [record["step"] for record in records_of_log(uninterrupted[0].folder, "step")]
-    assert [record["step"] for record in records_of_log(tmp_path, "resume")] == [4]
-
-
-def test_a_second_ctrl_c_ends_at_once_and_the_run_can_be_resumed(tmp_path, uninterrupted):
-    def impatient():
-        interrupt()
-        interrupt()
-
-    run = Run(tmp_path, save_minutes=0)
-    with pytest.raises(KeyboardInterrupt):
-        run.fit(display=Watcher(4, impatient))
-    resumed = Run(tmp_path)
-    resumed.fit(resume=True)
-    assert same(state_of(resumed.stages[0].model), uninterrupted[2])
-
-
-def test_a_full_disk_ends_the_run_and_keeps_the_last_state(tmp_path, uninterrupted, monkeypatch):
-    real, calls = checkpoint.save_file, []
-
-    def save_file(tensors, path):
-        calls.append(path)
-        if len(calls) == 2:
-            path.write_bytes(b"half")
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(tensors, path)
-
-    monkeypatch.setattr(checkpoint, "save_file", save_file)
-    with pytest.raises(RunError, match=r"No space left.*saved before is intact.*resume"):
-        Run(tmp_path).fit()
-    assert load_state(tmp_path / "last").facts["position"]["epoch"] == 1
-    resumed = Run(tmp_path)
-    resumed.fit(resume=True)
-    assert same(state_of(resumed.stages[0].model), uninterrupted[2])
-
-
-def test_resuming_where_nothing_was_saved_begins(tmp_path, uninterrupted):
-    run = Run(tmp_path)
-    assert run.fit(resume=True).finished
-    assert same(state_of(run.stages[0].model), uninterrupted[2])
-
-
-def test_a_folder_with_a_run_is_not_overwritten(uninterrupted):
-    with pytest.raises(RunError, match="holds the state of a run"):
-        Run(uninterrupted[0].folder).fit()
-
-
-def test_a_run_is_not_resumed_with_other_settings(tmp_path):
-    Run(tmp_path).fit(display=Watcher(1, interrupt))
-    with pytest.raises(RunError, match=r"stages\.kernels\.epochs was 3, is 4"):
-        Run(tmp_path, small_stage(epochs=4)).fit(resume=True)
-    with pytest.raises(RunError, match=r"settings\.weight_decay was 0.0001, is 0.5"):
-        Run(tmp_path, weight_decay=0.5).fit(resume=True)
-    with pytest.raises(RunError, match="batch_size 4, now it is 2"):
-        Run(tmp_path, batch=2).fit(resume=True)
-    with pytest.raises(RunError, match="images 14, now it is 13"):
-        Run(tmp_path, images=13).fit(resume=True)
-    assert Run(tmp_path, log_every=1, save_minutes=5).fit(resume=True).finished
-
-
-def test_a_run_is_not_resumed_with_another_model(tmp_path):
-    Run(tmp_path).fit(display=Watcher(1, interrupt))
-    other = Classifier(small_model().encoder, Head(KernelMixtureHead(WIDTH, CLASSES + 1)))
-    with pytest.raises(WeightsError, match=r"of another shape: head"):
-        Run(tmp_path, small_stage(model=other)).fit(resume=True)
-    linear = Classifier(small_model().encoder, Head(LinearHead(WIDTH, CLASSES)))
-    with pytest.raises(WeightsError, match=r"4 left over: head"):
-        Run(tmp_path, small_stage(model=linear)).fit(resume=True)
-
-
-def exploding(at, *, gradient_only=False):
-    """An objective whose second term breaks at a step."""
-    calls = []
-
-    def breaks(logits, targets):
-        calls.append(1)
-        value = logits.sum()
-        if len(calls) != at:
-            return value
-        return (value - value.detach()).abs().sqrt() if gradient_only else value / 0
-
-    return Objective(
-        (Term("calm", lambda logits, _: logits.square().mean()), Term("wild", breaks, 1e-3))
-    )
-
-
-@pytest.mark.parametrize("gradient_only", [False, True])
-def test_a_loss_that_is_not_finite_stops_with_its_terms(tmp_path, gradient_only):
-    stage = small_stage(objective=exploding(5, gradient_only=gradient_only))
-    with pytest.raises(NonFiniteLossError) as caught:
-        Run(tmp_path, stage).fit()
-    message = str(caught.value)
-    assert "stage 'kernels', epoch 2, batch 2" in message
-    assert "calm 0." in message
-    assert "wild" in message
-    assert "the state after 1 epochs and 0 batches is kept" in message
-    assert all(
-        torch.isfinite(each).all() for each in load_state(tmp_path / "last").tensors.values()
-    )
-    assert all(torch.isfinite(each).all() for each in stage.model.parameters())
-
-
-def test_a_term_without_weight_is_logged_and_does_no_harm(tmp_path):
-    objective = Objective(
-        (
-            Term("calm", lambda logits, _: logits.square().mean()),
-            Term("off", lambda logits, _: logits.sum() * torch.nan, weight=0.0),
-        )
-    )
-    stage = small_stage(objective=objective, epochs=1)
-    Run(tmp_path, stage).fit(display=Watcher(2, interrupt))
-    assert Run(tmp_path, stage).fit(resume=True).finished
-    record = records_of_log(tmp_path, "step")[0]
-    assert record["terms"]["off"] == {"raw": None, "weighted": 0.0, "gradient_share": None}
-    (epoch,) = records_of_log(tmp_path, "epoch")
-    assert epoch["terms"]["off"]["raw"] is None
-    assert epoch["loss"] > 0
-
-
-def test_diagnostics_are_logged(tmp_path):
-    def count(logits, targets):
-        assert not torch.is_grad_enabled()
-        return {"positives": float((targets == 1).sum())}
-
-    (square,) = square_objective().terms
-    objective = Objective((replace(square, diagnostics=count),))
-    run = Run(tmp_path, small_stage(objective=objective, epochs=1))
-    run.fit()
-    targets = next(iter(run.loaders(run.stages[0])))[1]
-    assert records_of_log(tmp_path, "step")[0]["diagnostics"] == {
-        "positives": float((targets == 1).sum())
-    }
-
-
-def test_every_view_counts_as_an_image(tmp_path):
-    seen = []
-
-    def square(logits, targets):
-        seen.append((logits.shape, targets))
-        return logits.square().mean()
-
-    objective = Objective((Term("square", square, pairwise=True),))
-    Run(tmp_path, small_stage(objective=objective, epochs=1, views=2)).fit()
-    shape, targets = seen[0]
-    assert shape == (2 * BATCH, CLASSES)
-    assert torch.equal(targets[::2], targets[1::2])
 
 
 def two_stages():
@@ -454,10 +253,3 @@ def test_a_history_tells_each_warning_once_in_order():
     history = History(({"kind": "epoch"}, *epochs), best=None, finished=True, message="")
     assert history.warnings == ("second", "first")
     assert History((), best=None, finished=True, message="").warnings == ()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_stopped_run_says_what_stopped_it(tmp_path, number):
-    stopped = Run(tmp_path).fit(display=Watcher(2, lambda: signal.raise_signal(number)))
-    assert not stopped.finished
-    assert stopped.signal == number.name

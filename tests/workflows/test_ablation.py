@@ -1,76 +1,18 @@
-"""Ablations of the tiny recipe: what is trained, skipped, continued, refused and written."""
+"""Ablations of the tiny recipe: what is trained, skipped, continued, kept apart and written."""
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
+from ablation_runs import QUICK, Lines, never, read, start, write_ablation
 from drawn_figures import assert_picture
-from stopping import Watcher
-from tiny_runs import RECIPE, command, run_program, write_recipe, write_tiny_table
+from tiny_runs import command, run_program, write_recipe, write_tiny_table
 
 from colabel.config import load_config
 from colabel.errors import ConfigError, DataError, NonFiniteLossError, RunError
-from colabel.metrics import evaluate_scores
-from colabel.workflows.ablation import ablation_names, load_ablation, plan_ablation
 from colabel.workflows.ablation import run as ablation_run
-from colabel.workflows.ablation.file import METRICS, configure
-from colabel.workflows.ablation.run import ablate
 from colabel.workflows.grid import training as grid_training
-
-QUICK = ("training.epochs=1", "training.batch_size=9")
-ABLATION = {
-    "description": "The temperature of the tiny recipe.",
-    "recipe": "tiny.yaml",
-    "key": "terms.contrastive.temperature",
-    "values": [0.2, 1],
-    "seeds": [0, 1],
-    "published": {"source": "nowhere", "chosen": 0.2, "scores": {1: 50}},
-}
-
-
-class Lines(Watcher):
-    """A display that keeps what it is told, and knows which of it is about runs."""
-
-    def progress(self):
-        return [note for note in self.notes if " of " in note and ": " in note and "seed" in note]
-
-
-@pytest.fixture
-def home(tmp_path):
-    """A table, the tiny recipe, and an ablation of it."""
-    write_tiny_table(tmp_path)
-    write_recipe(tmp_path)
-    return tmp_path
-
-
-def write_ablation(home, **changed):
-    path = home / "mine.yaml"
-    entries = {key: value for key, value in (ABLATION | changed).items() if value != ...}
-    path.write_text(yaml.safe_dump(entries))
-    return path
-
-
-def start(home, *, changes=QUICK, display=None, **options):
-    return ablate(
-        options.pop("source", home / "mine.yaml"),
-        data=str(home / "labels.csv"),
-        changes=changes,
-        out=home / "out",
-        cpu=True,
-        display=display,
-        **options,
-    )
-
-
-def read(home):
-    return json.loads((home / "out" / "ablation.json").read_text("utf-8"))
-
-
-def never(*_, **__):
-    raise AssertionError("nothing may be trained")
 
 
 @pytest.fixture(scope="module")
@@ -258,79 +200,6 @@ def test_a_run_that_diverges_is_told_and_the_others_go_on(home):
     assert start(home, display=display).problems == ablated.problems  # it is tried again
 
 
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"key": "terms.contrastive.temperatur"}, "did you mean 'temperature'"),
-        ({"values": [0.2, -1], "published": ...}, r"value -1 of (?s:.*)got -1"),
-        (
-            {"values": [0.2, "warm"], "published": ...},
-            "value warm of terms.contrastive.temperature",
-        ),
-        ({"values": [0.2, 1, 1.0]}, "value 1 of terms.contrastive.temperature is listed twice"),
-        ({"values": []}, "values: "),
-        ({"values": [{"a": 1}], "published": ...}, "values: expected numbers, words"),
-        ({"seeds": [0, 0]}, "seeds: each seed is to be given once"),
-        ({"seeds": [-1]}, r"seeds\.0: .* got -1"),
-        ({"seeds": ...}, "seeds: is missing"),
-        ({"metric": "mAPP"}, "there is no metric 'mAPP'; did you mean 'mAP'"),
-        ({"sedes": [1]}, "unknown key 'sedes'; did you mean 'seeds'"),
-        ({"published": {"chosen": 1}}, r"published\.source: is missing"),
-        ({"published": {"source": "a", "score": {}}}, "did you mean 'scores'"),
-        ({"published": {"source": "a", "chosen": 3}}, "published names the value 3, expected one"),
-        ({"published": {"source": "a", "scores": {True: 1}}}, "published names the value true"),
-        ({"key": "training.seed"}, "key must be a dotted setting"),
-        ({"key": "method"}, "key must be a dotted setting"),
-        ({"key": "published.note"}, "key must be a dotted setting"),
-        ({"recipe": "shapes-kmlc"}, "did you mean 'shapes-kmcl'"),
-        ({"key": "encoder.name", "values": ["test_vit", "test_vot"], "published": ...},
-         "value test_vot of encoder.name: there is no encoder named 'test_vot'"),
-        ({"key": "data.options.images", "values": ["a b", "a/b"], "published": ...},
-         "values a b and a/b of data.options.images would share the folder a_b"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_run_is_told_before_the_first_training(home, monkeypatch, changed, message):
-    monkeypatch.setattr(grid_training, "train", never)
-    write_ablation(home, **changed)
-    with pytest.raises(ConfigError, match=message):
-        start(home)
-    assert not (home / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            "terms.contrastive.temperature=3",
-            "the ablation sets terms.contrastive.temperature itself",
-        ),
-        ("training.seed=3", "the ablation sets training.seed itself"),
-        ("training.epoch=3", "did you mean 'epochs'"),
-    ],
-)
-def test_changes_are_of_other_settings(home, monkeypatch, change, message):
-    monkeypatch.setattr(grid_training, "train", never)
-    write_ablation(home)
-    with pytest.raises(ConfigError, match=message):
-        start(home, changes=[change])
-
-
-def test_the_source_is_given_once(home, monkeypatch):
-    monkeypatch.setattr(grid_training, "train", never)
-    write_ablation(home, key="data.source", values=["shapes"], published=...)
-    with pytest.raises(ConfigError, match="leave out --data"):
-        start(home)
-
-
-def test_unknown_ablations_and_files_that_are_none_are_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"did you mean 'probmcl-overlap'\? `colabel ablate`"):
-        load_ablation("probmcl-overlaps")
-    path = tmp_path / "list.yaml"
-    path.write_text("- 1\n")
-    with pytest.raises(ConfigError, match=r"list\.yaml must be a YAML mapping such as 'key: "):
-        load_ablation(path)
-
-
 def test_runs_with_other_settings_are_not_mixed(copied, monkeypatch):
     monkeypatch.setattr(grid_training, "train", never)
     with pytest.raises(ConfigError, match=r"0\.2-0 was started with .* was 9, is 13.*--out"):
@@ -354,25 +223,6 @@ def test_damaged_scores_are_named(copied, monkeypatch, text):
         start(copied)
 
 
-def test_a_picture_that_is_no_ablation_s_is_kept(home, monkeypatch):
-    monkeypatch.setattr(grid_training, "train", never)
-    write_ablation(home)
-    (home / "out").mkdir()
-    (home / "out" / "ablation.png").write_text("mine")
-    with pytest.raises(RunError, match=r"ablation\.png is in the way: .*choose another folder"):
-        start(home)
-    assert (home / "out" / "ablation.png").read_text() == "mine"
-
-
-def test_a_folder_in_the_way_is_named(home, monkeypatch):
-    monkeypatch.setattr(grid_training, "train", never)
-    write_ablation(home)
-    (home / "out" / "1-1").mkdir(parents=True)
-    (home / "out" / "1-1" / "notes.txt").write_text("mine")
-    with pytest.raises(RunError, match="1-1 is in the way: it is no run"):
-        start(home)
-
-
 def test_scores_on_other_images_are_not_compared(copied, monkeypatch):
     monkeypatch.setattr(grid_training, "train", never)
     path = copied / "out" / "1-0" / "data.json"
@@ -387,81 +237,6 @@ def test_the_callers_random_numbers_stay_as_they_are(finished):
     state = torch.get_rng_state()
     start(finished[0])
     assert torch.equal(state, torch.get_rng_state())
-
-
-@pytest.mark.parametrize("name", ablation_names())
-def test_the_ablations_that_come_along_fit_their_recipe(name):
-    one = load_ablation(name)
-    assert one.description.endswith(".")
-    assert one.seeds == (0, 1, 2)
-    assert one.published is not None
-    assert (len(one.values) == 1) == (name == "kmcl-losses")  # which a figure is drawn of
-    assert sum(one.is_chosen(value) for value in one.values) == (
-        name not in ("kmcl-data-fraction", "kmcl-losses")
-    )
-    for recipe in one.recipes:
-        configured = configure(one, recipe, ())
-        assert len(configured) == len(one.values)
-        for value, config in configured:
-            assert config.method.name == ("asl" if recipe in one.against else name.split("-")[0])
-            assert value in one.values
-
-
-def test_only_what_the_papers_text_says_is_published():
-    scores = {name: load_ablation(name).published.scores for name in ablation_names()}
-    assert {name: given for name, given in scores.items() if given} == {
-        "probmcl-overlap": {"jaccard": 89.1, "cosine": 88.9},
-        "kmcl-similarity": {
-            "diagonal": 95.4, "isotropic": 95.2, "shared_diagonal": 95.1, "shared_isotropic": 95.0,
-        },
-    }  # fmt: skip
-    assert {
-        "asl-reduction",
-        "kmcl-batch-size",
-        "kmcl-data-fraction",
-        "kmcl-losses",
-        "kmcl-reduction",
-        "kmcl-similarity",
-        "probmcl-temperature",
-        "probmcl-threshold",
-        "probmcl-weight",
-        "probmcl-overlap",
-        "probmcl-likelihood",
-    } == set(ablation_names())
-
-
-def test_the_metrics_are_the_numbers_of_a_report():
-    report = evaluate_scores([[0.9], [0.1]], [[1], [0]]).to_dict()
-    assert {name for name, value in report.items() if isinstance(value, float)} == set(METRICS)
-
-
-def test_a_recipe_is_looked_for_beside_its_ablation(home, monkeypatch, tmp_path):
-    write_ablation(home)
-    assert Path(load_ablation(home / "mine.yaml").recipe) == home / "tiny.yaml"
-    write_ablation(home, recipe="shapes-kmcl")
-    assert load_ablation(home / "mine.yaml").recipe == "shapes-kmcl"
-
-
-def test_another_recipe_takes_the_place_of_the_ablations(home, monkeypatch):
-    write_ablation(home)
-    tried = []
-
-    class Seen(Exception):
-        pass
-
-    def remember(config, **_):
-        tried.append(config)
-        raise Seen
-
-    monkeypatch.setattr(grid_training, "train", remember)
-    with pytest.raises(Seen):
-        start(
-            home, recipe="laptop-kmcl", changes=("encoder.weights=null", "encoder.freeze_stages=0")
-        )
-    assert tried[0].encoder == load_config("laptop-kmcl").encoder.model_copy(
-        update={"weights": None, "freeze_stages": 0}
-    )
-    assert tried[0].terms["contrastive"].temperature == 0.2
 
 
 def test_the_command_trains_prints_and_exits_as_it_should(finished, monkeypatch, capsys):
@@ -502,30 +277,6 @@ def test_an_interrupted_or_failed_ablation_says_so(finished, monkeypatch, capsys
     assert capsys.readouterr().out == ""
 
 
-def test_ablations_are_listed_without_a_name(capsys):
-    assert command("ablate") == 0
-    printed = capsys.readouterr().out
-    assert all(name in printed for name in ablation_names())
-    assert "colabel ablate NAME" in printed
-    assert command("recipes") == 0
-    assert "probmcl-overlap" not in capsys.readouterr().out
-
-
-def test_the_default_folder_is_named_after_the_ablation(home, monkeypatch):
-    monkeypatch.chdir(home)
-    monkeypatch.setattr(grid_training, "train", never)
-    write_ablation(home)
-    with pytest.raises(AssertionError):
-        ablate("mine.yaml", data="labels.csv", cpu=True)
-    monkeypatch.setattr(
-        grid_training,
-        "train",
-        lambda _, **options: (_ for _ in ()).throw(RunError(options["out"])),
-    )
-    with pytest.raises(RunError, match=r"^ablations/mine/0\.2-0$"):
-        ablate("mine.yaml", data="labels.csv", cpu=True)
-
-
 @pytest.mark.slow
 def test_two_processes_make_one_ablation(home):
     path = write_ablation(home, seeds=[0])
@@ -535,46 +286,3 @@ def test_two_processes_make_one_ablation(home):
     assert done.stdout.count("written: ") == 1
     assert done.stderr.count("1 of 2: temperature 0.2, seed 0") == 1
     assert all(result["mean"] > 0 for result in read(home)["results"])
-
-
-def test_two_recipes_are_tried_over_the_same_values(home):
-    (home / "baseline.yaml").write_text(RECIPE.replace("kmcl", "asl"))
-    write_ablation(
-        home, key="data.fraction", values=[0.5, 1], seeds=[0], against=["baseline.yaml"],
-        settings={"training.batch_size": 5, "training.epochs": 3},
-        published={"source": "nowhere", "chosen": 1, "scores": {1: 90}},
-    )  # fmt: skip
-    display = Lines()
-    ablated = start(home, changes=["training.epochs=1"], display=display)
-    assert display.progress() == [
-        "1 of 4: tiny, fraction 0.5, seed 0",
-        "2 of 4: baseline, fraction 0.5, seed 0",
-        "3 of 4: tiny, fraction 1, seed 0",
-        "4 of 4: baseline, fraction 1, seed 0",
-    ]
-    seen = {}
-    for name, method in (("0.5-0", "kmcl"), ("1-0", "kmcl"), ("baseline-0.5-0", "asl")):
-        config = load_config(home / "out" / name / "config.yaml")
-        assert (config.method.name, config.training.batch_size) == (method, 5)
-        assert config.training.epochs == 1
-        facts = json.loads((home / "out" / name / "data.json").read_text())
-        seen[name] = facts["train"]
-    assert seen["0.5-0"] == seen["baseline-0.5-0"]
-    assert seen["0.5-0"]["images"] == -(-seen["1-0"]["images"] // 2)
-    assert [(one.recipe, one.point.value, one.published) for one in ablated.tried] == [
-        ("tiny", 0.5, None), ("tiny", 1.0, 90), ("baseline", 0.5, None), ("baseline", 1.0, None),
-    ]  # fmt: skip
-    assert [one.chosen for one in ablated.tried] == [False, True, False, False]
-    assert [one["recipe"] for one in read(home)["results"]] == ["tiny"] * 2 + ["baseline"] * 2
-    assert_picture(home / "out" / "ablation.png")
-
-
-def test_another_recipe_takes_its_rivals_away_unless_they_are_named():
-    alone = plan_ablation("kmcl-data-fraction", recipe="laptop-kmcl")
-    assert alone.ablation.recipes == ("laptop-kmcl",)
-    both = plan_ablation("kmcl-data-fraction", recipe="laptop-kmcl", against=["laptop-asl"])
-    assert both.ablation.recipes == ("laptop-kmcl", "laptop-asl")
-    assert len(both.planned) == 2 * len(alone.planned)
-    assert len({one.folder for one in both.planned}) == len(both.planned)
-    with pytest.raises(ConfigError, match="needs a name of its own"):
-        plan_ablation("kmcl-data-fraction", against=["shapes-kmcl"])

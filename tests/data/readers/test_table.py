@@ -1,29 +1,14 @@
+"""Tables of labels: their columns, their labels, their text, and what is refused."""
+
 import codecs
 
 import numpy as np
 import pytest
-from fakes import write_image, write_table
-from PIL import Image
+from table_files import LABELS_ONLY, WIDE, read, table
 
-from colabel.data import TableOptions, read_table, read_table_splits
-from colabel.data.split import write_split_table
+from colabel.data import TableOptions, read_table
 from colabel.errors import DataError, MissingExtraError
 
-LABELS_ONLY = TableOptions(require_images=False)
-
-
-def table(folder, text, name="labels.csv", encoding="utf-8"):
-    path = folder / name
-    path.write_bytes(text.encode(encoding))
-    return path
-
-
-def read(folder, text, split=None, *, name="labels.csv", encoding="utf-8", **options):
-    path = table(folder, text, name, encoding)
-    return read_table(path, split, TableOptions(**{"require_images": False, **options}))
-
-
-WIDE = "path,cat,dog\na.jpg,1,0\nb.jpg,,-1\nc.jpg,0,1\n"
 LONG = 'path,labels\na.jpg,dog;cat\nb.jpg,\nc.jpg," cat ; "\n'
 
 
@@ -180,13 +165,6 @@ def test_quoted_cells_blank_lines_and_windows_paths(tmp_path):
     assert records.images.locate(1) == str(tmp_path / "x" / "b.jpg")
 
 
-def test_letter_case_of_files_is_forgiven(tmp_path):
-    write_image(tmp_path / "pics" / "A.JPG")
-    records = read(tmp_path, "path,cat\nPics/a.jpg,1\n", require_images=True)
-    assert records.ids == ("Pics/a.jpg",)
-    assert records.images.open(0).size == (16, 12)
-
-
 def test_the_row_numbers_of_pandas_are_no_label(tmp_path):
     assert read(tmp_path, ",path,cat\n0,a.jpg,1\n1,b.jpg,0\n").classes == ("cat",)
     assert read(tmp_path, "path,cat,\na.jpg,1,\n").classes == ("cat",)
@@ -247,136 +225,6 @@ def test_duplicates_name_both_lines(tmp_path):
         read(tmp_path, "path,id,cat\na.jpg,k,1\nb.jpg,k,1\n")
     with pytest.raises(DataError, match="line 2: the id is blank"):
         read(tmp_path, "path,id,cat\na.jpg,,1\n")
-
-
-@pytest.mark.parametrize("path", ["../a.jpg", "/etc/a.jpg", r"..\a.jpg", r"C:\a.jpg"])
-def test_a_path_that_leaves_the_folder(tmp_path, path):
-    with pytest.raises(
-        DataError, match=r"labels\.csv, line 2: the path .* leaves the data folder"
-    ):
-        read(tmp_path, f"path,cat\n{path},1\n")
-
-
-def test_leaving_the_folder_on_request(tmp_path):
-    write_image(tmp_path / "a.jpg")
-    (tmp_path / "tables").mkdir()
-    text = f"path,cat\n../a.jpg,1\n{tmp_path / 'a.jpg'},0\n"
-    records = read(tmp_path / "tables", text, allow_outside=True)
-    assert records.images.open(0).size == records.images.open(1).size == (16, 12)
-
-
-def test_images_elsewhere(tmp_path):
-    write_image(tmp_path / "pics" / "a.png")
-    (tmp_path / "tables").mkdir()
-    records = read(
-        tmp_path / "tables", "path,cat\na.png,1\n", images=tmp_path / "pics", require_images=True
-    )
-    assert records.root == tmp_path / "pics"
-    assert records.images.open(0).size == (16, 12)
-
-
-def test_the_folder_images_beside_the_table(tmp_path):
-    write_image(tmp_path / "images" / "a.png")
-    records = read(tmp_path, "path,cat\na.png,1\n", require_images=True)
-    assert records.root == tmp_path / "images"
-    assert records.ids == ("a.png",)
-
-
-def test_a_table_of_which_no_image_exists(tmp_path):
-    with pytest.raises(DataError, match=r"none of the 3 images listed in .*labels\.csv exists"):
-        read(tmp_path, WIDE, require_images=True)
-
-
-SPLIT = "path,cat,dog,split\n" + "".join(
-    f"{name}.jpg,{cat},{dog},{split}\n"
-    for name, cat, dog, split in (
-        ("a", 1, 0, "Train"), ("b", 0, 0, "valid"), ("c", 1, 0, "test"), ("d", 1, 1, "training"),
-    )
-)  # fmt: skip
-
-
-def test_a_split_column(tmp_path):
-    path = table(tmp_path, SPLIT)
-    parts = read_table_splits(path, LABELS_ONLY)
-    assert {name: part.ids for name, part in parts.items()} == {
-        "train": ("a.jpg", "d.jpg"),
-        "val": ("b.jpg",),
-        "test": ("c.jpg",),
-    }
-    # "dog" occurs in training alone, and is a class everywhere
-    assert all(part.classes == ("cat", "dog") for part in parts.values())
-    assert read_table(path, "val", LABELS_ONLY).ids == ("b.jpg",)
-    assert read_table(path, None, LABELS_ONLY).ids == ("a.jpg", "b.jpg", "c.jpg", "d.jpg")
-
-
-def test_rows_without_a_split_are_left_out_and_noted(tmp_path):
-    text = SPLIT.replace("valid", "")
-    parts = read_table_splits(table(tmp_path, text), LABELS_ONLY)
-    assert list(parts) == ["train", "test"]
-    assert "1 of 4 images without a split left out" in parts["train"].notes
-    with pytest.raises(DataError, match="no images in the split 'val'"):
-        read(tmp_path, text, "val")
-    with pytest.raises(DataError, match="no image has a split"):
-        read_table_splits(table(tmp_path, "path,cat,split\na.jpg,1,\n"), LABELS_ONLY)
-
-
-def test_an_unknown_split_value(tmp_path):
-    with pytest.raises(DataError, match=r"line 3: 'holdout' in the column 'split' is no split"):
-        read(tmp_path, SPLIT.replace("valid", "holdout"))
-
-
-def test_no_split_at_all(tmp_path):
-    path = table(tmp_path, WIDE)
-    assert list(read_table_splits(path, LABELS_ONLY)) == ["all"]
-    with pytest.raises(DataError, match="no split column, so there is no 'train'"):
-        read_table(path, "train", LABELS_ONLY)
-
-
-def test_lists_beside_the_table(tmp_path):
-    path = table(tmp_path, WIDE)
-    (tmp_path / "splits").mkdir()
-    (tmp_path / "splits" / "train.txt").write_text("c.jpg\na.jpg\n")
-    (tmp_path / "splits" / "test.txt").write_text("b.jpg\n")
-    parts = read_table_splits(path, LABELS_ONLY)
-    assert {name: part.ids for name, part in parts.items()} == {
-        "train": ("a.jpg", "c.jpg"),
-        "test": ("b.jpg",),
-    }
-    assert f"splits taken from {tmp_path / 'splits'}" in parts["test"].notes
-    (tmp_path / "splits" / "val.txt").write_text("a.jpg\n")
-    with pytest.raises(DataError, match=r"'a\.jpg' is in train and in val"):
-        read_table(path, "train", LABELS_ONLY)
-    (tmp_path / "splits" / "val.txt").write_text("z.jpg\n")
-    with pytest.raises(DataError, match=r"1 of 4 names are not in the table, first 'z\.jpg'"):
-        read_table(path, "train", LABELS_ONLY)
-
-
-def test_a_saved_split_overrides_the_column(tmp_path):
-    path = table(tmp_path, SPLIT)
-    saved = tmp_path / "saved.csv"
-    write_split_table(
-        saved, ["a.jpg", "b.jpg", "c.jpg", "d.jpg"], ["test", "test", "val", "train"]
-    )
-    options = TableOptions(require_images=False, splits=saved)
-    assert read_table(path, "test", options).ids == ("a.jpg", "b.jpg")
-    write_split_table(saved, ["a.jpg"], ["exam"])
-    with pytest.raises(DataError, match="'exam' is no split"):
-        read_table(path, "test", options)
-    saved.write_text("name,split\n")
-    with pytest.raises(DataError, match="no rows"):
-        read_table(path, "test", options)
-    saved.write_text("name,split\na.jpg,train\n")
-    with pytest.raises(DataError, match="expected the columns id and split, got name, split"):
-        read_table(path, "test", options)
-
-
-def test_images_open_in_the_order_of_the_rows(tmp_path):
-    path = write_table(
-        tmp_path / "t.csv", [{"path": f"{name}.png", "cat": 1} for name in ("b", "a")]
-    )
-    Image.new("RGB", (3, 5)).save(tmp_path / "a.png")
-    records = read_table(path)
-    assert [records.images.open(index).size for index in range(2)] == [(16, 12), (3, 5)]
 
 
 def test_parquet(tmp_path):
