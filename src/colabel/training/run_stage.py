@@ -29,6 +29,7 @@ from colabel.training.distributed import (
     share_buffers,
 )
 from colabel.training.ema import build_average
+from colabel.training.learned import Learned
 from colabel.training.log import finite
 from colabel.training.memory import TO_TRAIN, explained_memory
 from colabel.training.optimiser import build_optimiser, build_schedule, parameter_groups
@@ -87,16 +88,15 @@ class StageRun:
         self._loader: DataLoader[Any] = accelerator.prepare_data_loader(loader)
         self._model: nn.Module = prepare_model(stage.model, accelerator)
         self._optimiser = accelerator.prepare_optimizer(optimiser)
-        self._adam = optimiser
-        self._schedule = build_schedule(
-            optimiser, steps=stage.epochs * self._batches, warm_up=settings.warm_up
-        )
+        steps = stage.epochs * self._batches
+        schedule = build_schedule(optimiser, steps=steps, warm_up=settings.warm_up)
+        self._learned = Learned(stage.model, self._average, self._optimiser, optimiser, schedule)
         encoded = stage.encoder is not None and isinstance(loader.dataset, EncodedImages)
         alone = len(run.plan["stages"]) == 1
         self._limit = None if encoded and alone else run.clock  # such a run takes seconds
         if self._limit is not None:
             self._limit.validation_seconds = None  # until this stage has validated
-        self._pace = Pace(self._schedule, self._limit, accelerator, batches=self._batches)
+        self._pace = Pace(schedule, self._limit, accelerator, batches=self._batches)
         self._diagnostics: Mapping[str, float] = {}
         self._rates = self._learning_rates()
         self._saved_at = time.monotonic()
@@ -117,16 +117,10 @@ class StageRun:
                     f"the run in {run.folder.parent} was started with {what} {facts[what]}, now "
                     f"it is {now}; resume it with the same training data and batch size."
                 )
-        if self._average is not None:
-            checkpoint.unpack_module(saved, "average.", self._average)
-        checkpoint.unpack_optimiser(saved, facts["groups"], self._adam)
-        self._schedule.load_state_dict(facts["schedule"])
+        self._learned.unpack(saved)
         best = facts["best"]
         if self._limit is not None and best is not None and best["stage"] == self._stage.name:
             self._limit.validation_seconds = best.get("validation_seconds")
-        scaler = self._optimiser.scaler
-        if scaler is not None and facts["scaler"]:
-            scaler.load_state_dict(facts["scaler"])
         run.position = Position(**facts["position"])
         self._pace.resume(step=run.position.batch + run.position.epoch * self._batches)
         for name, total in run.position.totals.items():
@@ -355,13 +349,8 @@ class StageRun:
         run = self._run
         random = random_states(run.accelerator)
         if run.accelerator.is_main_process:
-            tensors, groups = checkpoint.pack_optimiser(self._adam)
-            tensors |= checkpoint.pack_module("model.", self._stage.model)
-            if self._average is not None:
-                tensors |= checkpoint.pack_module("average.", self._average)
+            tensors, learned = self._learned.pack()
             tensors |= {f"random.{name}": state for name, state in random.items()}
-            schedule = self._schedule.state_dict()
-            scaler = self._optimiser.scaler
             checkpoint.save_state(
                 run.folder,
                 tensors,
@@ -372,11 +361,7 @@ class StageRun:
                     "best": run.best,
                     "batch_size": self._batch_size,
                     "images": self._images,
-                    "groups": groups,
-                    "schedule": {
-                        name: schedule[name] for name in ("last_epoch", "_step_count", "_last_lr")
-                    },
-                    "scaler": None if scaler is None else scaler.state_dict(),
+                    **learned,
                     "log_bytes": 0 if run.log is None else run.log.position(),
                     "spent": None if run.clock is None else run.clock.spent,
                 },
@@ -401,7 +386,7 @@ class StageRun:
 
     def _learning_rates(self) -> dict[str, float]:
         """Return the learning rate of the next step by the name of the group."""
-        return {group["name"]: float(group["lr"]) for group in self._adam.param_groups}
+        return {group["name"]: float(group["lr"]) for group in self._learned.adam.param_groups}
 
     def _place(self) -> dict[str, Any]:
         position = self._run.position
