@@ -30,6 +30,7 @@ from colabel.data.transforms import Augment
 from colabel.errors import NonFiniteLossError
 from colabel.methods import StagePlan
 from colabel.models import Classifier, Encoder, Features, build_encoder
+from colabel.models.part import Part
 from colabel.training import Stage, make_accelerator
 from colabel.training.distributed import prepare_model
 from colabel.training.ema import build_average
@@ -166,6 +167,8 @@ def batches(
         rows = order[first : first + size]
         if inputs.ndim == 2:  # features of a frozen encoder
             yield Features(inputs[rows]), targets[rows]
+        elif inputs.ndim == 4:  # their maps
+            yield Features(None, inputs[rows]), targets[rows]
         elif views == 2:
             yield (
                 inputs[rows, -2:].flatten(0, 1).float(),
@@ -218,12 +221,12 @@ def train_stage(
         model.load_state_dict(average.module.state_dict())
 
 
-def encode(encoder: nn.Module, maps: Tensor) -> Tensor:
-    """Return the features of the images as they are, not mirrored or changed."""
+def encode(encoder: nn.Module, maps: Tensor, part: Part = "vector") -> Tensor:
+    """Return the features of the images as they are, not mirrored or changed, or their maps."""
     encoder.eval()
     with torch.no_grad():
-        parts = [encoder(rows[:, 0].float()).vector for rows in maps.split(128)]
-    return torch.cat(parts)
+        given = (encoder(rows[:, 0].float()) for rows in maps.split(128))
+        return torch.cat([each.vector if part == "vector" else each.map for each in given])
 
 
 def train(
@@ -248,7 +251,7 @@ def train(
             head = build_head(plan.head, encoder, targets.shape[1], train=records)
             model = Classifier(encoder, add_embeddings(head, plan.embeddings))
         last = plan.head
-        inputs = encode(encoder, maps) if plan.frozen else maps
+        inputs = encode(encoder, maps, model.head.reads) if plan.frozen else maps
         train_stage(plan, model, inputs, targets, config, seed)
     assert model is not None
     return model.eval()

@@ -34,7 +34,7 @@ def for_epochs(method: str, epochs: int, **changes: Any) -> Step:
 
 
 PROBMCL = for_epochs("probmcl", 1)
-FIRST = classifier_first(6000)
+FIRST = classifier_first(6000, rate=1e-3) | {"terms.classification.label_smoothing": 0.1}
 RECIPES: Mapping[str, tuple[int, tuple[Step, ...]]] = {
     "ProbMCL as its recipe is": (2, (PROBMCL,)),
     "ProbMCL, three times as long": (6, (for_epochs("probmcl", 3),)),

@@ -7,7 +7,7 @@ head at thirty times the rate; a few others are given. What follows the frozen s
 (frozen_features.py), two passes over the images for every method. Restartable: a line of FILE is
 a training, and what is there is not run again.
 
-    python benchmarks/tuning.py labels.csv --weights FILE --out tuning.jsonl --trials 16
+    python benchmarks/tuning.py labels.csv --weights FILE --out tuning.jsonl
     python benchmarks/tuning.py labels.csv --weights FILE --out tuning.jsonl --best 2 --seeds 3
     python benchmarks/tuning.py labels.csv --out tuning.jsonl --table
 """
@@ -55,7 +55,8 @@ GIVEN: Mapping[int, Mapping[str, Any]] = {
 """Trials that are not drawn: a classifier that learns first for long, and what is near the best.
 
 KMCL's probabilities are read off features of the same length then. ProbMCL, which has no
-classifier in its first stage, has draws in their place.
+classifier in its first stage, has draws in their place. Of a head that attends all rates are a
+third, as those of its recipe are.
 """
 
 
@@ -70,8 +71,8 @@ def draw(method: str, trial: int) -> dict[str, Any]:
     if not trial:
         return fixed
     if trial in GIVEN and method != "probmcl":
-        length = {"head.logit_feature_length": 8} if method == "kmcl" and trial > 11 else {}
-        return fixed | GIVEN[trial] | length
+        length = {"head.logit_feature_length": 8} if "kmcl" in method and trial > 11 else {}
+        return fitting(method, fixed | GIVEN[trial] | length)
     generator = random.Random(trial)
     drawn: dict[str, Any] = {
         "training.learning_rate": log_uniform(generator, 4e-5, 3e-4),
@@ -98,10 +99,32 @@ def draw(method: str, trial: int) -> dict[str, Any]:
         drawn["head.feature_length"] = length
         drawn["training.warm_start.epochs"] = warm
         drawn |= {"training.warm_start.learning_rate": rate} if warm else {}
-    if method == "kmcl":
+    if "kmcl" in method:
         drawn["terms.contrastive.weight"] = weight
         drawn["terms.contrastive.temperature"] = temperature
-    return fixed | drawn
+    return fitting(method, fixed | drawn)
+
+
+def fitting(method: str, drawn: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a method has, with rates as they are fit for its head."""
+    recipe = load_rival(method)
+    owners = {
+        "head.feature_length": recipe.head,
+        "terms.classification.label_smoothing": recipe.terms.get("classification"),
+    }
+    told = {
+        key: value
+        for key, value in drawn.items()
+        if key not in owners or hasattr(owners[key], key.rpartition(".")[2])
+    }
+    if getattr(recipe.head, "pooling", None) and hasattr(recipe.head.pooling, "heads"):
+        multiple = told.get("training.head_learning_rate")
+        if multiple:
+            told["training.head_learning_rate"] = f"x{float(multiple[1:]) / 3:.1g}"
+        rate = told.get("training.warm_start.learning_rate")
+        if rate:
+            told["training.warm_start.learning_rate"] = float(f"{rate / 3:.1g}")
+    return told
 
 
 def run(method: str, trial: int, seed: int, data: dict[str, Any]) -> dict[str, Any]:
@@ -169,7 +192,7 @@ def mean_and_spread(values: tuple[float, ...]) -> str:
 
 def main() -> None:
     parser = study_options(__doc__.splitlines()[0], seeds=1)
-    parser.add_argument("--trials", type=int, default=16)
+    parser.add_argument("--trials", type=int, nargs="+", default=list(range(16)))
     parser.add_argument(
         "--best", type=int, help="only the best trials of each method, and trial 0"
     )
@@ -184,7 +207,7 @@ def main() -> None:
     for seed in range(options.seeds):
         for method in options.methods:
             best = [] if options.best is None else best_trials(lines, method, options.best)
-            for trial in best or range(options.trials):
+            for trial in best or options.trials:
                 if (method, trial, seed) in done:
                     continue
                 line = run(method, trial, seed, data)

@@ -12,7 +12,7 @@ from torch import nn
 from colabel.config import load_config
 from colabel.errors import ConfigError
 from colabel.models import Classifier, Head, LinearHead
-from colabel.workflows import train as training_run
+from colabel.workflows.enough_images import check_batch
 
 pytestmark = pytest.mark.usefixtures("blank_charts")
 
@@ -144,7 +144,7 @@ def test_one_image_a_process_needs_statistics_of_all(changes, refused):
     config = load_config("shapes-asl", ["training.batch_size=2", *changes])
     two = SimpleNamespace(num_processes=2)
     model = Classifier(nn.BatchNorm2d(3), Head(LinearHead(3, 2)))
-    check = partial(training_run._check_batch, config, two, model, images=10)
+    check = partial(check_batch, config, two, model, images=10)
     if not refused:
         check()
         return

@@ -75,7 +75,7 @@ def test_stages_are_separated(tmp_path, drawn):
 
 
 def test_every_group_of_parameters_has_its_learning_rate(tmp_path, drawn):
-    """Two lines with their names, and one without in a stage that has one rate."""
+    """A line each, which a stage that has another group does not go on with."""
     first = [
         step_record(step) | {"learning_rates": {"encoder": 1e-4 * step, "head": 1e-3 * step}}
         for step in (1, 2)
@@ -83,22 +83,41 @@ def test_every_group_of_parameters_has_its_learning_rate(tmp_path, drawn):
     records = [*first, step_record(3, stage="second"), step_record(4, stage="second")]
     figures.training_curves(write_log(tmp_path / "log.jsonl", records), tmp_path / "c.png")
     rate = drawn[0].axes[3]
-    lines = [(line.get_label(), line.get_xydata().tolist()) for line in rate.lines[:3]]
-    assert [data for _, data in lines] == [
+    data = [line.get_xydata() for line in rate.lines[:3]]
+    assert [each[np.isfinite(each).all(axis=1)].tolist() for each in data] == [
         [[1, 1e-4], [2, 2e-4]],
         [[1, 1e-3], [2, 2e-3]],
         [[3, 1e-4 * 3], [4, 1e-4 * 4]],
     ]
-    assert [name for name, _ in lines[:2]] == ["encoder", "head"]
-    assert [text.get_text() for text in rate.get_legend().get_texts()] == ["encoder", "head"]
+    names = [text.get_text() for text in rate.get_legend().get_texts()]
+    assert names == ["encoder", "head", "model"]
 
 
 def test_a_group_keeps_its_colour_in_a_stage_where_it_is_alone(tmp_path, drawn):
     both = step_record(1) | {"learning_rates": {"encoder": 1e-4, "head": 1e-3}}
     alone = step_record(2, stage="second") | {"learning_rates": {"head": 1e-3}}
     figures.training_curves(write_log(tmp_path / "log.jsonl", [both, alone]), tmp_path / "c.png")
-    encoder, head, second = drawn[0].axes[3].lines[:3]
-    assert second.get_color() == head.get_color() != encoder.get_color()
+    encoder, head = drawn[0].axes[3].lines[:2]
+    assert head.get_color() != encoder.get_color()
+    assert head.get_markevery() == [0, 2]  # a step in each stage, and a gap between them
+
+
+def test_no_line_leads_from_one_stage_to_the_next(tmp_path, drawn):
+    records = [
+        *(step_record(step) | {"diagnostics": {"variance": 2.0}} for step in (1, 2)),
+        epoch_record(1, 0.5, best=True) | {"step": 2},
+        step_record(3, stage="second") | {"diagnostics": {"variance": 9.0}},
+        epoch_record(2, 0.7, best=True, stage="second") | {"step": 3},
+    ]
+    figures.training_curves(write_log(tmp_path / "log.jsonl", records), tmp_path / "c.png")
+    curves = [axes.lines[0] for axes in drawn[0].axes]
+    assert len(curves) >= 5
+    for curve in curves:
+        places, values = curve.get_xdata(), curve.get_ydata()
+        known = values[np.isfinite(values)]
+        if len(known) > 1:
+            assert np.isnan(values[places == 3][0])
+    assert any("drawn equally wide" in text for text in texts(drawn[0]))
 
 
 def test_a_single_step_is_drawn_as_a_dot(tmp_path, drawn):
@@ -252,8 +271,9 @@ def test_no_hint_is_wider_than_its_panel(tmp_path, drawn):
 def test_stages_have_borders_and_rates_of_their_own(tmp_path, drawn):
     draw(tmp_path, two_stages(warning=None))
     shares, rate = drawn[0].axes[1], drawn[0].axes[3]
-    drawn_rates = [line.get_xdata().tolist() for line in rate.lines if line.get_linestyle() == "-"]
-    assert drawn_rates == [[2, 10, 12], [25]]
+    (line,) = [line for line in rate.lines if line.get_linestyle() == "-"]
+    assert line.get_xdata()[np.isfinite(line.get_ydata())].tolist() == [2, 10, 12, 25]
+    assert np.isnan(line.get_ydata()[3])  # between the two
     assert "dotted: between the stages first, second, drawn equally wide" in texts(drawn[0])
     assert list(lines_of(shares)) == ["asymmetric", "contrastive"]
     for axes in drawn[0].axes:

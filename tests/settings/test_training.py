@@ -1,9 +1,10 @@
 """The learning rate of the head, the warm start, and the word no."""
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
-from colabel.config import load_config
+from colabel.config import check_config, load_config
 from colabel.errors import ConfigError
 from colabel.settings import Training
 
@@ -40,19 +41,25 @@ def test_other_rates_of_the_head_are_refused(given):
     assert expected in str(caught.value)
 
 
-@pytest.mark.parametrize("epochs", [(), ("training.warm_start.epochs=0",)])
 @pytest.mark.parametrize(("key", "value"), [("learning_rate", 0.5), ("images", 900)])
-def test_what_belongs_to_a_warm_start_without_epochs_is_refused(epochs, key, value):
-    changes = [f"training.warm_start.{key}={value}", *epochs]
+def test_what_belongs_to_a_warm_start_without_epochs_is_refused(key, value):
+    changes = [f"training.warm_start.{key}={value}"]
     with pytest.raises(ConfigError) as caught:
         load_config("laptop-focal", changes)
     assert (
-        f"training.warm_start: {key} is {value} and epochs 0, so there is no warm start that it "
-        "would be for; set training.warm_start.epochs to 1 or more" in str(caught.value)
+        f"training.warm_start: {key} is {value} and no epochs are given, so there is no warm "
+        "start that it would be for; set training.warm_start.epochs to 1 or more"
+        in str(caught.value)
     )
     assert load_config("laptop-focal", [*changes, "training.warm_start.epochs=1"])
     assert load_config("laptop-focal", [*changes, f"training.warm_start.{key}=null"])
-    assert len(load_config("laptop-kmcl", ["training.warm_start={}"]).stages()) == 1
+
+
+@pytest.mark.parametrize("change", ["training.warm_start={}", "training.warm_start.epochs=0"])
+def test_no_epochs_switch_a_warm_start_off_with_all_that_a_recipe_says_of_it(change):
+    config = load_config("laptop-kmcl", [change])
+    assert len(config.stages()) == len(config.for_images(10).stages()) == 1
+    assert check_config(yaml.safe_load(config.to_yaml())) == config
 
 
 @pytest.mark.parametrize("word", ["no", "No", "off", "false", "'no'"])

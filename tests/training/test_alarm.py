@@ -65,10 +65,43 @@ def test_the_alarm_hears_the_last_diagnostics_of_every_epoch(tmp_path):
         ({"taken": 9.0}, "taken 9 times"),
     ]
     warnings = [line for line in display.lines if "warning" in line]
-    assert warnings == ["warning: taken 6 times", "warning: taken 9 times"]
+    assert warnings == ["warning: taken 6 times", "warning: taken 9 times"]  # another subject
     first = display.lines.index(warnings[0])
     assert display.lines[first - 1].startswith("kernels epoch 2/3")
     assert history.warnings == ("taken 6 times", "taken 9 times")
+
+
+def test_a_warning_that_goes_on_is_told_once_and_again_when_it_comes_back(tmp_path):
+    said = {3: "too close: 3", 6: "too close: 6", 12: "too close: 12", 15: "too far: 15"}
+
+    def alarm(diagnostics):
+        return said.get(diagnostics.get("taken"))
+
+    display = Display()
+    stage = replace(small_stage(objective=counted(alarm)), epochs=6)
+    history = Run(tmp_path, stage, log_every=1).fit(display=display)
+    assert [line for line in display.lines if "warning" in line] == [
+        "warning: too close: 3",
+        "warning: too close: 12",
+        "warning: too far: 15",
+    ]
+    assert [warning for (warning,) in epochs_of(tmp_path, "warning")] == [
+        said.get(3 * epoch) for epoch in range(1, 7)
+    ]
+    assert history.warnings == ("too close: 12", "too far: 15")
+
+
+@pytest.mark.parametrize("pairwise", [False, True])
+def test_a_term_that_is_0_in_all_batches_is_told(tmp_path, pairwise):
+    (square,) = square_objective().terms
+    silent = replace(
+        square, name="silent", loss=lambda logits, _: 0 * logits.sum(), pairwise=pairwise
+    )
+    objective = Objective((square, silent, replace(silent, name="unused", weight=0.0)))
+    history = Run(tmp_path, small_stage(objective=objective)).fit()
+    (warning,) = history.warnings
+    assert warning.startswith("the term silent was 0 in every batch: nothing is learned from it.")
+    assert ("larger training.batch_size" in warning) == pairwise
 
 
 def test_without_an_alarm_nobody_warns(tmp_path):

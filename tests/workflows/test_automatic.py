@@ -76,6 +76,23 @@ def test_epochs_take_the_most_accurate_encoder_at_the_size_of_its_weights(machin
     assert config.training.minutes is None
 
 
+def test_epochs_have_the_classifier_first_as_a_time_has(machine, table):
+    for epochs, mirrored in ((1, False), (3, True), (8, True)):
+        chosen = plan(table, Budget(epochs=epochs))
+        config = chosen.config
+        assert config.training.warm_start.epochs > 10  # there are 600 images
+        assert config.augmentation.horizontal_flip == mirrored
+        assert (config.augmentation.operations, config.head.feature_length) == (0, 8)
+        (told,) = chosen.reasons
+        assert f"learns alone for {config.training.warm_start.epochs} epochs before" in told
+        assert ("mirrored and not augmented otherwise" in told) == mirrored
+    for budget, change in ((9, "training.seed=0"), (3, AUGMENTED), (3, "head.pooling.name=max")):
+        chosen = plan(table, Budget(epochs=budget), change)
+        assert not chosen.config.training.warm_start.epochs
+        assert chosen.config.augmentation.operations == 1
+        assert chosen.reasons[0].endswith("all learns from the start")
+
+
 @pytest.mark.parametrize("key", ["training.epochs=3", "training.minutes=2"])
 def test_a_setting_that_the_budget_decides_is_refused(machine, table, key):
     with pytest.raises(ConfigError, match=r"--budget decides about training\.\w+; leave one"):
@@ -134,7 +151,7 @@ def test_a_budget_of_epochs_says_what_was_given(machine, table):
     only_the_first(machine)
     own = plan(table, Budget(epochs=2), "data.image_size=64", "encoder.weights=null",
                "encoder.freeze_stages=0").reasons[0]  # fmt: skip
-    assert own.endswith("mobilenetv2_100, which was given, at 64 pixels, the size was given")
+    assert "mobilenetv2_100, which was given, at 64 pixels, the size was given;" in own
     found = plan(table, Budget(epochs=2)).reasons[0]
     assert "the most accurate encoder whose weights are on this machine, at 224 pixels" in found
 

@@ -13,7 +13,14 @@ from colabel.models import Encoder
 from colabel.training.clock import TO_FINISH
 from colabel.training.timing import StepTime
 from colabel.workflows import automatic
-from colabel.workflows.candidates import MOST_EPOCHS, MOST_KEPT_EPOCHS, Candidate, head_epochs
+from colabel.workflows.candidates import (
+    MOST_EPOCHS,
+    MOST_KEPT_EPOCHS,
+    Candidate,
+    first_epochs,
+    head_epochs,
+    with_values,
+)
 from colabel.workflows.reading_time import Reading
 from colabel.workflows.ways import (
     ENCODING,
@@ -140,7 +147,8 @@ def test_mirror_images_are_kept_where_they_fit_into_the_memory(machine, tmp_path
     "changes",
     [
         (AUGMENTED,),
-        ("augmentation.horizontal_flip=false",),
+        ("augmentation.magnitude=0.3",),
+        ("augmentation.cutout=0.2", "augmentation.operations=0"),
         ("method=kmcl",),
         ("head.pooling.name=max",),
         ("encoder.freeze_stages=0",),
@@ -154,6 +162,63 @@ def test_nothing_is_kept_where_that_was_not_measured_or_cannot_be(machine, tmp_p
     chosen = plan(many, Budget(minutes=1), "data.image_size=96", *changes)
     assert not chosen.config.training.warm_start.epochs
     assert all("passes its frozen stages" not in reason for reason in chosen.reasons)
+
+
+@pytest.mark.parametrize(
+    ("changes", "mirrored"),
+    [
+        ((), True),
+        (("augmentation.horizontal_flip=false",), False),
+        (("augmentation.horizontal_flip=true",), True),
+        (("augmentation.operations=0", "augmentation.cutout=0"), True),
+    ],
+)
+def test_who_does_not_want_images_mirrored_or_changed_has_the_classifier_first(
+    machine, tmp_path, changes, mirrored
+):
+    """Such wishes are what is done by itself, so nothing else is lost by them."""
+    only_the_first(machine)
+    many = write_tiny_table(tmp_path, images=2000)
+    chosen = plan(many, Budget(minutes=0.5), "data.image_size=96", *changes).config
+    assert chosen.training.warm_start.epochs == head_epochs(1400)
+    assert chosen.augmentation.horizontal_flip == mirrored
+    assert chosen.augmentation.operations == 0
+
+
+def test_images_that_have_to_be_mirrored_are_kept_with_their_mirror_images_or_not_at_all():
+    whole, rest = StepTime(1.0, 0.01), StepTime(0.5, 0.002)
+    speed = Speed(96, whole, rest, numbers=100)
+    reading = Reading(decode=0.0, augment=0.0, side=480)
+    config = load_config("auto")
+    candidate = Candidate("any", 73.0, "weights")
+    for left, free in ((40, False), (300, True)):
+        either, must, no = (
+            Ways(config, 640, 100, reading, lambda left=left: left, mirroring).estimate(
+                "kept", candidate, 96, speed
+            )
+            for mirroring in ((False, True), (True,), (False,))
+        )
+        assert (either.mirrored, must.mirrored, no.mirrored) == (free, True, False)
+        assert must.before > no.before
+        assert no.fits
+        assert must.fits
+    small = with_values(config, {"data.cache_mb": 0})
+    nothing = Ways(small, 640, 100, reading, lambda: 300, (True,))
+    assert not nothing.estimate("kept", candidate, 96, speed).fits
+
+
+def test_other_losses_than_cross_entropy_have_a_shorter_start(machine, tmp_path):
+    only_the_first(machine)
+    many = write_tiny_table(tmp_path, images=2000)
+    size = "data.image_size=96"
+    chosen = plan(many, Budget(minutes=0.5), size, "method=asl").config
+    assert chosen.terms["classification"].label_smoothing == 0
+    assert plan(many, Budget(minutes=0.5), size).config.terms["classification"].label_smoothing
+    of_others, of_cross_entropy = (
+        first_epochs(load_config("auto", changes), 6000) for changes in (["method=asl"], [])
+    )
+    assert (of_others, of_cross_entropy) == (3, 10)
+    assert chosen.training.warm_start.epochs == first_epochs(chosen, 1400) == 18_000 // 1400
 
 
 def test_nothing_is_kept_of_an_encoder_that_cannot_be_halted(machine, tmp_path):

@@ -30,6 +30,16 @@ def test_the_command_writes_a_picture_and_trains_nothing(tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_that_the_head_of_the_recipe_has_learned_alone_before_is_told(tmp_path, capsys, epochs):
+    table, recipe, out = write_tiny_table(tmp_path), write_recipe(tmp_path), tmp_path / "rates"
+    arguments = ["train", recipe, "--data", table, "--out", out, "--cpu", "--find-learning-rate"]
+    assert not command(*arguments, "--set", f"training.warm_start.epochs={epochs}")
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert ("the test begins with an untrained head" in said) == bool(epochs)
+
+
 def test_both_rates_are_suggested_where_that_of_the_head_is_a_number(tmp_path, capsys):
     table, recipe = write_tiny_table(tmp_path), write_recipe(tmp_path)
     out = tmp_path / "rates"

@@ -150,7 +150,7 @@ def _draw_losses(axes: Axes, steps: _Log, epochs: _Log) -> None:
     for colour, name in zip(colours(), _term_names([*steps, *epochs]), strict=False):
         path = ("terms", name, "weighted")
         pale = _column(steps, *path)
-        axes.plot(*pale, color=colour, alpha=0.3, linewidth=1, marker=_marker(pale[1]))
+        axes.plot(*pale, color=colour, alpha=0.3, linewidth=1, **_dots(pale[1]))
         axes.plot(*_column(epochs, *path), color=colour, marker="o", markersize=3, label=name)
     values = np.concatenate([line.get_ydata() for line in axes.lines] or [np.empty(0)])
     values = values[np.isfinite(values)]
@@ -159,7 +159,10 @@ def _draw_losses(axes: Axes, steps: _Log, epochs: _Log) -> None:
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
-    finish(axes, "Weighted loss terms", "pale: one batch, dots: mean of an epoch")
+    hint = "pale: one batch, dots: mean of an epoch"
+    if len(_stages([*steps, *epochs])) > 1:
+        hint += "; dotted: between stages, drawn equally wide"
+    finish(axes, "Weighted loss terms", hint)
 
 
 def _draw_shares(axes: Axes, steps: _Log) -> None:
@@ -167,9 +170,10 @@ def _draw_shares(axes: Axes, steps: _Log) -> None:
         places, values = _column(steps, "terms", name, "gradient_share")
         known = bool(np.isfinite(values).any())  # a frozen encoder gives features no gradient
         label = name if known else None
-        axes.plot(places, values, color=colour, linewidth=1, marker=_marker(values), label=label)
+        axes.plot(places, values, color=colour, linewidth=1, label=label, **_dots(values))
     axes.set_ylim(0, 1.02)
-    finish(axes, "Share of the gradient at the features", "a term near 1 drives the encoder alone")
+    hint = "a term near 1 drives the encoder alone; none where the encoder is frozen"
+    finish(axes, "Share of the gradient at the features", hint)
 
 
 def _draw_validation(axes: Axes, epochs: _Log) -> None:
@@ -186,21 +190,20 @@ def _draw_validation(axes: Axes, epochs: _Log) -> None:
 
 
 def _draw_rate(axes: Axes, records: _Log) -> None:
-    stages = list(dict.fromkeys(str(record.get("stage", "")) for record in records))
-    colour_of = dict(zip(_groups(records), colours(), strict=False))
-    named: set[str] = set()
-    for stage in stages:  # a line of its own: the rate jumps from one schedule to the next
-        own = [record for record in records if str(record.get("stage", "")) == stage]
-        for name in _groups(own):
-            places, values = _column(own, "learning_rates", name)
-            drawn = axes.plot(places, values, color=colour_of[name], marker=_marker(values))
-            if len(_groups(own)) > 1 and name not in named:
-                drawn[0].set_label(name)
-                named.add(name)
+    groups, stages = _groups(records), _stages(records)
+    for colour, name in zip(colours(), groups, strict=False):
+        places, values = _column(records, "learning_rates", name)
+        label = name if len(groups) > 1 else None
+        axes.plot(places, values, color=colour, label=label, **_dots(values))
     told = ", ".join(stages)
     hint = f"dotted: between the stages {told}, drawn equally wide" if len(stages) > 1 else ""
     finish(axes, "Learning rate", hint)
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.1e}"))
+
+
+def _stages(records: _Log) -> list[str]:
+    """Return the names of the stages, in order."""
+    return list(dict.fromkeys(str(record.get("stage", "")) for record in records))
 
 
 def _groups(records: _Log) -> list[str]:
@@ -212,7 +215,7 @@ def _draw_diagnostics(axes: Axes, title: str, names: list[str], watched: _Log, h
     values = []
     for colour, name in zip(colours(), names, strict=False):
         places, column = _column(watched, "diagnostics", name)
-        axes.plot(places, column, color=colour, linewidth=1.3, marker=_marker(column), label=name)
+        axes.plot(places, column, color=colour, linewidth=1.3, label=name, **_dots(column))
         values.append(column)
     if _are_shares(np.concatenate(values)):
         axes.set_ylim(-0.02, 1.02)
@@ -253,19 +256,29 @@ def _mark_warning(axes: Axes, epochs: _Log) -> str:
 
 
 def _column(records: _Log, *path: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the steps and the values found under the path, NaN where there is none."""
-    values = []
-    for record in records:
+    """Return the steps and the values found under the path, NaN where there is none.
+
+    Between two stages is a NaN, since what one ends with and the next begins with are not the
+    same thing: other images, other weights that learn.
+    """
+    places, values = [], []
+    for before, record in zip([None, *records], records, strict=False):
         value: Any = record
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
+        if before is not None and before.get("stage") != record.get("stage"):
+            places.append(float(record["step"]))
+            values.append(np.nan)
+        places.append(float(record["step"]))
         values.append(np.nan if value is None else float(value))
-    return np.array([float(record["step"]) for record in records]), np.array(values)
+    return np.array(places), np.array(values)
 
 
-def _marker(values: npt.NDArray[np.float64]) -> str:
-    """Return a dot where a line would not be seen: it needs two values."""
-    return "." if np.isfinite(values).sum() == 1 else ""
+def _dots(values: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Return how values are drawn that have none beside them, to which a line would lead."""
+    known = np.concatenate([[False], np.isfinite(values), [False]])
+    alone = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])
+    return {"marker": ".", "markevery": alone.tolist()} if alone.size else {}
 
 
 def _term_names(records: _Log) -> list[str]:

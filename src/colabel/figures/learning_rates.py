@@ -34,8 +34,10 @@ def learning_rate_chart(found: RangeTest, png: Path) -> None:
         said = f"suggested: {found.suggested:.2g}{head}"
         axes.axvline(found.suggested, color=PINK, linestyle="--", linewidth=1.5, label=said)
     axes.set_xscale("log")
-    low, high = min(found.smoothed), max(found.smoothed[: len(found.smoothed) // 2 + 1])
-    room = 0.3 * (high - low) or 1.0
+    half = len(found.smoothed) // 2 + 1  # what explodes later does not count
+    low = min(*found.smoothed, *found.losses)
+    high = max(*found.smoothed[:half], *found.losses[:half])
+    room = 0.05 * (high - low) or 1.0
     axes.set_ylim(low - room, high + room)
     hints = ["pale: one batch"]
     if found.head_multiple != 1:

@@ -18,22 +18,22 @@ class WarmStart(Settings):
     """Epochs in which the head alone learns, on features that the encoder computes once."""
 
     epochs: int = Field(0, ge=0)
-    """0 for none."""
+    """0 for none; given as such, it switches off what a recipe says of the others, too."""
     images: int | None = Field(None, ge=1)
-    """To be seen at least: a small set gets more epochs than ``epochs``, up to 100; null: no
-    more."""
+    """To be passed at least, those that batches leave out counted: a small set gets more epochs
+    than ``epochs``, up to 100; null: no more."""
     learning_rate: float | None = Field(None, gt=0)
     """The largest of its schedule; null: that of the head."""
 
     @model_validator(mode="after")
     def _is_used(self) -> WarmStart:
+        said_none = "epochs" in self.model_fields_set
         for name in ("learning_rate", "images"):
             given = getattr(self, name)
-            if given is not None and not self.epochs:
+            if given is not None and not self.epochs and not said_none:
                 raise ValueError(
-                    f"{name} is {given:g} and epochs 0, so there is no warm start that it would "
-                    "be for; set training.warm_start.epochs to 1 or more, or "
-                    "training.warm_start={} for none"
+                    f"{name} is {given:g} and no epochs are given, so there is no warm start "
+                    "that it would be for; set training.warm_start.epochs to 1 or more"
                 )
         return self
 
@@ -45,7 +45,7 @@ class WarmStart(Settings):
             >>> [warm.for_images(count).epochs for count in (60_000, 6000, 600, 60)]
             [3, 3, 30, 100]
         """
-        if self.images is None:
+        if self.images is None or not self.epochs:
             return self
         wanted = min(-(-self.images // max(count, 1)), MOST_WARM_EPOCHS)
         return WarmStart(epochs=max(self.epochs, wanted), learning_rate=self.learning_rate)

@@ -23,6 +23,7 @@ from colabel.training.display import Display
 from colabel.training.facts import check_facts
 from colabel.training.interruption import Interruption
 from colabel.training.log import TrainingLog, check_log, read_log
+from colabel.training.objective import subject_of
 from colabel.training.position import SharedState
 from colabel.training.run_stage import StageRun
 from colabel.training.stage import Stage
@@ -57,9 +58,9 @@ class History:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the epochs warned of, each once, in order."""
+        """What the epochs warned of, each once, in the words of its last time, in order."""
         said = (record.get("warning") for record in self.epochs)
-        return tuple(dict.fromkeys(text for text in said if text))
+        return tuple({subject_of(text): text for text in said if text}.values())
 
     def is_out_of_time(self, minutes: float | None) -> bool:
         """Return whether another epoch would not have fit into the time of the run.

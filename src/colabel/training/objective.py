@@ -146,7 +146,33 @@ class Objective:
             found.update(term.diagnose(output, targets))
         return found
 
-    def warning(self, diagnostics: Mapping[str, float]) -> str | None:
-        """Return the first warning of a term about the diagnostics of a batch, or ``None``."""
-        alarms = (term.alarm(diagnostics) for term in self.terms if term.alarm is not None)
-        return next((warning for warning in alarms if warning is not None), None)
+    def warning(self, diagnostics: Mapping[str, float], totals: Mapping[str, float]) -> str | None:
+        """Return the first warning of a term about an epoch, or ``None``.
+
+        Args:
+            diagnostics: of its last batch.
+            totals: the unweighted losses of its batches, added, by the name of the term.
+        """
+        alarms = [term.alarm(diagnostics) for term in self.terms if term.alarm is not None]
+        silent = [_silence(term) for term in self.terms if totals.get(term.name) == 0]
+        return next((warning for warning in (*alarms, *silent) if warning is not None), None)
+
+
+def _silence(term: Term) -> str | None:
+    """Return what to say of a term that was 0 in every batch of an epoch."""
+    if not term.weight:
+        return None
+    said = f"the term {term.name} was 0 in every batch: nothing is learned from it."
+    if term.pairwise:
+        said += " It compares images: with a larger training.batch_size more share a label."
+    return said
+
+
+def subject_of(warning: str) -> str:
+    """Return what a warning is about, without the numbers that change from epoch to epoch.
+
+    Example:
+        >>> subject_of("the kernels have collapsed into one: those of images overlap by 0.998")
+        'the kernels have collapsed into one'
+    """
+    return warning.partition(":")[0]

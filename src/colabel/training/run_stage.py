@@ -32,6 +32,7 @@ from colabel.training.ema import build_average
 from colabel.training.learned import Learned
 from colabel.training.log import finite
 from colabel.training.memory import TO_TRAIN, explained_memory
+from colabel.training.objective import subject_of
 from colabel.training.optimiser import build_optimiser, build_schedule, parameter_groups
 from colabel.training.peak_memory import peak_memory_mb
 from colabel.training.position import Position, SharedState
@@ -99,6 +100,7 @@ class StageRun:
         self._pace = Pace(schedule, self._limit, accelerator, batches=self._batches)
         self._diagnostics: Mapping[str, float] = {}
         self._rates = self._learning_rates()
+        self._warned_of: str | None = None
         self._saved_at = time.monotonic()
         self._clock = time.monotonic()
         self._final = False
@@ -308,14 +310,20 @@ class StageRun:
             run.log.write(record)
         if run.display is not None:
             run.display.show_epoch(stage, record)
-            if record["warning"] is not None:
-                run.display.note(f"warning: {record['warning']}")
+            self._tell(record["warning"])
         run.position = Position(position.stage, position.epoch + 1, 0, position.step)
 
+    def _tell(self, warning: str | None) -> None:
+        """Show a warning, and that of the next epochs again where it is another one."""
+        subject = None if warning is None else subject_of(warning)
+        if self._run.display is not None and subject not in (None, self._warned_of):
+            self._run.display.note(f"warning: {warning}")
+        self._warned_of = subject
+
     def _warning(self) -> str | None:
-        """Return the objective's warning about the epoch's last diagnostics, or ``None``."""
+        """Return the objective's warning about the epoch, or ``None``."""
         known = {name: value for name, value in self._diagnostics.items() if math.isfinite(value)}
-        return self._stage.objective.warning(known)
+        return self._stage.objective.warning(known, self._run.position.totals)
 
     def _validate(self, record: dict[str, Any]) -> None:
         run = self._run

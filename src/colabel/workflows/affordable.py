@@ -25,6 +25,7 @@ from colabel.workflows.candidates import (
     kept_changes,
     may_keep,
     may_stay,
+    unaugmented,
     with_values,
 )
 from colabel.workflows.reading_time import Reading
@@ -239,6 +240,7 @@ class Planner:
             len(self.validation),
             self.reading,
             lambda: self._seconds - self._spent(),
+            unaugmented(self.config, self.fixed),
         )
 
     @property

@@ -18,10 +18,16 @@ from colabel.training import make_accelerator
 from colabel.workflows.affordable import Plan, Planner
 from colabel.workflows.candidates import (
     ENCODERS,
+    MIRRORED_FROM,
+    MOST_MIRRORED_EPOCHS,
     SIZES,
     Candidate,
     at_hand,
     changes_for,
+    first_epochs,
+    kept_changes,
+    may_keep,
+    unaugmented,
     with_values,
 )
 from colabel.workflows.reading_time import measure_reading
@@ -95,7 +101,7 @@ def plan_training(
         reading = measure_reading(train, config)
         sizes = _sizes(config, fixed, reading.side)
         if budget.epochs is not None:
-            return _for_epochs(config, budget, candidates, sizes, fixed)
+            return _for_epochs(config, budget, candidates, sizes, fixed, len(train))
         planner = Planner(config, budget, train, validation, reading, cpu, fixed, began)
         return planner.choose(candidates, sizes)
 
@@ -106,8 +112,13 @@ def _for_epochs(
     candidates: tuple[Candidate, ...],
     sizes: tuple[int, ...],
     fixed: set[str],
+    images: int,
 ) -> Plan:
-    """Return the recipe where time is no object: as large as the weights were made for."""
+    """Return the recipe where time is no object: as large as the weights were made for.
+
+    The classifier comes first where that was measured: in runs of so many epochs, whose images
+    are mirrored at most.
+    """
     best = max(candidates, key=lambda candidate: candidate.accuracy)
     size = max((size for size in sizes if size <= _MADE_FOR), default=sizes[0])
     assert budget.epochs is not None
@@ -123,8 +134,17 @@ def _for_epochs(
         why = "the size that such weights are made for"
     else:
         why = "no larger than the images"
-    reasons = (f"chosen for {budget}: {best.name}, {encoder}, at {size} pixels, {why}",)
-    return Plan(with_values(config, {**values, "description": reasons[0]}), reasons)
+    way = "all learns from the start"
+    if may_keep(best, config, fixed) and budget.epochs <= MOST_MIRRORED_EPOCHS:
+        possible = unaugmented(config, fixed)
+        mirrored = max(possible) if budget.epochs >= MIRRORED_FROM else min(possible)
+        values |= kept_changes(config, fixed, images=images, mirrored=mirrored)
+        way = (
+            f"the classifier learns alone for {first_epochs(config, images)} epochs before, and "
+            f"images are {'mirrored and not augmented otherwise' if mirrored else 'as they are'}"
+        )
+    reason = f"chosen for {budget}: {best.name}, {encoder}, at {size} pixels, {why}; {way}"
+    return Plan(with_values(config, {**values, "description": reason}), (reason,))
 
 
 def _candidates(config: Config, fixed: set[str]) -> tuple[Candidate, ...]:

@@ -35,6 +35,8 @@ PLAIN_IMAGES = {
 }  # fmt: skip
 """Settings by which images are taken as they are."""
 _HEAD_EPOCHS = (10, 100)
+_HEAD_EPOCHS_OF_OTHER_LOSSES = 3
+"""At least, before the encoder learns, too: given longer they learn the images by heart."""
 _HEAD_IMAGES = 18_000
 
 
@@ -130,25 +132,82 @@ def expected_gain(
     return gained - lost + accuracy - ENCODERS[0].accuracy
 
 
-def head_epochs(images: int) -> int:
+def head_epochs(images: int, *, least: int = _HEAD_EPOCHS[0]) -> int:
     """Return for how many epochs a classifier is trained on what a frozen encoder gives once.
 
     Args:
         images: to learn from; few of them are seen more often, which takes no time to speak of.
+        least: whatever their number.
 
     Example:
         >>> head_epochs(6000), head_epochs(600), head_epochs(60)
         (10, 30, 100)
     """
-    least, most = _HEAD_EPOCHS
-    return min(max(least, _HEAD_IMAGES // max(images, 1)), most)
+    return min(max(least, _HEAD_IMAGES // max(images, 1)), _HEAD_EPOCHS[1])
+
+
+def first_epochs(config: Config, images: int) -> int:
+    """Return for how many epochs a classifier learns alone before the encoder learns, too.
+
+    Args:
+        config: the recipe, whose loss decides how long that helps (``docs/tuning.md``).
+        images: to learn from.
+
+    Example:
+        >>> from colabel.config import load_config
+        >>> first_epochs(load_config("auto"), 6000)
+        10
+        >>> first_epochs(load_config("auto", ["method.name=asl"]), 6000)
+        3
+    """
+    if _cross_entropies(config):
+        return head_epochs(images)
+    return head_epochs(images, least=_HEAD_EPOCHS_OF_OTHER_LOSSES)
+
+
+def _cross_entropies(config: Config) -> list[str]:
+    """Return the names of the terms that are cross-entropies."""
+    return [
+        name for name, term in config.terms.items() if isinstance(term, BinaryCrossEntropyTerm)
+    ]
+
+
+def unaugmented(config: Config, fixed: Collection[str]) -> tuple[bool, ...]:
+    """Return whether images may be mirrored where they are not augmented otherwise.
+
+    Args:
+        config: the recipe.
+        fixed: dotted keys of settings that the user has set.
+
+    Returns:
+        Whether they are not mirrored, mirrored, or both; nothing where the user has asked for
+        other augmentation.
+
+    Example:
+        >>> from colabel.config import load_config
+        >>> text = load_config("auto", ["augmentation.horizontal_flip=false"])
+        >>> unaugmented(text, ["augmentation.horizontal_flip"])
+        (False,)
+        >>> unaugmented(load_config("auto"), ["augmentation.operations"])
+        ()
+    """
+    given = {key.removeprefix("augmentation.") for key in fixed if key.startswith("augmentation.")}
+    augmentation = config.augmentation
+    wanted = {
+        "operations": augmentation.operations > 0,
+        "magnitude": augmentation.magnitude is not None,
+        "cutout": augmentation.cutout > 0,
+    }
+    if any(asked and name in given for name, asked in wanted.items()):
+        return ()
+    return (augmentation.horizontal_flip,) if "horizontal_flip" in given else (False, True)
 
 
 def may_stay(candidate: Candidate, config: Config, fixed: Collection[str]) -> bool:
     """Tell whether an encoder may be left as it came.
 
     Not one that has learned nothing, and not where the user has said how the encoder is trained
-    or that images are augmented, which would have to be encoded anew in every epoch.
+    or that images are augmented or mirrored, which would have to be encoded anew in every epoch.
 
     Args:
         candidate: with its weights.
@@ -172,16 +231,16 @@ def may_stay(candidate: Candidate, config: Config, fixed: Collection[str]) -> bo
         "training.head_learning_rate",
     }
     trained = "training.freeze_encoder" in fixed and not config.training.freeze_encoder
-    augmented = any(key.startswith("augmentation.") for key in fixed)
-    return bool(candidate.weights) and not (augmented or trained or decided & set(fixed))
+    as_they_are = False in unaugmented(config, fixed)
+    return bool(candidate.weights) and as_they_are and not (trained or decided & set(fixed))
 
 
 def may_keep(candidate: Candidate, config: Config, fixed: Collection[str]) -> bool:
     """Tell whether what the frozen first stages give may be kept, and the classifier come first.
 
     Only with a linear head on what the encoder pools, of which it was measured; not with an
-    encoder that has learned nothing, and not where the user has said how images are augmented, or
-    whether the classifier comes first, or that the encoder stays.
+    encoder that has learned nothing, and not where the user has said that images are augmented but
+    by mirroring, or whether the classifier comes first, or that the encoder stays.
 
     Args:
         candidate: with its weights.
@@ -192,10 +251,14 @@ def may_keep(candidate: Candidate, config: Config, fixed: Collection[str]) -> bo
         >>> from colabel.config import load_config
         >>> known = Candidate("resnet50", 80.2, weights="resnet50.safetensors")
         >>> auto = load_config("auto")
-        >>> may_keep(known, auto, []), may_keep(known, auto, ["augmentation.cutout"])
+        >>> may_keep(known, auto, []), may_keep(known, auto, ["augmentation.operations"])
         (True, False)
+        >>> plain = load_config("auto", ["augmentation.operations=0"])
+        >>> may_keep(known, plain, ["augmentation.operations"])
+        True
     """
-    decided = any(key.startswith(("augmentation.", "training.warm_start")) for key in fixed)
+    augmented = not unaugmented(config, fixed)
+    decided = augmented or any(key.startswith("training.warm_start") for key in fixed)
     trains = bool(config.encoder.freeze_stages) and not config.training.freeze_encoder
     head = config.head
     linear = head.name == "linear" and head.pooling.name == "encoder"
@@ -219,16 +282,12 @@ def kept_changes(
     values: dict[str, Any] = {
         **PLAIN_IMAGES,
         "augmentation.horizontal_flip": mirrored,
-        "training.warm_start.epochs": head_epochs(images),
+        "training.warm_start.epochs": first_epochs(config, images),
         "training.warm_start.learning_rate": 1e-3,
         "training.head_learning_rate": "x10",
         "head.feature_length": 8,
     }
-    values |= {
-        f"terms.{name}.label_smoothing": 0.1
-        for name, term in config.terms.items()
-        if isinstance(term, BinaryCrossEntropyTerm)
-    }
+    values |= {f"terms.{name}.label_smoothing": 0.1 for name in _cross_entropies(config)}
     return {key: value for key, value in values.items() if key not in fixed}
 
 

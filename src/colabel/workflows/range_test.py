@@ -24,6 +24,11 @@ from colabel.training import Display, RangeTest, check_stages, make_accelerator,
 from colabel.workflows.memory import check_memory
 
 CHART, NUMBERS = "learning-rates.png", "learning-rates.json"
+_BEGINS_UNTRAINED = (
+    "the test begins with an untrained head; the recipe has one that has learned alone before "
+    "(training.warm_start, whose own learning rate is not tested), so take the suggested rates "
+    "with care."
+)
 
 
 def find_learning_rate(
@@ -82,6 +87,8 @@ def find_learning_rate(
         if display is not None:
             for sentence in news(seen, set()):
                 display.note(sentence)
+            if config.training.warm_start.epochs and not stage.frozen:
+                display.note(_BEGINS_UNTRAINED)
         batches = Batches(
             config, accelerator, seen["train"], seen["val"], display, caches, keep=False
         )

@@ -14,7 +14,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from colabel.build.batches import Batches, build_caches
 from colabel.build.division import open_training_data, take_fraction
@@ -27,10 +26,10 @@ from colabel.config import Config, change_config, load_config
 from colabel.config.paths import with_absolute_paths
 from colabel.data import Records
 from colabel.data.split import write_split_table
-from colabel.errors import ConfigError, DataError
+from colabel.errors import ConfigError
 from colabel.figures import training_curves
 from colabel.metrics import Report
-from colabel.models import Classifier, as_deployed
+from colabel.models import as_deployed
 from colabel.runs.choosing import choose_operating_point
 from colabel.runs.claim import claimed_run
 from colabel.runs.description import (
@@ -67,6 +66,7 @@ from colabel.training import (
 from colabel.training.clock import SPENT, noted_seconds
 from colabel.training.peak_memory import begin_peak_memory
 from colabel.version import VERSION
+from colabel.workflows.enough_images import check_batch, check_labels, told_of_epochs
 from colabel.workflows.memory import check_memory
 from colabel.workflows.validation_size import told_uncertainty, too_small_to_choose_by
 
@@ -195,22 +195,19 @@ def _train(
     model = build_model(start, len(records["train"].classes), train=records["train"])
     planned = config.for_images(len(records["train"]))
     stages = build_stages(model, planned, train=records["train"])
-    left = len(records["train"]) % config.training.batch_size
-    if main and display is not None and left:
-        display.note(
-            f"train: batches of {config.training.batch_size} leave out {left} of "
-            f"{len(records['train'])} images in each epoch, others each time"
-        )
     check_stages(stages, config.training, accelerator)
-    _check_labels(records["train"], records["val"])
-    _check_batch(config, accelerator, model, len(records["train"]))
+    check_labels(records["train"], records["val"])
+    check_batch(config, accelerator, model, len(records["train"]))
+    if main and display is not None:
+        for sentence in told_of_epochs(config, planned, len(records["train"])):
+            display.note(sentence)
     check_memory(stages, config, accelerator)
     caches = build_caches(config, {split: records[split] for split in ("train", "val")})
     train_records, validation_records = (
         decodable(records[split], split, config, accelerator, display, cache=cache)
         for split, cache in caches.items()
     )
-    _check_labels(train_records, validation_records)  # again: some may have been left out
+    check_labels(train_records, validation_records)  # again: some may have been left out
     seen = {"train": train_records, "val": validation_records}
     if main and display is not None:
         for sentence in news(seen, said):
@@ -304,47 +301,6 @@ def _train(
         )
     accelerator.wait_for_everyone()
     return Trained(run.path, history, measured, told)
-
-
-def _check_labels(train_records: Records, validation: Records) -> None:
-    """Refuse data from which nothing can be learned or chosen."""
-    for split, records in (("train", train_records), ("val", validation)):
-        if not len(records):
-            raise DataError(f"the split {split} holds no image.")
-        if not (records.targets == 1).any():
-            raise DataError(f"no image of the split {split} has any label; check the columns.")
-
-
-def _check_batch(config: Config, accelerator: Accelerator, model: Classifier, images: int) -> None:
-    """Refuse a batch that cannot be made, before any image is decoded."""
-    batch, parts = config.training.batch_size, config.training.accumulation
-    processes = accelerator.num_processes
-    if batch > images:
-        raise ConfigError(
-            f"a batch of {batch} cannot be filled from {images} training images; set "
-            f"training.batch_size to {images} or less."
-        )
-    for what, size in (("training", batch), ("evaluation", config.evaluation.batch_size)):
-        if size % processes:
-            raise ConfigError(
-                f"{what}.batch_size {size} cannot be shared evenly by {processes} processes; "
-                f"choose a multiple of {processes}."
-            )
-    rows = batch // processes
-    piece = -(-rows // parts)
-    if config.training.synchronise_batch_norm and processes > 1:
-        return  # a part of one image has the others' statistics
-    of_encoder, of_head = (
-        any(isinstance(module, _BatchNorm) and module.training for module in part.modules())
-        for part in (model.encoder, model.head)
-    )
-    if (of_encoder or of_head) and (rows % piece or piece) < 2:  # the last is what others leave
-        freeze = "" if of_head else "or set encoder.freeze_batch_norm: true, "
-        raise ConfigError(
-            f"a batch of {batch} on {processes} processes in {parts} parts leaves a part of one "
-            "image, which batch normalisation cannot use; take a larger batch or fewer parts, "
-            f"{freeze}or, with several processes, training.synchronise_batch_norm: true."
-        )
 
 
 def _describe(

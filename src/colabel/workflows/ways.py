@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +19,7 @@ from colabel.workflows.candidates import (
     MOST_MIRRORED_EPOCHS,
     Candidate,
     expected_gain,
+    first_epochs,
     head_epochs,
 )
 from colabel.workflows.reading_time import Reading
@@ -135,6 +136,7 @@ class Ways:
         validation: images to choose by.
         reading: what it takes to read them.
         left: seconds that are left by now.
+        mirroring: whether images that are kept may be mirrored or not, by what the user has set.
     """
 
     config: Config
@@ -142,6 +144,7 @@ class Ways:
     validation: int
     reading: Reading
     left: Callable[[], float]
+    mirroring: Collection[bool] = (False, True)
 
     def estimate(self, way: Way, candidate: Candidate, size: int, speed: Speed) -> Option:
         """Scale what was measured at one size to another, and see what fits."""
@@ -185,7 +188,8 @@ class Ways:
         assert speed.rest is not None
         scale, images = (size / speed.size) ** 2, self.images + self.validation
         kept = BYTES * speed.numbers * scale
-        once, head = ENCODING * images * speed.whole.score * scale, self._head()
+        first = first_epochs(self.config, self.images)
+        once, head = ENCODING * images * speed.whole.score * scale, self._head(first)
         frozen = speed.whole.score - speed.rest.score
         mirrors = ENCODING * self.images * frozen * scale
         epoch = self._steps * speed.rest.step * scale
@@ -196,30 +200,34 @@ class Ways:
         epochs = left / (epoch + validation) if fits else 0.0
         fewer = (left - mirrors) / (epoch + validation)
         room = kept * (images + self.images) <= self._memory
-        mirrored = fits and room and fewer >= MIRRORED_FROM
+        must = False not in self.mirroring
+        worth = must or (True in self.mirroring and fewer >= MIRRORED_FROM)
+        mirrored = fits and room and worth
         if mirrored:
             epochs, once = fewer, once + mirrors
+        elif must:
+            epochs = 0.0
         epochs = min(epochs, MOST_MIRRORED_EPOCHS if mirrored else MOST_KEPT_EPOCHS)
         gain = self._gain(candidate, size, "kept", epochs)
         return Option(
             candidate, size, "kept", speed, once + head, epoch, validation, epochs, gain,
-            head_epochs(self.images), mirrored,
+            first, mirrored,
         )  # fmt: skip
 
     def _stays(self, candidate: Candidate, size: int, speed: Speed) -> Option:
         images = self.images + self.validation
         once = SURE * images * speed.whole.score * (size / speed.size) ** 2
-        before = once + self._head()
-        fits = self.left() - self.around(size) >= before
-        epochs = head_epochs(self.images) if fits else 0
-        gain = self._gain(candidate, size, "stays", 0.0)
         known = head_epochs(self.images)
+        before = once + self._head(known)
+        fits = self.left() - self.around(size) >= before
+        gain = self._gain(candidate, size, "stays", 0.0)
+        epochs = known if fits else 0
         return Option(candidate, size, "stays", speed, before, 0.0, 0.0, epochs, gain, known)
 
-    def _head(self) -> float:
-        """Return the seconds of all epochs of the classifier alone."""
+    def _head(self, epochs: int) -> float:
+        """Return the seconds of epochs of the classifier alone."""
         each = (self.images + self.validation) * HEAD_SECONDS + HEAD_EPOCH_SECONDS
-        return head_epochs(self.images) * each
+        return epochs * each
 
     def _gain(self, candidate: Candidate, size: int, way: Way, epochs: float) -> float:
         if way != "stays" and epochs * self._steps <= 0:
