@@ -7,17 +7,18 @@ alternate, and the fastest of each counts.
 python benchmarks/bf16_on_processors.py [ENCODER ...] [--size 192] [--threads 1]
 """
 
-import argparse
 import contextlib
 import time
 
 import torch
+from measuring import encoder_options
 from torch import nn
 
 from colabel.models import build_encoder
 from colabel.models.encoders import Encoder
 
 BATCH, ROUNDS = 32, 10
+ENCODERS = ("mobilenetv2_100", "resnet50")
 
 
 def everything_in_bfloat16(name: str) -> Encoder:
@@ -52,11 +53,7 @@ def backward_seconds(precision: torch.dtype) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("encoders", nargs="*", default=["mobilenetv2_100", "resnet50"])
-    parser.add_argument("--size", type=int, default=192)
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
+    options = encoder_options(__doc__.splitlines()[0], ENCODERS).parse_args()
     torch.set_num_threads(options.threads)
     print(f"{BATCH} images of {options.size} pixels, 0.65 of the stages frozen, milliseconds")
     print("| encoder | step, float32 | bf16 | ratio | bf16 throughout | scoring, float32 | bf16 |")

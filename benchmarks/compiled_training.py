@@ -6,16 +6,17 @@ steps that is won back. Rounds alternate, and the fastest of each counts.
 python benchmarks/compiled_training.py [ENCODER ...] [--size 192] [--threads 1]
 """
 
-import argparse
 import time
 from collections.abc import Callable
 
 import torch
+from measuring import encoder_options
 from torch import Tensor
 
 from colabel.models import build_encoder
 
 BATCH, ROUNDS = 32, 10
+ENCODERS = ("mobilenetv2_100", "resnet50")
 
 
 def seconds(forward: Callable[[Tensor], Tensor], images: Tensor) -> float:
@@ -25,11 +26,7 @@ def seconds(forward: Callable[[Tensor], Tensor], images: Tensor) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("encoders", nargs="*", default=["mobilenetv2_100", "resnet50"])
-    parser.add_argument("--size", type=int, default=192)
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
+    options = encoder_options(__doc__.splitlines()[0], ENCODERS).parse_args()
     torch.set_num_threads(options.threads)
     print(f"{BATCH} images of {options.size} pixels, milliseconds a step")
     print("| encoder | stages frozen | as it is | compiled | ratio | waited | steps to win back |")

@@ -3,12 +3,11 @@
 Beside a step from the pixels on, with nothing kept. Rounds alternate, and the fastest of each
 counts.
 
-python benchmarks/kept_stages.py [ENCODER ...] [--size 192] [--threads 2]
+python benchmarks/kept_stages.py [ENCODER ...] [--size 192] [--threads 1]
 """
 
-import argparse
-
 import torch
+from measuring import encoder_options
 
 from colabel.build.stages import build_model, build_stages
 from colabel.config import load_config
@@ -16,14 +15,11 @@ from colabel.training import make_accelerator
 from colabel.training.timing import measure_step
 
 LABELS, ROUNDS = 18, 4
+ENCODERS = ("mobilenetv2_100", "resnet50")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("encoders", nargs="*", default=["mobilenetv2_100", "resnet50"])
-    parser.add_argument("--size", type=int, default=192)
-    parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
+    options = encoder_options(__doc__.splitlines()[0], ENCODERS).parse_args()
     torch.set_num_threads(options.threads)
     for name in options.encoders:
         settings = [f"encoder.name={name}", "encoder.weights=pretrained"]  # they are not fetched

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+
+
+def encoder_options(description: str, encoders: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the options of what is measured of encoders, on images of a size, by some threads."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("encoders", nargs="*", default=list(encoders))
+    parser.add_argument("--size", type=int, default=192)
+    parser.add_argument("--threads", type=int, default=1)
+    return parser
 
 
 def median_seconds(loss: Callable[[], Tensor], device: str, repeats: int) -> float:

@@ -64,7 +64,7 @@ VARIANTS: Mapping[str, tuple[str, Callable[[int], dict[str, Any]]]] = {
 """Rivals with changes, by the number of training images: for what an encoder knows already, for
 the way of ``train auto`` between the two, and for what KMCL's two terms give."""
 RECIPE = ", as its recipe is"
-METHODS = (*RECIPES, *VARIANTS, *(f"{method}{RECIPE}" for method in ("bce", "asl", "kmcl")))
+METHODS = (*RECIPES, *VARIANTS, *(f"{method}{RECIPE}" for method in RECIPES))
 SPLITS = ("train", "val", "test")
 IMAGES_SEEN = {0.01: 3600, 0.05: 6000, 0.1: 7200, 0.3: 9000, 1.0: 12000}
 """By the share of the training images: few images are seen more often."""

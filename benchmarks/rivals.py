@@ -54,9 +54,13 @@ AT_ONCE: Mapping[str, Any] = {
     "training.warm_start": {"epochs": 0},
     "training.head_learning_rate": "x30",
     "augmentation.operations": 1,
-    "terms.classification.label_smoothing": 0,
 }
-"""Settings with which the classifier does not learn alone before, as no rival's does."""
+"""Settings with which the classifier does not learn alone before."""
+AT_ONCE_OF: Mapping[str, Mapping[str, Any]] = {
+    "bce": {"terms.classification.label_smoothing": 0},
+    "focal": {"training.head_learning_rate": "x100"},
+}
+"""What some methods have beside it then."""
 AS_THEY_COME = {"linear": "head.feature_length", "kernel_mixture": "head.logit_feature_length"}
 """By the head, the length of the features that a classifier reads; null: as they come."""
 MULTIPLES = (3, 10, 30, 100)
@@ -68,7 +72,8 @@ def load_rival(method: str) -> Config:
     config = load_config(RECIPES[method])
     if not config.training.warm_start.epochs:
         return config
-    return with_values(config, {**AT_ONCE, AS_THEY_COME[config.head.name]: None})
+    lengths = {AS_THEY_COME[config.head.name]: None}
+    return with_values(config, {**AT_ONCE, **AT_ONCE_OF.get(method, {}), **lengths})
 
 
 def classifier_first(

@@ -1,5 +1,7 @@
 """Runs by a clock that moves when it is told to, and what they say."""
 
+import signal
+
 from training_runs import Run, kernel_objective, small_stage
 
 from colabel.training import Objective, Term, clock, run_stage
@@ -28,6 +30,17 @@ def timed_stage(hands, seconds, **options):
 
     terms = (*kernel_objective().terms, Term("time", pass_time, needs=("logits", "targets")))
     return small_stage(objective=Objective(terms), **options), steps
+
+
+def stopping(*, at, seconds):
+    """Return what a step takes, where one of them stops the run."""
+
+    def pass_by(step):
+        if step == at:
+            signal.raise_signal(signal.SIGTERM)
+        return seconds
+
+    return pass_by
 
 
 def timed_run(folder, hands, stage, *, validation=0.0, **settings):

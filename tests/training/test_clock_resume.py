@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from timed_runs import Listener, timed_run, timed_stage
+from timed_runs import Listener, stopping, timed_run, timed_stage
 from training_runs import SIZE
 
 from colabel.errors import RunError
@@ -16,12 +16,7 @@ from colabel.training.clock import noted_seconds
 
 
 def test_an_interruption_does_not_count_and_what_came_before_it_does(tmp_path, hands):
-    def stop_at_100(step):
-        if step == 100:
-            signal.raise_signal(signal.SIGTERM)
-        return 1.0
-
-    stage, steps = timed_stage(hands, stop_at_100, epochs=100)
+    stage, steps = timed_stage(hands, stopping(at=100, seconds=1.0), epochs=100)
     assert not timed_run(tmp_path, hands, stage, minutes=200 / 60).fit().finished
     hands.now += 10_000
     resumed_stage, more = timed_stage(hands, 1.0, epochs=100)
@@ -31,12 +26,7 @@ def test_an_interruption_does_not_count_and_what_came_before_it_does(tmp_path, h
 
 
 def test_the_sentence_counts_what_was_left_out_before_an_interruption(tmp_path, hands):
-    def stop_at_100(step):
-        if step == 100:
-            signal.raise_signal(signal.SIGTERM)
-        return 2.0
-
-    stage, steps = timed_stage(hands, stop_at_100, epochs=100)
+    stage, steps = timed_stage(hands, stopping(at=100, seconds=2.0), epochs=100)
     assert not timed_run(tmp_path, hands, stage, minutes=5).fit().finished
     listener = Listener()
     resumed_stage, more = timed_stage(hands, 2.0, epochs=100)
