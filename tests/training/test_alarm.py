@@ -97,7 +97,7 @@ def test_a_term_that_is_0_in_all_batches_is_told(tmp_path, pairwise):
     silent = replace(
         square, name="silent", loss=lambda logits, _: 0 * logits.sum(), pairwise=pairwise
     )
-    objective = Objective((square, silent, replace(silent, name="unused", weight=0.0)))
+    objective = Objective((square, replace(silent, name="unused", weight=0.0), silent))
     history = Run(tmp_path, small_stage(objective=objective)).fit()
     (warning,) = history.warnings
     assert warning.startswith("the term silent was 0 in every batch: nothing is learned from it.")
