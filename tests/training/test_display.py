@@ -1,4 +1,5 @@
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -60,3 +61,30 @@ def test_names_are_shown_as_they_are(display_class):
     assert "c [/d] :smile:\\x1b[2J\n  error: e\n" in text
     assert "a [/b] :smile:\\x1b[2J" in text
     assert not terminal or "[/loss] 1" in text
+
+
+@pytest.mark.parametrize("display_class", [LineDisplay, BarDisplay])
+@pytest.mark.parametrize(
+    ("alone", "epochs", "expected"),
+    [
+        (True, 7, range(1, 8)),
+        (True, 100, [33, *range(10, 101, 10)]),
+        (True, 25, [*range(3, 25, 3), 25]),
+        (False, 100, range(1, 101)),
+    ],
+)
+def test_many_epochs_of_a_head_alone_have_few_lines(display_class, alone, epochs, expected):
+    """Of those that are not validated: of 100, the 33rd is here, and the last of 25."""
+    stream = io.StringIO()
+    display = display_class(Console(file=stream, width=160))
+    plain = small_stage(epochs=epochs)
+    encoder = next(plain.model.children())
+    stage = replace(plain, encoder=encoder, frozen=(encoder,)) if alone else plain
+    record = {"loss": 1.0, "terms": {}, "images_per_second": 5.0, "monitor": "mAP", "best": False}
+    for epoch in range(1, epochs + 1):
+        score = 0.5 if epoch == {100: 33, 25: 25}.get(epochs) else None
+        times = {"seconds": 1.0, "validation_seconds": 0.0}
+        display.show_epoch(stage, {**record, **times, "epoch": epoch, "score": score})
+    display.close()
+    numbers = re.findall(r"epoch (\d+)/", stream.getvalue())
+    assert sorted(map(int, numbers)) == sorted(expected)

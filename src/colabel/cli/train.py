@@ -133,7 +133,10 @@ def _chosen(
     from colabel.config import changed_keys
     from colabel.workflows.automatic import plan_training
 
-    say(f"measuring what a step takes on this machine, to choose for {budget}")
+    if budget.minutes is None:
+        say(f"choosing for {budget}")
+    else:
+        say(f"measuring what a step takes on this machine, to choose for {budget}")
     keys = changed_keys(changes)
     plan = plan_training(config, budget, data=data, changed=keys, cpu=cpu, began=began)
     for reason in plan.reasons:

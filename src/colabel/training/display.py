@@ -20,6 +20,9 @@ from rich.text import Text
 from colabel.printing import PlainConsole, printable, printable_lines
 from colabel.training.stage import Stage
 
+_MOST_QUICK_LINES = 10
+"""Of the epochs of a head alone, of which a hundred may pass in seconds."""
+
 
 @dataclass(frozen=True)
 class Progression:
@@ -88,7 +91,8 @@ class LineDisplay:
 
     def show_epoch(self, stage: Stage, record: Mapping[str, Any]) -> None:
         """Write the epoch's line."""
-        self.note(epoch_line(stage, record))
+        if _has_line(stage, record):
+            self.note(epoch_line(stage, record))
 
     def note(self, text: str) -> None:
         """Write a line."""
@@ -141,7 +145,8 @@ class BarDisplay:
     def show_epoch(self, stage: Stage, record: Mapping[str, Any]) -> None:
         """Write the epoch's line above the bar, which then stands at the epoch's end."""
         self._progress.refresh()
-        self.note(epoch_line(stage, record))
+        if _has_line(stage, record):
+            self.note(epoch_line(stage, record))
 
     def note(self, text: str) -> None:
         """Write a line above the bar."""
@@ -162,6 +167,12 @@ def make_display() -> Display:
     """Return a bar where standard error is a terminal, and plain lines on it elsewhere."""
     console = PlainConsole(stderr=True)
     return BarDisplay(console) if console.is_terminal else LineDisplay(console)
+
+
+def _has_line(stage: Stage, record: Mapping[str, Any]) -> bool:
+    """Tell whether an epoch has a line: of a head alone, not validated, ten in all have one."""
+    every = 1 if stage.encoder is None else -(-stage.epochs // _MOST_QUICK_LINES)
+    return record["score"] is not None or record["epoch"] % every == 0
 
 
 def epoch_line(stage: Stage, record: Mapping[str, Any]) -> str:
