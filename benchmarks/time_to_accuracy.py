@@ -26,9 +26,10 @@ BUDGETS = (60, 90, 120, 180, 240)
 
 
 def colabel(*arguments: str) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "colabel", *arguments], check=True, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "colabel", *arguments]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        sys.exit(answer.stderr)
 
 
 def train(out: Path, data: str, weights: str, recipe: str, *settings: str) -> dict[str, Any]:
