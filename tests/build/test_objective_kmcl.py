@@ -231,5 +231,5 @@ def test_kmcl_raises_the_alarm_on_its_own_diagnostics():
     for spread, said in ((0.0, "collapsed"), (0.5, None), (100.0, "do not reach")):
         kernels = GaussianMixture((ones / CLASSES).log(), spread * places, ones, WIDTH)
         found = objective.diagnose(Output(torch.zeros(4, WIDTH), None, kernels), targets)
-        warning = objective.warning(found)
+        warning = objective.warning(found, {})
         assert warning is None if said is None else said in warning

@@ -78,9 +78,9 @@ def test_the_first_stage_of_probmcl_raises_the_alarm_on_its_own_diagnostics():
     same = GaussianMixture((ones / CLASSES).log(), ones, ones, WIDTH)
     targets = torch.tensor([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0]])
     found = objective.diagnose(Output(torch.zeros(4, WIDTH), None, same), targets)
-    assert "collapsed" in objective.warning(found)
+    assert "collapsed" in objective.warning(found, {})
     far = GaussianMixture(
         same.log_weights, 100 * torch.arange(4.0)[:, None].expand(4, CLASSES), ones, WIDTH
     )
     found = objective.diagnose(Output(torch.zeros(4, WIDTH), None, far), targets)
-    assert "do not reach" in objective.warning(found)
+    assert "do not reach" in objective.warning(found, {})

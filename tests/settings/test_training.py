@@ -45,14 +45,14 @@ def test_other_rates_of_the_head_are_refused(given):
 def test_what_belongs_to_a_warm_start_without_epochs_is_refused(key, value):
     changes = [f"training.warm_start.{key}={value}"]
     with pytest.raises(ConfigError) as caught:
-        load_config("laptop-focal", changes)
+        load_config("laptop-csra", changes)
     assert (
         f"training.warm_start: {key} is {value} and no epochs are given, so there is no warm "
         "start that it would be for; set training.warm_start.epochs to 1 or more"
         in str(caught.value)
     )
-    assert load_config("laptop-focal", [*changes, "training.warm_start.epochs=1"])
-    assert load_config("laptop-focal", [*changes, f"training.warm_start.{key}=null"])
+    assert load_config("laptop-csra", [*changes, "training.warm_start.epochs=1"])
+    assert load_config("laptop-csra", [*changes, f"training.warm_start.{key}=null"])
 
 
 @pytest.mark.parametrize("change", ["training.warm_start={}", "training.warm_start.epochs=0"])

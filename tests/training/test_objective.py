@@ -120,8 +120,8 @@ def test_diagnostics_of_all_terms_are_one_and_the_first_warning_counts():
     )
     found = objective.diagnose(output_of(), torch.zeros(2, 3))
     assert found == {"x": 1.0, "y": 2.0}
-    assert objective.warning(found) == "x is 1.0"
-    assert Objective((Term("a", total, alarm=silent),)).warning({}) is None
+    assert objective.warning(found, {}) == "x is 1.0"
+    assert Objective((Term("a", total, alarm=silent),)).warning({}, {}) is None
 
 
 @pytest.mark.parametrize("value", [1.0, math.nan, math.inf])
