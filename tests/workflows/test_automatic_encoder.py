@@ -202,9 +202,13 @@ def test_images_that_have_to_be_mirrored_are_kept_with_their_mirror_images_or_no
         assert must.before > no.before
         assert no.fits
         assert must.fits
-    small = with_values(config, {"data.cache_mb": 0})
-    nothing = Ways(small, 640, 100, reading, lambda: 300, (True,))
-    assert not nothing.estimate("kept", candidate, 96, speed).fits
+    small = with_values(config, {"data.cache_mb": 4})  # of 3.0 MB and 2.6 of mirror images
+    large = Speed(96, whole, rest, numbers=1000)
+    for mirroring, fits in (((False, True), True), ((True,), False)):
+        option = Ways(small, 640, 100, reading, lambda: 300, mirroring).estimate(
+            "kept", candidate, 96, large
+        )
+        assert (option.mirrored, option.fits) == (False, fits)
 
 
 def test_other_losses_than_cross_entropy_have_a_shorter_start(machine, tmp_path):
