@@ -11,6 +11,7 @@ objectives that compare images alike.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -214,6 +215,20 @@ def gather_output(output: Output, targets: Tensor) -> tuple[Output, Tensor]:
     with torch.no_grad():
         (all_targets,) = gather_with_gradient(targets)
     return gathered, all_targets
+
+
+def any_process(votes: Sequence[bool], accelerator: Accelerator) -> list[bool]:
+    """Return for each vote whether any process casts it, the same on every process.
+
+    Args:
+        votes: of this process, as many as every other casts.
+        accelerator: from :func:`make_accelerator`.
+    """
+    if accelerator.num_processes == 1:
+        return list(votes)
+    cast = torch.tensor(votes, dtype=torch.float32, device=accelerator.device)
+    some: list[bool] = (accelerator.reduce(cast, reduction="sum") > 0).tolist()
+    return some
 
 
 def share_buffers(module: nn.Module) -> None:

@@ -35,6 +35,16 @@ class Learned:
     adam: Optimizer
     schedule: LRScheduler
 
+    @property
+    def averaged(self) -> nn.Module:
+        """The model with averaged weights, or the model itself without an average."""
+        return self.model if self.average is None else self.average.module
+
+    @property
+    def learning_rates(self) -> dict[str, float]:
+        """The learning rate of the next step by the name of the group."""
+        return {group["name"]: float(group["lr"]) for group in self.adam.param_groups}
+
     def pack(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return its tensors by name, and its numbers, as a saved state holds them."""
         tensors, groups = checkpoint.pack_optimiser(self.adam)

@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from colabel.settings import Training
+from colabel.training.checkpoint import load_state
 from colabel.training.clock import Clock
 from colabel.training.display import Display
 from colabel.training.interruption import Interruption
@@ -53,6 +54,19 @@ class Position:
             for name, total in self.totals.items()
         }
         return {"loss": sum(term["weighted"] for term in terms.values()), "terms": terms}
+
+
+def told_of_state(folder: Path) -> str:
+    """Return in words what is saved of the training so far.
+
+    Args:
+        folder: of :func:`colabel.training.checkpoint.save_state`.
+    """
+    kept = load_state(folder)
+    if kept is None:
+        return "no state was saved yet"
+    before = Position(**kept.facts["position"])
+    return f"the state after {before.epoch} epochs and {before.batch} batches is kept in {folder}"
 
 
 @dataclass

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,6 +23,7 @@ from colabel.training.checkpoint import SavedState
 from colabel.training.clock import Pace
 from colabel.training.display import Progression
 from colabel.training.distributed import (
+    any_process,
     prepare_model,
     random_states,
     release_model,
@@ -35,7 +37,7 @@ from colabel.training.memory import TO_TRAIN, explained_memory
 from colabel.training.objective import subject_of
 from colabel.training.optimiser import build_optimiser, build_schedule, parameter_groups
 from colabel.training.peak_memory import peak_memory_mb
-from colabel.training.position import Position, SharedState
+from colabel.training.position import Position, SharedState, told_of_state
 from colabel.training.stage import Stage
 from colabel.training.step import Losses, compute_gradients
 
@@ -84,14 +86,14 @@ class StageRun:
         self._set_training_mode()
         if settings.synchronise_batch_norm and processes > 1:
             synchronise_batch_norm(stage.model)
-        self._average = build_average(stage.model, settings.ema_decay)
+        average = build_average(stage.model, settings.ema_decay)
         optimiser = build_optimiser(parameter_groups(stage), weight_decay=settings.weight_decay)
         self._loader: DataLoader[Any] = accelerator.prepare_data_loader(loader)
         self._model: nn.Module = prepare_model(stage.model, accelerator)
-        self._optimiser = accelerator.prepare_optimizer(optimiser)
+        prepared = accelerator.prepare_optimizer(optimiser)
         steps = stage.epochs * self._batches
         schedule = build_schedule(optimiser, steps=steps, warm_up=settings.warm_up)
-        self._learned = Learned(stage.model, self._average, self._optimiser, optimiser, schedule)
+        self._learned = Learned(stage.model, average, prepared, optimiser, schedule)
         encoded = stage.encoder is not None and isinstance(loader.dataset, EncodedImages)
         alone = len(run.plan["stages"]) == 1
         self._limit = None if encoded and alone else run.clock  # such a run takes seconds
@@ -99,7 +101,7 @@ class StageRun:
             self._limit.validation_seconds = None  # until this stage has validated
         self._pace = Pace(schedule, self._limit, accelerator, batches=self._batches)
         self._diagnostics: Mapping[str, float] = {}
-        self._rates = self._learning_rates()
+        self._rates = self._learned.learning_rates
         self._warned_of: str | None = None
         self._saved_at = time.monotonic()
         self._clock = time.monotonic()
@@ -169,8 +171,8 @@ class StageRun:
             self._pace.rest(began)
             if stop and not finished:
                 return False
-        if self._average is not None:
-            stage.model.load_state_dict(self._average.module.state_dict())
+        if self._learned.average is not None:
+            stage.model.load_state_dict(self._learned.averaged.state_dict())
         if run.display is not None and self._pace.shortened:
             run.display.note(f"{stage.name}: {self._pace.shortened}")
         share_buffers(stage.model)  # each process had the statistics of its own last batch
@@ -216,29 +218,30 @@ class StageRun:
             targets = targets.repeat_interleave(stage.views, dim=0)
         every = run.settings.log_every
         ends = position.batch + 1 == self._batches  # so that every epoch has diagnostics
+        where_kept = partial(told_of_state, run.folder)
         measure = position.step == 0 or (position.step + 1) % every == 0 or ends
-        with explained_memory(TO_TRAIN, self._where_kept):
+        with explained_memory(TO_TRAIN, where_kept):
             losses = compute_gradients(
                 self._model,
                 stage.objective,
                 images,
                 targets,
                 accelerator=run.accelerator,
-                optimiser=self._optimiser,
+                optimiser=self._learned.optimiser,
                 parts=run.settings.accumulation,
                 clip=run.settings.clip_gradient,
                 measure=measure,
             )
-        self._rates = rates = self._learning_rates()
-        if not losses.finite(scaled=self._optimiser.scaler is not None):
+        self._rates = rates = self._learned.learning_rates
+        if not losses.finite(scaled=self._learned.optimiser.scaler is not None):
             self._refuse(losses, rates)
-        with explained_memory(TO_TRAIN, self._where_kept):  # the first step makes the moments
-            self._optimiser.step()
-        self._optimiser.zero_grad()
-        if not self._optimiser.step_was_skipped:
+        with explained_memory(TO_TRAIN, where_kept):  # the first step makes the moments
+            self._learned.optimiser.step()
+        self._learned.optimiser.zero_grad()
+        if not self._learned.optimiser.step_was_skipped:
             self._pace.step()
-            if self._average is not None:
-                self._average.update_parameters(stage.model)
+            if self._learned.average is not None:
+                self._learned.average.update_parameters(stage.model)
         position.batch += 1
         position.step += 1
         for name, value in losses.raw.items():
@@ -258,23 +261,12 @@ class StageRun:
                 )
             )
 
-    def _where_kept(self) -> str:
-        """Return what is left of the training so far."""
-        kept = checkpoint.load_state(self._run.folder)
-        if kept is None:
-            return "no state was saved yet"
-        before = Position(**kept.facts["position"])
-        return (
-            f"the state after {before.epoch} epochs and {before.batch} batches is kept in "
-            f"{self._run.folder}"
-        )
-
     def _refuse(self, losses: Losses, rates: dict[str, float]) -> None:
         position = self._run.position
         if self._run.log is not None:
             self._run.log.write(self._step_record(losses, rates))
         values = ", ".join(f"{name} {value:g}" for name, value in losses.weighted.items())
-        state = self._where_kept()
+        state = told_of_state(self._run.folder)
         raise NonFiniteLossError(
             f"stage {self._stage.name!r}, epoch {position.epoch + 1}, batch {position.batch + 1}: "
             f"the loss or its gradient is not finite: {values}, gradient norm "
@@ -327,7 +319,7 @@ class StageRun:
 
     def _validate(self, record: dict[str, Any]) -> None:
         run = self._run
-        model = self._stage.model if self._average is None else self._average.module
+        model = self._learned.averaged
         share_buffers(model)
         model.eval()
         began = time.monotonic()
@@ -386,15 +378,8 @@ class StageRun:
         stop = run.interruption.signal is not None
         every = min(60 * run.settings.save_minutes, at_most)
         due = time.monotonic() - self._saved_at >= every
-        if run.accelerator.num_processes == 1:
-            return stop, due
-        votes = torch.tensor([stop, due], dtype=torch.float32, device=run.accelerator.device)
-        stop, due = (run.accelerator.reduce(votes, reduction="sum") > 0).tolist()
+        stop, due = any_process([stop, due], run.accelerator)
         return stop, due
-
-    def _learning_rates(self) -> dict[str, float]:
-        """Return the learning rate of the next step by the name of the group."""
-        return {group["name"]: float(group["lr"]) for group in self._learned.adam.param_groups}
 
     def _place(self) -> dict[str, Any]:
         position = self._run.position
