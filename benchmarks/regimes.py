@@ -39,14 +39,8 @@ FIRST = {
         method,
         lambda images, mirrored=mirrored: classifier_first(images, mirrored=mirrored),
     )
-    for method in ("bce", "asl", "kmcl", "zlpr", "two-way")
+    for method in ("bce", "asl", "kmcl")
     for mirrored in (False, True)
-} | {
-    f"{method}, classifier first and gently, mirrored": (
-        method,
-        lambda images: classifier_first(images, rate=1e-3, epochs=3),
-    )
-    for method in ("bce", "asl", "focal", "zlpr", "two-way")
 }
 VARIANTS: Mapping[str, tuple[str, Callable[[int], dict[str, Any]]]] = {
     LEFT: ("bce", lambda _: frozen_changes(load_rival("bce"), ())),

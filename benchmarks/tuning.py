@@ -117,13 +117,12 @@ def fitting(method: str, drawn: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in drawn.items()
         if key not in owners or hasattr(owners[key], key.rpartition(".")[2])
     }
-    if getattr(recipe.head, "pooling", None) and hasattr(recipe.head.pooling, "heads"):
-        multiple = told.get("training.head_learning_rate")
-        if multiple:
-            told["training.head_learning_rate"] = f"x{float(multiple[1:]) / 3:.1g}"
-        rate = told.get("training.warm_start.learning_rate")
-        if rate:
-            told["training.warm_start.learning_rate"] = float(f"{rate / 3:.1g}")
+    if hasattr(getattr(recipe.head, "pooling", None), "heads"):  # it attends
+        multiple, rate = "training.head_learning_rate", "training.warm_start.learning_rate"
+        if multiple in told:
+            told[multiple] = f"x{float(told[multiple][1:]) / 3:.1g}"
+        if rate in told:
+            told[rate] = float(f"{told[rate] / 3:.1g}")
     return told
 
 
