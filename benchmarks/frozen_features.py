@@ -33,7 +33,7 @@ from colabel.models import Classifier, Encoder, Features, build_encoder
 from colabel.models.part import Part
 from colabel.training import Stage, make_accelerator
 from colabel.training.distributed import prepare_model
-from colabel.training.ema import build_average
+from colabel.training.ema import Average
 from colabel.training.optimiser import build_optimiser, build_schedule, parameter_groups
 from colabel.training.step import compute_gradients
 
@@ -201,7 +201,8 @@ def train_stage(
     prepared = accelerator.prepare_optimizer(optimiser)
     steps = plan.epochs * (len(inputs) // training.batch_size)
     schedule = build_schedule(optimiser, steps=steps, warm_up=training.warm_up)
-    average = build_average(model, training.ema_decay)
+    decay = training.ema_decay
+    average = Average(model, decay, frozen=stage.frozen) if decay else None
     trained = prepare_model(model, accelerator)  # whose forward pass has the precision
     generator = torch.Generator().manual_seed(seed)
     model.train()
@@ -216,7 +217,7 @@ def train_stage(
             prepared.zero_grad()
             schedule.step()
             if average is not None:
-                average.update_parameters(model)
+                average.update(model)
     if average is not None:
         model.load_state_dict(average.module.state_dict())
 

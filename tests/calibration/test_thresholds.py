@@ -170,6 +170,20 @@ class TestFewPositives:
         assert chosen.thresholds[3] == 1
         assert chosen.found[3] == 0
 
+    @pytest.mark.parametrize("expectation", [0, 100])
+    @pytest.mark.parametrize(("images", "low"), [(50, 0.95), (50, 0.3), (5, 0.95)])
+    def test_a_label_that_no_image_speaks_against_is_denied_to_no_image_that_is_sure(
+        self, images, low, expectation
+    ):
+        probabilities = np.linspace(low, 0.999, images)[:, None].repeat(3, axis=1)
+        targets = np.ones((images, 3), dtype=np.int8)
+        targets[1:, 1] = -1  # unknown is no evidence against it
+        targets[0, 2] = 0
+        chosen = f1_thresholds(probabilities, targets, expectation=expectation).thresholds
+        assert chosen[0] == min(low, 0.5)
+        assert chosen[1] == min(low, 0.5)
+        assert chosen[2] >= low
+
     def test_no_positive_at_all_is_refused(self):
         with pytest.raises(DataError, match="no label is present in any of the 3 images"):
             f1_thresholds(np.ones((3, 2)), np.zeros((3, 2)))

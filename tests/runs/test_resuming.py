@@ -112,7 +112,10 @@ def test_other_data_in_either_split_are_refused(tmp_path, records, split, change
     write_data(RunFolder(tmp_path), records)
     changed = records | {split: change(records[split])}
     assert changed[split].fingerprint() != records[split].fingerprint()
-    with pytest.raises(DataError, match=f"other images or labels: the split {split} had .*, has"):
+    had, has = (len(each[split]) for each in (records, changed))
+    change = "with other names, classes or labels" if had == has else f"now it has {has}"
+    said = rf"other images or labels: the split {split} had {had} images,? {change}\."
+    with pytest.raises(DataError, match=said):
         check_data(RunFolder(tmp_path), changed)
 
 

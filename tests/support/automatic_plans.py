@@ -5,6 +5,7 @@ from colabel.workflows import automatic, candidates
 from colabel.workflows.candidates import ENCODERS
 
 STEP_AT_96 = 0.1
+HEAD_STEP = 0.004
 AUGMENTED = "augmentation.operations=1"
 """Said by the user, so nothing is kept of the images."""
 

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from automatic_plans import STEP_AT_96
+from automatic_plans import HEAD_STEP, STEP_AT_96
 from tiny_runs import write_recipe, write_tiny_table
 
 from colabel.models import Classifier, Head, LinearHead, build_encoder
@@ -39,6 +39,7 @@ def machine(monkeypatch, tmp_path):
     encoder = build_encoder("test_efficientnet", freeze_stages=3)
     model = Classifier(encoder, Head(LinearHead(encoder.width, 3)))
     monkeypatch.setattr(affordable, "measure_step", measure)
+    monkeypatch.setattr(affordable, "measure_head", lambda *_, **__: HEAD_STEP)
     monkeypatch.setattr(affordable, "measure_score", lambda *_: 1.0)  # bfloat16 is slow on it
     monkeypatch.setattr(affordable, "build_model", lambda *_: model)
     monkeypatch.setattr(affordable, "build_stages", lambda *_: [None])

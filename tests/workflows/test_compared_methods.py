@@ -11,12 +11,14 @@ from colabel.config import load_config
 from colabel.errors import ConfigError, RunError
 from colabel.runs.folder import RunFolder
 from colabel.workflows.comparison import configure_methods, recipe_of
+from colabel.workflows.comparison import run as comparison_run
 from colabel.workflows.comparison.entries import (
     Entry,
     differing_settings,
     group_by_recipe,
     make_entries,
 )
+from colabel.workflows.comparison.run import Trial
 
 
 def entries(*recipes):
@@ -121,6 +123,44 @@ def test_what_cannot_be_trained_is_told_first(tmp_path, given, message):
     with pytest.raises(ConfigError, match=message):
         plan(write_home(tmp_path), **given)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("split", "there", "message"),
+    [
+        ("test", ("train", "val"), "has no split 'test' to compare on; expected one of: train, v"),
+        ("tset", ("train", "test"), "has no split 'tset' to compare on; did you mean 'test'"),
+        ("test", ("train", "test"), None),
+        ("val", ("train",), None),
+        ("test", (), None),  # divided here
+    ],
+)
+def test_a_split_that_is_not_there_is_told_before_anything_is_trained(
+    tmp_path, monkeypatch, capsys, split, there, message
+):
+    home = write_home(tmp_path)
+    table = home / "labels.csv"
+    if there:
+        head, *rows = table.read_text().splitlines()
+        splits = [there[number % len(there)] for number in range(len(rows))]
+        lines = [f"{row},{name}" for row, name in zip(rows, splits, strict=True)]
+        table.write_text("\n".join([f"{head},split", *lines]))
+    begun = []
+
+    def compare_methods(planned, **_):
+        begun.append(planned)
+        return Trial(None, (), None)
+
+    monkeypatch.setattr(comparison_run, "compare_methods", compare_methods)
+    methods = ",".join(str(home / f"tiny_{name}.yaml") for name in ("kmcl", "bce"))
+    code = command(
+        "compare", "--methods", methods, "--data", table, "--split", split, "--out", home / "out",
+    )  # fmt: skip
+    if message is None:
+        assert (code, len(begun)) == (0, 1)
+    else:
+        assert (code, begun) == (2, [])
+        assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_folder_with_other_runs_is_kept(tmp_path):

@@ -1,6 +1,7 @@
 """colabel uncertainty: the table, the picture, and images of another kind."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -164,6 +165,16 @@ def test_one_picture_is_a_set_of_its_own(measured):
     picture = folder.parent / "other" / "0.png"
     report = measure_uncertainty(folder, against=[str(picture)], cpu=True)
     assert report.outside == {"0.png": 1}
+
+
+def test_names_that_are_no_text_are_images_like_others(measured, tmp_path):
+    folder, _ = measured
+    picture = folder.parent / "other" / "0.png"
+    for name in (b"\xff.png", b"plain.png"):
+        with open(os.fsencode(tmp_path) + b"/" + name, "wb") as file:
+            file.write(picture.read_bytes())
+    report = measure_uncertainty(folder, against=[str(tmp_path)], cpu=True)
+    assert list(report.outside.values()) == [2]
 
 
 @pytest.mark.parametrize(

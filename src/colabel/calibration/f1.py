@@ -10,6 +10,8 @@ from colabel.errors import ConfigError, DataError
 
 OWN_POSITIVES = 10
 """Positives from which on a label's threshold is found by its targets alone."""
+EVEN = 0.5
+"""Threshold of a label that no image speaks against: what is as likely as not."""
 
 
 def f1_thresholds(
@@ -31,6 +33,10 @@ def f1_thresholds(
     calibrated: ``TP`` and ``P`` are then means of what was counted and of what the probabilities
     let expect, weighted by the label's positives and by ``expectation``.
 
+    Deviation: of a label that is absent in no known image the threshold is 0.5 at most. Every
+    threshold that all of them reach has an F1 of 1, and the highest of these would deny the label
+    to a new image that is a little less sure.
+
     Args:
         probabilities: in [0, 1], shape (images, classes).
         targets: 1 present, 0 absent, -1 unknown, the same shape.
@@ -39,7 +45,7 @@ def f1_thresholds(
     Returns:
         A threshold per label; nothing is guaranteed. ``found`` counts positives, ``needed`` is
         10, from which on the targets decide. Every threshold is a probability of a known image;
-        1 for a label that is known of no image.
+        1 for a label that is known of no image, 0.5 as said above.
 
     Raises:
         DataError: on what does not fit, or if no label has a positive.
@@ -81,6 +87,8 @@ def f1_of(ranked: Descending, expectation: float) -> Thresholds:
     total = own * positives + (1 - own) * by_probability[-1]
     f1 = np.where(ranked.ends, 2 * hits / (ranked.predicted + total), -1)
     thresholds = np.take_along_axis(ranked.probabilities, f1.argmax(axis=0)[None], axis=0)[0]
+    never_absent = positives == ranked.known
+    thresholds = np.where(never_absent, np.minimum(thresholds, EVEN), thresholds)
     thresholds = np.where(ranked.known > 0, thresholds, 1)
     return Thresholds(
         thresholds=thresholds,

@@ -120,6 +120,7 @@ def compare(
     from colabel.workflows.comparison.asked import check_asked
     from colabel.workflows.comparison.methods import (
         check_folders,
+        check_split,
         configure_methods,
         plan_methods,
     )
@@ -136,6 +137,7 @@ def compare(
     check_asked(len(configs) * (seeds or 1), metric=metric, out=out)
     first = 0 if tune is None else 1  # the trials have the seed 0
     check_folders(configs, out=out, seeds=seeds or 1, first=first)
+    check_split(configs, split, out=out, seeds=seeds or 1, first=first)
     if tune is not None:
         from colabel.training import make_display
         from colabel.workflows.comparison.tuning import tune_methods

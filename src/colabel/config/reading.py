@@ -17,6 +17,8 @@ from colabel.limits import MAX_RECIPE_BYTES
 from colabel.settings.flat import flatten
 
 _READER_OPTIONS = ("data.options.", "data.train_options.")
+_OVERRULED = {"training.warm_start.epochs": "training.warm_start.images"}
+"""Settings that a change of another one takes away, since what was asked for would not happen."""
 
 
 def recipe_names() -> list[str]:
@@ -103,7 +105,8 @@ def load_config(recipe: str | Path, changes: Iterable[str] = (), **replaced: Any
     Args:
         recipe: a recipe's name or a YAML file.
         changes: ``key.path=value``, each value read as YAML; except the options of a reader
-            (``data.options.NAME``), which stay text, since only the reader knows their types.
+            (``data.options.NAME``), which stay text, since only the reader knows their types. Who
+            sets ``training.warm_start.epochs`` has so many, whatever the recipe says of images.
         **replaced: values for dotted keys, with ``__`` for the dot (``data__source=...``).
 
     Returns:
@@ -161,6 +164,11 @@ def changed_keys(changes: Iterable[str]) -> tuple[str, ...]:
 
 def _apply(values: dict[str, Any], changes: Iterable[str]) -> None:
     """Set what the changes say."""
+    changes = list(changes)
+    keys = {change.partition("=")[0] for change in changes}
+    for key, overruled in _OVERRULED.items():
+        if key in keys and overruled not in keys:
+            changes.append(f"{overruled}=null")
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals or not key:

@@ -139,11 +139,16 @@ def check_data(run: RunFolder, records: Mapping[str, Records]) -> None:
     """
     before = run.read_json(DATA)
     for split, facts in _facts(records).items():
-        if before.get(split) != facts:
+        known = before.get(split)
+        if known != facts:
+            had = known.get("images") if isinstance(known, dict) else None
+            change = f"{had} images, now it has {facts['images']}"
+            if had == facts["images"]:
+                change = f"{had} images with other names, classes or labels"
             raise DataError(
                 f"the run in {run.path} was started with other images or labels: the split "
-                f"{split} had {before.get(split)}, has {facts}. Resume it with the data it was "
-                "started with, or start a new run."
+                f"{split} had {change}. Resume it with the data it was started with, or start a "
+                "new run."
             )
 
 

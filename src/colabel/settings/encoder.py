@@ -119,10 +119,10 @@ class EncoderSettings(Settings):
     @field_validator("freeze_stages", mode="before")
     @classmethod
     def _is_no_truth_value(cls, given: Any) -> Any:
-        if isinstance(given, bool):
+        if isinstance(given, bool | None):
+            said = "null" if given is None else str(given).lower()
             raise ValueError(
-                "expected a number of stages, or a share below 1, and 0 for none, got "
-                f"{str(given).lower()}"
+                f"expected a number of stages, or a share below 1, and 0 for none, got {said}"
             )
         return given
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from torch import Tensor, _foreach_copy_, _foreach_lerp_, nn
-from torch.optim.swa_utils import AveragedModel
+from collections.abc import Collection, Iterator
+from copy import deepcopy
 
-Tensors = tuple[Tensor, ...] | list[Tensor]
+import torch
+from torch import Tensor, _foreach_copy_, _foreach_lerp_, nn
 
 
 def decay_at(updates: int, decay: float) -> float:
@@ -29,36 +30,73 @@ def decay_at(updates: int, decay: float) -> float:
     return min(decay, (1 + updates) / (10 + updates))
 
 
-def build_average(model: nn.Module, decay: float) -> AveragedModel | None:
-    """Return an average of the model's parameters and buffers, or ``None`` for a decay of 0.
+class Average(nn.Module):
+    """The running average of a model's parameters and buffers.
 
-    The first update copies the model; from then on :func:`decay_at` applies. Statistics of batch
-    normalisation are averaged like the weights they belong to; counters are copied.
+    The first update copies them; from then on :func:`decay_at` applies. Statistics of batch
+    normalisation are averaged like the weights they belong to; counters are copied. What does not
+    change is passed over: of a frozen encoder it would take longer than a step of its head.
 
     Args:
         model: on its final device, before it is wrapped for several processes.
-        decay: the final decay, in [0, 1); 0 switches the average off.
+        decay: the final decay, in (0, 1).
+        frozen: modules of the model that do not change, nor do their statistics. Beside them
+            parameters that need no gradient now are taken not to change.
 
     Example:
         >>> model = nn.Linear(1, 1, bias=False)
-        >>> average = build_average(model, 0.9)
+        >>> average = Average(model, 0.9)
         >>> for value in (0.0, 11.0):
         ...     _ = nn.init.constant_(model.weight, value)
-        ...     average.update_parameters(model)
+        ...     average.update(model)
         >>> round(average.module.weight.item(), 4)  # 2/11 of the old, 9/11 of the new
         9.0
     """
-    if not decay:
-        return None
 
-    def update(
-        averaged: Tensors,
-        current: Tensors,
-        updates: Tensor | int,
+    n_averaged: Tensor
+
+    def __init__(
+        self, model: nn.Module, decay: float, *, frozen: Collection[nn.Module] = ()
     ) -> None:
-        if averaged[0].is_floating_point():
-            _foreach_lerp_(averaged, current, 1 - decay_at(int(updates), decay))
-        else:
-            _foreach_copy_(averaged, current)
+        super().__init__()
+        self.module = deepcopy(model)
+        self.register_buffer("n_averaged", torch.tensor(0))
+        self._decay, self._frozen = decay, {id(module) for module in frozen}
 
-    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
+    def update(self, model: nn.Module) -> None:
+        """Take in what the model is by now."""
+        updates = int(self.n_averaged)
+        pairs = list(_changing(self.module, model, set(self._frozen)))
+        blended = [pair for pair in pairs if updates and pair[1].is_floating_point()]
+        copied = [pair for pair in pairs if not (updates and pair[1].is_floating_point())]
+        weight = 1 - decay_at(updates, self._decay)
+        with torch.no_grad():
+            if blended:
+                _foreach_lerp_([to for to, _ in blended], [by for _, by in blended], weight)
+            if copied:
+                _foreach_copy_([to for to, _ in copied], [by for _, by in copied])
+        self.n_averaged += 1
+
+
+def _changing(
+    averaged: nn.Module, current: nn.Module, passed: set[int]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield what may change of a module beside its average, each tensor once.
+
+    Tensors are looked up anew each time, since preparing a model for several processes replaces
+    them.
+    """
+    if id(current) in passed:
+        return
+    passed.add(id(current))
+    parameters, buffers = (
+        zip(getattr(averaged, kind)(recurse=False), getattr(current, kind)(recurse=False),
+            strict=True)
+        for kind in ("parameters", "buffers")
+    )  # fmt: skip
+    for pair in (*(pair for pair in parameters if pair[1].requires_grad), *buffers):
+        if id(pair[1]) not in passed:
+            passed.add(id(pair[1]))
+            yield pair
+    for parts in zip(averaged.children(), current.children(), strict=True):
+        yield from _changing(*parts, passed)

@@ -9,10 +9,10 @@ from accelerate.optimizer import AcceleratedOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.optim.swa_utils import AveragedModel
 
 from colabel.training import checkpoint
 from colabel.training.checkpoint import SavedState
+from colabel.training.ema import Average
 
 _OF_THE_SCHEDULE = ("last_epoch", "_step_count", "_last_lr")
 
@@ -30,7 +30,7 @@ class Learned:
     """
 
     model: nn.Module
-    average: AveragedModel | None
+    average: Average | None
     optimiser: AcceleratedOptimizer
     adam: Optimizer
     schedule: LRScheduler

@@ -30,7 +30,7 @@ from colabel.training.distributed import (
     restore_random_states,
     share_buffers,
 )
-from colabel.training.ema import build_average
+from colabel.training.ema import Average
 from colabel.training.learned import Learned
 from colabel.training.log import finite
 from colabel.training.memory import TO_TRAIN, explained_memory
@@ -86,7 +86,8 @@ class StageRun:
         self._set_training_mode()
         if settings.synchronise_batch_norm and processes > 1:
             synchronise_batch_norm(stage.model)
-        average = build_average(stage.model, settings.ema_decay)
+        decay = settings.ema_decay
+        average = Average(stage.model, decay, frozen=stage.frozen) if decay else None
         optimiser = build_optimiser(parameter_groups(stage), weight_decay=settings.weight_decay)
         self._loader: DataLoader[Any] = accelerator.prepare_data_loader(loader)
         self._model: nn.Module = prepare_model(stage.model, accelerator)
@@ -241,7 +242,7 @@ class StageRun:
         if not self._learned.optimiser.step_was_skipped:
             self._pace.step()
             if self._learned.average is not None:
-                self._learned.average.update_parameters(stage.model)
+                self._learned.average.update(stage.model)
         position.batch += 1
         position.step += 1
         for name, value in losses.raw.items():

@@ -21,6 +21,8 @@ from colabel.training.step import compute_gradients
 
 REPEATS = 4
 """Steps that are timed after a first one, of which the median counts."""
+HEAD_REPEATS = 20
+"""The same of a head alone, whose steps take milliseconds."""
 _TRAINING_PASSES = 3
 """What a step takes, in times of scoring its images."""
 
@@ -73,10 +75,46 @@ def measure_step(
     rows = int(min(max(affordable, 2), whole))
     rows = max(rows // stage.views, 1) * stage.views
     given = _given(model, images[:rows], accelerator, halfway)
-    with torch.inference_mode():
-        model.eval()
-        classes = model(images[:2]).logits.shape[1]
-    targets = torch.zeros(rows, classes, dtype=torch.int8, device=device)
+    step = _median_step(stage, given, accelerator, settings, REPEATS) * whole / rows
+    return StepTime(step, measure_score(model, given, accelerator))
+
+
+def measure_head(
+    stage: Stage, *, image_size: int, accelerator: Accelerator, settings: Training
+) -> float:
+    """Take some steps of a head alone, on what its encoder gave before, and time them.
+
+    Args:
+        stage: whose encoder is frozen; its model is on the device and stays as it is.
+        image_size: side of the images, in pixels.
+        accelerator: from :func:`colabel.training.make_accelerator`.
+        settings: as for :func:`measure_step`.
+
+    Returns:
+        Seconds of a step.
+    """
+    assert stage.encoder is not None
+    shape = (settings.batch_size, 3, image_size, image_size)
+    images = torch.zeros(shape, dtype=torch.uint8, device=accelerator.device)
+    stage.model.eval()
+    with torch.no_grad(), accelerator.autocast():
+        features = stage.encoder(images)
+    return _median_step(stage, features, accelerator, settings, HEAD_REPEATS)
+
+
+def _median_step(
+    stage: Stage,
+    given: Tensor | Features,
+    accelerator: Accelerator,
+    settings: Training,
+    repeats: int,
+) -> float:
+    """Return the seconds of a step that learns nothing."""
+    model, rows = stage.model, len(given)
+    model.eval()
+    with torch.inference_mode(), accelerator.autocast():
+        classes = model(given.chunk(max(rows // 2, 1))[0]).logits.shape[1]
+    targets = torch.zeros(rows, classes, dtype=torch.int8, device=accelerator.device)
     targets[:, 0] = 1
     optimiser = build_optimiser(parameter_groups(stage), weight_decay=settings.weight_decay)
     for group in optimiser.param_groups:
@@ -86,7 +124,7 @@ def measure_step(
     steps = []
     with explained_memory(TO_TRAIN, lambda: "nothing was trained yet"):
         model.train()
-        for _ in range(REPEATS + 1):
+        for _ in range(repeats + 1):
             began = time.perf_counter()
             compute_gradients(  # what it returns is on the processor, so a device has finished
                 trained,
@@ -102,8 +140,7 @@ def measure_step(
             prepared.zero_grad()
             steps.append(time.perf_counter() - began)
     release_model(trained, accelerator)
-    step = median(steps[1:]) * whole / rows
-    return StepTime(step, measure_score(model, given, accelerator))
+    return median(steps[1:])
 
 
 def _given(

@@ -17,7 +17,7 @@ from colabel.data import Records
 from colabel.errors import ConfigError
 from colabel.models import Classifier, Encoder
 from colabel.training import make_accelerator
-from colabel.training.timing import StepTime, measure_score, measure_step
+from colabel.training.timing import StepTime, measure_head, measure_score, measure_step
 from colabel.workflows.candidates import (
     Candidate,
     changes_for,
@@ -192,7 +192,8 @@ class Planner:
                 half = self._measure(model, config, "bf16")
                 if half.step <= _WORTH_IT * plain.step:
                     plain, precision, ratio = half, "bf16", half.step / plain.step
-        speed = Speed(size, plain, precision=precision, ratio=ratio)
+        head = self._measure_head(model, config, precision) if candidate.weights else 0.0
+        speed = Speed(size, plain, head, precision=precision, ratio=ratio)
         return self._with_rest(speed, candidate, model, config)
 
     def _at_its_size(self, option: Option) -> Speed:
@@ -226,6 +227,17 @@ class Planner:
             settings=config.training,
             limit=self._limit(),
             halfway=halfway,
+        )
+
+    def _measure_head(self, model: Classifier, config: Config, precision: str) -> float:
+        """Measure a step of the classifier alone."""
+        frozen = with_values(config, {"training.freeze_encoder": True})
+        accelerator = make_accelerator(mixed_precision=precision, cpu=self.cpu)
+        return measure_head(
+            build_stages(model.to(accelerator.device), frozen)[-1],
+            image_size=config.data.image_size,
+            accelerator=accelerator,
+            settings=config.training,
         )
 
     def _build(self, candidate: Candidate, size: int) -> tuple[Classifier, Config]:

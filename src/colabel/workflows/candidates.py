@@ -10,7 +10,7 @@ from typing import Any
 
 from colabel.config import Config, change_config
 from colabel.models.at_hand import weights_at_hand
-from colabel.settings import BinaryCrossEntropyTerm
+from colabel.settings import BinaryCrossEntropyTerm, WarmStart
 
 SIZES = (96, 128, 160, 192, 224, 256, 288)
 """Sides of the images that are tried, in pixels."""
@@ -34,7 +34,7 @@ PLAIN_IMAGES = {
     "augmentation.operations": 0, "augmentation.cutout": 0, "augmentation.horizontal_flip": False,
 }  # fmt: skip
 """Settings by which images are taken as they are."""
-_HEAD_EPOCHS = (10, 100)
+_HEAD_EPOCHS = 10
 _HEAD_EPOCHS_OF_OTHER_LOSSES = 3
 """At least, before the encoder learns, too: given longer they learn the images by heart."""
 _HEAD_IMAGES = 18_000
@@ -132,7 +132,7 @@ def expected_gain(
     return gained - lost + accuracy - ENCODERS[0].accuracy
 
 
-def head_epochs(images: int, *, least: int = _HEAD_EPOCHS[0]) -> int:
+def head_epochs(images: int, *, least: int = _HEAD_EPOCHS) -> int:
     """Return for how many epochs a classifier is trained on what a frozen encoder gives once.
 
     Args:
@@ -143,7 +143,7 @@ def head_epochs(images: int, *, least: int = _HEAD_EPOCHS[0]) -> int:
         >>> head_epochs(6000), head_epochs(600), head_epochs(60)
         (10, 30, 100)
     """
-    return min(max(least, _HEAD_IMAGES // max(images, 1)), _HEAD_EPOCHS[1])
+    return WarmStart(epochs=least, images=_HEAD_IMAGES).for_images(images).epochs
 
 
 def first_epochs(config: Config, images: int) -> int:

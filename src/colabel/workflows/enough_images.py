@@ -9,8 +9,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from colabel.config import Config
 from colabel.data import Records
-from colabel.errors import ConfigError, DataError
+from colabel.errors import ConfigError, DataError, listed
 from colabel.models import Classifier
+
+_NAMED = 5
+"""Labels that a sentence names."""
 
 
 def told_of_epochs(config: Config, planned: Config, images: int) -> Iterator[str]:
@@ -25,8 +28,20 @@ def told_of_epochs(config: Config, planned: Config, images: int) -> Iterator[str
     if epochs != given:
         yield (
             f"warm start: {epochs} epochs in place of {given}, since there are {images} training "
-            "images (training.warm_start.images)"
+            "images (training.warm_start.images); --set training.warm_start.epochs=N keeps N"
         )
+
+
+def told_of_labels(train: Records) -> Iterator[str]:
+    """Yield which labels the training images cannot teach."""
+    present, absent = ((train.targets == value).any(axis=0) for value in (1, 0))
+    for chosen, what in (
+        (~present, "present in no training image, so not learned"),
+        (present & ~absent, "absent in no training image, so answered with yes for every image"),
+    ):
+        names = [name for name, is_so in zip(train.classes, chosen, strict=True) if is_so]
+        if names:
+            yield f"train: {what}: {listed(names, _NAMED)}"
 
 
 def check_labels(train_records: Records, validation: Records) -> None:

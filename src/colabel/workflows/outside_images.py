@@ -16,6 +16,8 @@ from colabel.data.corrupted import CORRUPTIONS, CorruptedImages
 from colabel.data.images import FileImages, read_with
 from colabel.errors import ConfigError
 from colabel.metrics.decisions import UNKNOWN
+from colabel.names import not_text
+from colabel.printing import printable
 from colabel.settings import Data
 from colabel.workflows.pictures import PICTURE_SUFFIXES, find_pictures
 from colabel.workflows.predicted_split import PredictedSplit, readable
@@ -77,7 +79,9 @@ def _opened(place: str) -> Records:
     found = find_pictures([place])
     notes = [*found.notes, *(f"{folder}: {reason}" for folder, reason in found.folders.items())]
     return Records(
-        ids=tuple(found.pictures),
+        ids=tuple(
+            name if not_text([name]) is None else printable(name) for name in found.pictures
+        ),
         images=FileImages(found.pictures),
         targets=np.zeros((len(found.pictures), 1), dtype=np.int8),
         classes=("outside",),

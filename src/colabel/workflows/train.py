@@ -66,7 +66,12 @@ from colabel.training import (
 from colabel.training.clock import SPENT, noted_seconds
 from colabel.training.peak_memory import begin_peak_memory
 from colabel.version import VERSION
-from colabel.workflows.enough_images import check_batch, check_labels, told_of_epochs
+from colabel.workflows.enough_images import (
+    check_batch,
+    check_labels,
+    told_of_epochs,
+    told_of_labels,
+)
 from colabel.workflows.memory import check_memory
 from colabel.workflows.validation_size import told_uncertainty, too_small_to_choose_by
 
@@ -201,6 +206,10 @@ def _train(
     if main and display is not None:
         for sentence in told_of_epochs(config, planned, len(records["train"])):
             display.note(sentence)
+        for sentence in told_of_labels(records["train"]):
+            if sentence not in said:
+                said.add(sentence)
+                display.note(sentence)
     check_memory(stages, config, accelerator)
     caches = build_caches(config, {split: records[split] for split in ("train", "val")})
     train_records, validation_records = (

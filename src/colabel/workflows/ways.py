@@ -31,11 +31,11 @@ classifier alone; the classifier alone."""
 TO_BEGIN = 6.0
 """Seconds from the choice to the first image that is decoded: the model is built anew, what
 surely does not fit is refused."""
-HEAD_SECONDS = 0.00025
-"""What an epoch of a classifier on features takes for each image, on one core."""
-HEAD_EPOCH_SECONDS = 0.15
-"""What an epoch takes beside it: scores, and the model with its operating point where it is the
-best so far."""
+HEAD = 2.0
+"""Factor for the time of a step of a classifier on features: they have to be gathered, too."""
+HEAD_EPOCH = 0.05
+"""Seconds that an epoch of a classifier alone takes beside its steps: scores, and the model with
+its operating point where it is the best so far."""
 ENCODING = 1.2
 """Factor for the time of encoding every image once: they have to be taken from memory, too."""
 SURE = 1.4
@@ -53,6 +53,8 @@ class Speed:
     Args:
         size: of the images it was measured with.
         whole: of all of the encoder.
+        head: seconds of a step of the classifier alone, on what the encoder gave before; 0 for an
+            encoder that has learned nothing, on which none is trained alone.
         rest: of what follows its frozen first stages; ``None`` where nothing can be kept of these.
         numbers: that are kept of an image.
         precision: of the encoder's arithmetic, as ``training.precision`` names it.
@@ -61,6 +63,7 @@ class Speed:
 
     size: int
     whole: StepTime
+    head: float
     rest: StepTime | None = None
     numbers: int = 0
     precision: str = "no"
@@ -189,7 +192,7 @@ class Ways:
         scale, images = (size / speed.size) ** 2, self.images + self.validation
         kept = BYTES * speed.numbers * scale
         first = first_epochs(self.config, self.images)
-        once, head = ENCODING * images * speed.whole.score * scale, self._head(first)
+        once, head = ENCODING * images * speed.whole.score * scale, self._head(first, speed)
         frozen = speed.whole.score - speed.rest.score
         mirrors = ENCODING * self.images * frozen * scale
         epoch = self._steps * speed.rest.step * scale
@@ -218,16 +221,15 @@ class Ways:
         images = self.images + self.validation
         once = SURE * images * speed.whole.score * (size / speed.size) ** 2
         known = head_epochs(self.images)
-        before = once + self._head(known)
+        before = once + self._head(known, speed)
         fits = self.left() - self.around(size) >= before
         gain = self._gain(candidate, size, "stays", 0.0)
         epochs = known if fits else 0
         return Option(candidate, size, "stays", speed, before, 0.0, 0.0, epochs, gain, known)
 
-    def _head(self, epochs: int) -> float:
+    def _head(self, epochs: int, speed: Speed) -> float:
         """Return the seconds of epochs of the classifier alone."""
-        each = (self.images + self.validation) * HEAD_SECONDS + HEAD_EPOCH_SECONDS
-        return epochs * each
+        return epochs * (self._steps * HEAD * speed.head + HEAD_EPOCH)
 
     def _gain(self, candidate: Candidate, size: int, way: Way, epochs: float) -> float:
         if way != "stays" and epochs * self._steps <= 0:

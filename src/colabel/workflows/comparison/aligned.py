@@ -134,6 +134,7 @@ def _check_targets(
         raise DataError(
             f"the image {printable(reference.ids[row])!r} has the label "
             f"{printable(reference.classes[column])!r} as {reference.targets[row, column]} in "
-            f"{first} and {targets[row, column]} in {name} (1 present, 0 absent, -1 unknown): the "
-            "data changed in between; measure both anew with: colabel evaluate RUN"
+            f"{first} and {targets[row, column]} in {name} (1 present, 0 absent, -1 unknown): "
+            "they were measured on other data, or it changed in between. Compare runs on the same "
+            "data, and measure both anew with: colabel evaluate RUN"
         )

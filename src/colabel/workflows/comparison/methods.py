@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from colabel.build.source import open_source
 from colabel.config import Config, load_config, recipe_names
 from colabel.config.paths import with_absolute_paths
-from colabel.errors import ConfigError, nearest
+from colabel.errors import ConfigError, DataError, nearest
 from colabel.limits import MAX_SEEDS
 from colabel.workflows.ablation.file import SEED, folder_name
 from colabel.workflows.grid.planning import Planned, check_is_free, check_runs, with_seed
@@ -21,6 +22,8 @@ FROZEN = (
 
 
 _STRANGER = "no run of this comparison"
+_LEARNED_FROM = ("train", "val")
+"""Splits that every run has."""
 
 
 def recipe_of(method: str) -> str:
@@ -128,6 +131,35 @@ def check_folders(configs: Mapping[str, Config], *, out: Path, seeds: int, first
         raise ConfigError("a comparison needs two methods, or one with two seeds.")
     for one in _plan(configs, out, range(first, first + seeds)):
         check_is_free(one, _STRANGER)
+
+
+def check_split(
+    configs: Mapping[str, Config], split: str, *, out: Path, seeds: int, first: int = 0
+) -> None:
+    """Refuse a split that the images do not have, where anything is left to be trained.
+
+    Args:
+        configs: from :func:`configure_methods`.
+        split: that is to be compared on.
+        out: folder of the comparison.
+        seeds: how many.
+        first: of the seeds.
+
+    Raises:
+        DataError: naming the splits that there are; or if the images cannot be read.
+    """
+    planned = _plan(configs, out, range(first, first + seeds))
+    for name in dict.fromkeys(one.value for one in planned if not one.run.is_finished):
+        data = configs[name].data
+        name = data.test if split == "test" else split
+        if name in _LEARNED_FROM:
+            continue
+        opened = open_source(data, (data.train, data.validation, name))
+        if name not in opened and not ("all" in opened and split == "test"):
+            raise DataError(
+                f"{data.source} has no split {name!r} to compare on; {nearest(name, opened)}. "
+                "Give one of them with --split; nothing was trained."
+            )
 
 
 def plan_methods(
