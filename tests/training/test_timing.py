@@ -9,7 +9,14 @@ from training_runs import SIZE, same, small_stage, state_of
 from colabel.models import Classifier, Head, LinearHead, build_encoder
 from colabel.settings import Training
 from colabel.training import Objective, Term, make_accelerator, timing
-from colabel.training.timing import REPEATS, measure_score, measure_step
+from colabel.training.ema import Average
+from colabel.training.timing import (
+    HEAD_REPEATS,
+    REPEATS,
+    measure_head,
+    measure_score,
+    measure_step,
+)
 
 
 def test_the_weights_stay_and_every_step_is_a_whole_one():
@@ -100,6 +107,47 @@ def test_what_follows_the_frozen_stages_is_timed_alone(precision):
     trained = [(stride, images) for training, stride, images in seen if training]
     assert trained.count((1, 4)) == REPEATS + 1
     assert all(images == 1 for stride, images in trained if stride == 2)
+
+
+@pytest.mark.parametrize("decay", [0, 0.9])
+def test_a_step_has_the_average_of_the_run(decay, monkeypatch):
+    updated = []
+    monkeypatch.setattr(Average, "update", lambda *_: updated.append(1))
+    measure_step(
+        small_stage(),
+        image_size=SIZE,
+        accelerator=make_accelerator(mixed_precision="no", cpu=True),
+        settings=Training(batch_size=4, ema_decay=decay),
+    )
+    assert len(updated) == (REPEATS + 1 if decay else 0)
+
+
+@pytest.mark.parametrize("precision", ["no", "bf16"])
+def test_a_head_is_timed_on_what_its_encoder_gave_once(precision):
+    encoder = build_encoder("test_efficientnet")
+    model, seen = Classifier(encoder, Head(LinearHead(encoder.width, 3))), []
+    encoder.register_forward_hook(
+        lambda encoder, given, _: seen.append((encoder.training, len(given[0])))
+    )
+    stage = replace(
+        small_stage(model=model),
+        objective=Objective((Term("size", lambda logits, _: logits.sum()),)),
+        frozen=(encoder,),
+        encoder=encoder,
+    )
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    steps = []
+    model.head.register_forward_hook(lambda head, *_: steps.append(head.training))
+    taken = measure_head(
+        stage,
+        image_size=64,
+        accelerator=make_accelerator(mixed_precision=precision, cpu=True),
+        settings=Training(batch_size=4),
+    )
+    assert taken > 0
+    assert seen == [(False, 4)]
+    assert sum(steps) == HEAD_REPEATS + 1
+    assert same(before, dict(model.state_dict()))
 
 
 def test_scoring_has_the_precision_of_training():

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from colabel.models import Classifier, Encoder, Features
 from colabel.settings import Training
 from colabel.training.distributed import prepare_model, release_model
+from colabel.training.ema import Average
 from colabel.training.memory import TO_TRAIN, explained_memory
 from colabel.training.optimiser import build_optimiser, parameter_groups
 from colabel.training.stage import Stage
@@ -55,7 +56,8 @@ def measure_step(
         stage: whose model is on the device and stays as it is.
         image_size: side of the images, in pixels.
         accelerator: from :func:`colabel.training.make_accelerator`.
-        settings: of them the size of a batch, weight decay, accumulation and clipping.
+        settings: of them the size of a batch, weight decay, the average of the weights,
+            accumulation and clipping.
         limit: seconds that this may take. Where whole batches would take longer, smaller ones
             are timed and scaled; two images are always timed.
         halfway: time what follows the frozen first stages alone, which
@@ -119,6 +121,8 @@ def _median_step(
     optimiser = build_optimiser(parameter_groups(stage), weight_decay=settings.weight_decay)
     for group in optimiser.param_groups:
         group["lr"] = 0.0
+    decay = settings.ema_decay
+    average = Average(model, decay, frozen=stage.frozen) if decay else None
     prepared = accelerator.prepare_optimizer(optimiser)
     trained = prepare_model(model, accelerator)  # whose forward pass has the precision
     steps = []
@@ -138,6 +142,8 @@ def _median_step(
             )
             prepared.step()
             prepared.zero_grad()
+            if average is not None:
+                average.update(model)
             steps.append(time.perf_counter() - began)
     release_model(trained, accelerator)
     return median(steps[1:])
