@@ -1,5 +1,7 @@
 """Encoders against plain timm, against the formula of the normalisation, and on bad input."""
 
+import logging
+
 import pytest
 import timm
 import torch
@@ -230,6 +232,25 @@ def test_unreachable_hub_says_what_to_do(monkeypatch):
     monkeypatch.setattr(timm, "create_model", unreachable)
     with pytest.raises(WeightsError, match=r"(?s)no route to host.*give its path as weights"):
         build_encoder("resnet18", pretrained=True)
+
+
+def test_a_network_that_does_not_answer_is_told_once(monkeypatch, caplog):
+    client = logging.getLogger("huggingface_hub.utils._http")
+
+    def fetch(*_, **__):
+        for number in range(3):
+            client.warning(f"'no name {number}' thrown while requesting HEAD https://somewhere")
+        raise OSError("offline")
+
+    monkeypatch.setattr(timm, "create_model", fetch)
+    monkeypatch.setattr(logging.getLogger("huggingface_hub"), "propagate", True)
+    with pytest.raises(WeightsError, match="of resnet18 cannot be had: offline"):
+        build_encoder("resnet18", pretrained=True)
+    (told,) = caplog.messages
+    assert "weights of resnet18 are not on this machine" in told
+    assert "does not answer ('no name 0'): trying again" in told
+    client.warning("as it is")
+    assert caplog.messages[-1] == "as it is"
 
 
 def test_backbone_of_fixed_size_says_which_option_sets_it():

@@ -55,7 +55,13 @@ def machine(monkeypatch, tmp_path):
     return monkeypatch
 
 
-@pytest.fixture
-def table(tmp_path):
-    """A table of 600 tiny images, undivided."""
-    return write_tiny_table(tmp_path, images=600)
+@pytest.fixture(scope="session")
+def table(tmp_path_factory):
+    """A table of 600 tiny images, undivided, which stays as it is."""
+    return write_tiny_table(tmp_path_factory.mktemp("table"), images=600)
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory):
+    """The same of 2,000."""
+    return write_tiny_table(tmp_path_factory.mktemp("many"), images=2000)

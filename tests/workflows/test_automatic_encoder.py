@@ -40,9 +40,8 @@ def read_at_once(monkeypatch):
     monkeypatch.setattr(automatic, "measure_reading", lambda *_: reading)
 
 
-def test_little_time_goes_into_larger_images_of_a_frozen_encoder(machine, tmp_path):
+def test_little_time_goes_into_larger_images_of_a_frozen_encoder(machine, many):
     read_at_once(machine)
-    many = write_tiny_table(tmp_path, images=2000)
     least = TO_BEGIN + TO_FINISH + HEAD_OF_1400
     little = plan(many, Budget(minutes=(least + 0.4) / 60))
     short, long = little.config, plan(many, Budget(minutes=30)).config
@@ -62,10 +61,9 @@ def test_little_time_goes_into_larger_images_of_a_frozen_encoder(machine, tmp_pa
 
 
 def test_between_the_two_the_classifier_comes_first_and_the_frozen_stages_see_an_image_once(
-    machine, tmp_path
+    machine, many
 ):
     read_at_once(machine)
-    many = write_tiny_table(tmp_path, images=2000)
     chosen = plan(many, Budget(minutes=0.4), "data.image_size=96")
     config = chosen.config
     warm_start, main = config.stages()
@@ -90,10 +88,9 @@ def test_between_the_two_the_classifier_comes_first_and_the_frozen_stages_see_an
 
 
 def test_a_part_of_an_epoch_after_the_classifier_is_worth_more_than_a_classifier_alone(
-    machine, tmp_path
+    machine, many
 ):
     read_at_once(machine)
-    many = write_tiny_table(tmp_path, images=2000)
     changes = ("data.image_size=96",)
     ways_of = {}
     least = TO_BEGIN + TO_FINISH + HEAD_OF_1400
@@ -122,9 +119,8 @@ def test_what_comes_before_the_epochs_is_all_that_is_encoded_and_the_classifier(
         assert option.epochs == pytest.approx(min(epochs, 8))
 
 
-def test_an_encoder_that_the_user_freezes_is_left_as_it_came(machine, tmp_path):
+def test_an_encoder_that_the_user_freezes_is_left_as_it_came(machine, many):
     only_the_first(machine)
-    many = write_tiny_table(tmp_path, images=2000)
     change = "training.freeze_encoder=true"
     config = plan(many, Budget(minutes=1), change).config
     assert config.training.freeze_encoder
@@ -134,9 +130,9 @@ def test_an_encoder_that_the_user_freezes_is_left_as_it_came(machine, tmp_path):
     assert (augmented.training.learning_rate, augmented.augmentation.operations) == (1e-4, 1)
 
 
-def test_mirror_images_are_kept_where_they_fit_into_the_memory(machine, tmp_path):
+def test_mirror_images_are_kept_where_they_fit_into_the_memory(machine, many):
     only_the_first(machine)
-    many = write_tiny_table(tmp_path, images=2000)  # 55 kB each at 96 pixels
+    # 55 kB are kept of an image at 96 pixels
     for megabytes, mirrored in ((175, True), (155, False)):
         changes = ("data.image_size=96", f"data.cache_mb={megabytes}")
         config = plan(many, Budget(minutes=0.5), *changes).config
@@ -158,9 +154,8 @@ def test_mirror_images_are_kept_where_they_fit_into_the_memory(machine, tmp_path
         ("data.cache_mb=1",),  # what is kept of 1700 images takes a hundred
     ],
 )
-def test_nothing_is_kept_where_that_was_not_measured_or_cannot_be(machine, tmp_path, changes):
+def test_nothing_is_kept_where_that_was_not_measured_or_cannot_be(machine, many, changes):
     only_the_first(machine)
-    many = write_tiny_table(tmp_path, images=2000)
     chosen = plan(many, Budget(minutes=1), "data.image_size=96", *changes)
     assert not chosen.config.training.warm_start.epochs
     assert all("passes its frozen stages" not in reason for reason in chosen.reasons)
@@ -176,11 +171,10 @@ def test_nothing_is_kept_where_that_was_not_measured_or_cannot_be(machine, tmp_p
     ],
 )
 def test_who_does_not_want_images_mirrored_or_changed_has_the_classifier_first(
-    machine, tmp_path, changes, mirrored
+    machine, many, changes, mirrored
 ):
     """Such wishes are what is done by itself, so nothing else is lost by them."""
     only_the_first(machine)
-    many = write_tiny_table(tmp_path, images=2000)
     chosen = plan(many, Budget(minutes=0.5), "data.image_size=96", *changes).config
     assert chosen.training.warm_start.epochs == head_epochs(1400)
     assert chosen.augmentation.horizontal_flip == mirrored
@@ -213,9 +207,8 @@ def test_images_that_have_to_be_mirrored_are_kept_with_their_mirror_images_or_no
         assert (option.mirrored, option.fits) == (False, fits)
 
 
-def test_other_losses_than_cross_entropy_have_a_shorter_start(machine, tmp_path):
+def test_other_losses_than_cross_entropy_have_a_shorter_start(machine, many):
     only_the_first(machine)
-    many = write_tiny_table(tmp_path, images=2000)
     size = "data.image_size=96"
     chosen = plan(many, Budget(minutes=0.5), size, "method=asl").config
     assert chosen.terms["classification"].label_smoothing == 0
@@ -227,17 +220,15 @@ def test_other_losses_than_cross_entropy_have_a_shorter_start(machine, tmp_path)
     assert chosen.training.warm_start.epochs == first_epochs(chosen, 1400) == head_epochs(1400)
 
 
-def test_nothing_is_kept_of_an_encoder_that_cannot_be_halted(machine, tmp_path):
+def test_nothing_is_kept_of_an_encoder_that_cannot_be_halted(machine, many):
     only_the_first(machine)
     machine.setattr(Encoder, "find_halfway", lambda *_: None)
-    many = write_tiny_table(tmp_path, images=2000)
     chosen = plan(many, Budget(minutes=1), "data.image_size=96")
     assert not chosen.config.training.warm_start.epochs
 
 
-def test_a_rate_of_the_user_is_that_after_the_classifier_alone(machine, tmp_path):
+def test_a_rate_of_the_user_is_that_after_the_classifier_alone(machine, many):
     only_the_first(machine)
-    many = write_tiny_table(tmp_path, images=2000)
     changes = ("training.learning_rate=5e-5", "training.head_learning_rate=0.002")
     _, main = plan(many, Budget(minutes=0.4), "data.image_size=96", *changes).config.stages()
     assert (main.learning_rate, main.head_learning_rate) == (5e-5, 0.002)

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from automatic_plans import AUGMENTED, STEP_AT_96, only_the_first, plan
+from tiny_runs import write_tiny_table
 
 from colabel.build.division import open_training_data
 from colabel.build.records import decoding_threads
@@ -18,7 +19,8 @@ from colabel.workflows.reading_time import measure_reading
 from colabel.workflows.ways import TO_BEGIN
 
 
-def test_corrupt_images_are_left_out_of_the_sample_as_of_training(table):
+def test_corrupt_images_are_left_out_of_the_sample_as_of_training(tmp_path):
+    table = write_tiny_table(tmp_path, images=600)
     records = open_training_data(load_config("auto", [f"data.source={table}"]).data, seed=0)
     train = records.records["train"]
     for position in (0, len(train) - 1):

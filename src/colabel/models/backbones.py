@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import timm
@@ -54,9 +56,10 @@ def build_backbone(name: str, pretrained: bool, options: dict[str, Any]) -> nn.M
     except ValueError as error:
         raise ConfigError(f"encoder {name}: {error}.") from error
     try:
-        backbone: nn.Module = timm.create_model(
-            name, pretrained=pretrained, num_classes=0, **options
-        )
+        with _retries_told_once(name):
+            backbone: nn.Module = timm.create_model(
+                name, pretrained=pretrained, num_classes=0, **options
+            )
     except (OSError, RuntimeError, ValueError) as error:
         if not pretrained:
             raise ConfigError(_refusal(name, options, error)) from error
@@ -68,6 +71,28 @@ def build_backbone(name: str, pretrained: bool, options: dict[str, Any]) -> nn.M
     except (AssertionError, AttributeError, LookupError, TypeError) as error:
         raise ConfigError(_refusal(name, options, error)) from error
     return backbone
+
+
+@contextmanager
+def _retries_told_once(name: str) -> Iterator[None]:
+    """Let the hub's client say once, in our words, that it tries again for a minute."""
+    client, told = logging.getLogger("huggingface_hub.utils._http"), []
+
+    def say_once(record: logging.LogRecord) -> bool:
+        reason = record.getMessage().partition(" thrown")[0]
+        record.msg = (
+            f"the published weights of {name} are not on this machine, and the network does not "
+            f"answer ({reason}): trying again for up to a minute"
+        )
+        record.args = ()
+        told.append(record)
+        return len(told) == 1
+
+    client.addFilter(say_once)
+    try:
+        yield
+    finally:
+        client.removeFilter(say_once)
 
 
 def _refusal(name: str, options: Mapping[str, object], error: Exception) -> str:

@@ -33,7 +33,7 @@ TO_BEGIN = 6.0
 surely does not fit is refused."""
 HEAD = 2.0
 """Factor for the time of a step of a classifier on features: they have to be gathered, too."""
-HEAD_EPOCH = 0.05
+HEAD_EPOCH = 0.03
 """Seconds that an epoch of a classifier alone takes beside its steps: scores, and the model with
 its operating point where it is the best so far."""
 ENCODING = 1.2
