@@ -22,9 +22,8 @@ MOST_MIRRORED_EPOCHS = 8
 """With mirror images alone."""
 MIRRORED_FROM = 2
 """Epochs from which on mirror images are worth that they are encoded, too."""
-_KNEE = 192
-_POINTS_PER_DOUBLING = (10.0, 5.0)
-"""Up to the knee and beyond it."""
+_POINTS_PER_DOUBLING = {128: 16.0, 192: 10.0, math.inf: 5.0}
+"""Up to these sides of the images."""
 _POINTS_OF_ONE_EPOCH = 8.0
 _POINTS_OF_ONE_STEP = 220.0
 _STEPS_AFTER_CLASSIFIER = 200.0
@@ -91,9 +90,10 @@ def expected_gain(
 ) -> float:
     r"""Return what a choice is worth, in points of mAP above an arbitrary one.
 
-    .. math:: 10 \log_2 \min(s, 192) + 5 \log_2 \max(s, 192) - \ell + (a - 73)
+    .. math:: g(s) - \ell + (a - 73)
 
-    Lost is :math:`\ell = 8 / e^2 + 220 / t` where all that is trained begins at once, and
+    A size gains :math:`g`, which grows by 16 with each doubling up to 128 pixels, by 10 up to 192
+    and by 5 beyond. Lost is :math:`\ell = 8 / e^2 + 220 / t` where all that is trained begins at once, and
     :math:`\ell = f\, \mathrm{e}^{-t / 200}` where the classifier has learned alone before. There f
     is what an encoder loses that stays as it came: 2 with up to 600 images, 5.5 from 6,000 on.
 
@@ -112,8 +112,8 @@ def expected_gain(
     Example:
         >>> run = {"images": 6000, "epochs": 2, "steps": 374}
         >>> small, large = (expected_gain(size, 73.0, **run) for size in (128, 192))
-        >>> round(large - small, 1)
-        5.8
+        >>> round(large - small, 1), round(small - expected_gain(96, 73.0, **run), 1)
+        (5.8, 6.6)
         >>> one = {"images": 6000, "epochs": 1, "steps": 187}
         >>> round(large - expected_gain(192, 73.0, **one), 1)
         6.6
@@ -127,8 +127,10 @@ def expected_gain(
         lost = (least + share * (most - least)) * math.exp(-steps / _STEPS_AFTER_CLASSIFIER)
     else:
         lost = _POINTS_OF_ONE_EPOCH / epochs**2 + _POINTS_OF_ONE_STEP / steps
-    below, above = _POINTS_PER_DOUBLING
-    gained = below * math.log2(min(size, _KNEE)) + above * math.log2(max(size, _KNEE))
+    gained, low = 0.0, 1.0
+    for high, points in _POINTS_PER_DOUBLING.items():
+        gained += points * math.log2(min(max(size, low), high) / low)
+        low = high
     return gained - lost + accuracy - ENCODERS[0].accuracy
 
 
