@@ -333,3 +333,18 @@ def test_what_a_run_says_of_its_length_rests_on_how_it_was_trained_and_measured(
     assert (epochs, whole["out_of_time"], whole["frozen"]) == (2, False, True)
     told = f"mAP on them is uncertain by about {100 * whole['uncertainty']:.0f} points"
     assert told in " ".join(display.notes)
+
+
+def test_labels_that_no_training_image_teaches_are_told_once(home, tmp_path):
+    table = home / "labels.csv"
+    head, *rows = table.read_text().splitlines()
+    table.write_text("\n".join([head, *(f"{row.split(',')[0]},cat;dog" for row in rows[:-1]),
+                                f"{rows[-1].split(',')[0]},cat"]) + "\n")  # fmt: skip
+    display = Watcher()
+    shared = workflow.Shared()
+    for number in range(2):
+        train(home, tmp_path / f"run{number}", display=display, shared=shared)
+    told = [note for note in display.notes if "in no training image" in note]
+    assert told == [
+        "train: absent in no training image, so answered with yes for every image: cat"
+    ]
