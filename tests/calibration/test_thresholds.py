@@ -135,9 +135,8 @@ class TestEveryRule:
 class TestFewPositives:
     def test_without_targets_the_expected_f1_decides(self):
         probabilities, targets = draw(1, 500, unknown=0)
-        targets[:, 1] = 0
-        targets[:, 2] = 0
-        targets[0, 2] = 1  # one positive, wherever it lies, moves nothing
+        targets[:, 1:3] = 0
+        targets[1, 1] = targets[0, 2] = 1  # one positive, wherever it lies, moves nothing
         probabilities[:, 2] = probabilities[:, 1]
         chosen = f1_thresholds(probabilities, targets)
         p = probabilities[:, 1]
@@ -169,6 +168,18 @@ class TestFewPositives:
         chosen = f1_thresholds(probabilities, targets)
         assert chosen.thresholds[3] == 1
         assert chosen.found[3] == 0
+
+    @pytest.mark.parametrize("expectation", [0, 100])
+    def test_a_label_that_was_never_seen_is_not_given_to_every_image(self, expectation):
+        probabilities = np.linspace(0.02, 0.03, 60)[:, None].repeat(3, axis=1)
+        probabilities[:5, 1] = 0.9
+        targets = np.zeros((60, 3), dtype=np.int8)
+        targets[30:, 1] = -1
+        targets[0, 2] = 1
+        chosen = f1_thresholds(probabilities, targets, expectation=expectation).thresholds
+        assert chosen[0] == 0.5
+        assert chosen[1] == 0.9
+        assert chosen[2] < 0.5
 
     @pytest.mark.parametrize("expectation", [0, 100])
     @pytest.mark.parametrize(("images", "low"), [(50, 0.95), (50, 0.3), (5, 0.95)])

@@ -40,7 +40,10 @@ def test_a_mean_says_which_classes_it_leaves_out():
     scores = [[0.9, 0.9, 0.9, 0.9], [0.1, 0.8, 0.1, 0.8]]
     report = evaluate_scores(scores, [[1, 0, 1, -1], [0, 0, 1, -1]], class_names=names)
     text = "\n".join(lines(metrics_table(measured(report), "test")))
-    assert "mAP: mean over 2 of 4 classes; not judged: [unjudged]; no positives: none\n" in text
+    assert (
+        "mAP, CP, CR, CF1: mean over 2 of 4 classes; not judged: [unjudged]; no positives: none\n"
+        in text
+    )
     assert (
         "mAUC: mean over 1 of 4 classes; not judged: [unjudged]; no positives: none; "
         "no negatives: always\n" in text
@@ -99,7 +102,7 @@ def test_a_mean_over_all_classes_needs_no_words():
 def test_nothing_that_can_be_measured_is_a_dash():
     report = evaluate_scores([[0.9, 0.1]], [[0, -1]], class_names=["cat", "dog"])
     text = "\n".join(lines(metrics_table(measured(report), "test")))
-    assert "mAP: mean over 0 of 2 classes; not judged: dog; no positives: cat" in text
+    assert "mAP, CP, CR, CF1: mean over 0 of 2 classes; not judged: dog; no positives: cat" in text
     assert "nan" not in text.lower()
 
 

@@ -106,7 +106,30 @@ def test_classes_that_no_mean_includes_are_named(two):
     targets[:, 1] = 0
     for folder in two:
         change_predictions(folder, targets=targets)
-    assert "mAP: mean over 2 of 3 classes; no positives: dog" in ask(two)["notes"]
+    assert "mAP, CP, CR, CF1: mean over 2 of 3 classes; no positives: dog" in ask(two)["notes"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, False),
+        ({"test": "val"}, True),
+        ({"test": "train"}, True),
+        ({"test": "fold3", "train": "fold3"}, True),
+        ({"test": "fold3", "validation": "fold3"}, True),
+        ({"test": "fold3", "validation": "fold2"}, False),
+        ({"validation": None}, False),
+    ],
+)
+def test_a_test_split_that_trained_or_chose_is_told_whatever_it_is_called(two, changes, told):
+    for folder in two:
+        run = RunFolder(folder)
+        config = run.config()
+        data = config.data.model_copy(update=changes)
+        run.write_config(config.model_copy(update={"data": data}))
+    about = [note for note in ask(two)["notes"] if "so its scores flatter" in note]
+    assert bool(about) == told
+    assert all("test, which is" in note and "(data.test)" in note for note in about)
 
 
 def test_heads_and_losses_that_both_differ_are_told(two):

@@ -37,8 +37,13 @@ def test_who_says_how_many_epochs_a_warm_start_has_has_so_many():
         for order in (changes, changes[::-1]):
             planned = load_config("laptop-bce", order).for_images(60)
             assert planned.training.warm_start.epochs == expected
-    again = change_config(load_config("laptop-bce"), [epochs]).for_images(60)
-    assert again.training.warm_start.epochs == 3
+    others = (
+        change_config(load_config("laptop-bce"), [epochs]),
+        load_config("laptop-bce", training__warm_start__epochs=3),  # as ablations do
+    )
+    assert {each.for_images(60).training.warm_start.epochs for each in others} == {3}
+    both = load_config("laptop-bce", [images], training__warm_start__epochs=3)
+    assert both.training.warm_start.images == 6000
 
 
 def test_labels_that_cannot_be_learned_are_named():

@@ -11,7 +11,7 @@ from colabel.errors import ConfigError, DataError
 OWN_POSITIVES = 10
 """Positives from which on a label's threshold is found by its targets alone."""
 EVEN = 0.5
-"""Threshold of a label that no image speaks against: what is as likely as not."""
+"""What is as likely as not: for a label that no image speaks against, or none for."""
 
 
 def f1_thresholds(
@@ -35,7 +35,9 @@ def f1_thresholds(
 
     Deviation: of a label that is absent in no known image the threshold is 0.5 at most. Every
     threshold that all of them reach has an F1 of 1, and the highest of these would deny the label
-    to a new image that is a little less sure.
+    to a new image that is a little less sure. Of a label that is present in no known image it is
+    0.5 at least: its expected F1 is highest where nearly every image is given a label that nobody
+    has seen.
 
     Args:
         probabilities: in [0, 1], shape (images, classes).
@@ -44,8 +46,8 @@ def f1_thresholds(
 
     Returns:
         A threshold per label; nothing is guaranteed. ``found`` counts positives, ``needed`` is
-        10, from which on the targets decide. Every threshold is a probability of a known image;
-        1 for a label that is known of no image, 0.5 as said above.
+        10, from which on the targets decide. Every threshold is a probability of a known image,
+        or 0.5 as said above; 1 for a label that is known of no image.
 
     Raises:
         DataError: on what does not fit, or if no label has a positive.
@@ -89,6 +91,7 @@ def f1_of(ranked: Descending, expectation: float) -> Thresholds:
     thresholds = np.take_along_axis(ranked.probabilities, f1.argmax(axis=0)[None], axis=0)[0]
     never_absent = positives == ranked.known
     thresholds = np.where(never_absent, np.minimum(thresholds, EVEN), thresholds)
+    thresholds = np.where(positives == 0, np.maximum(thresholds, EVEN), thresholds)
     thresholds = np.where(ranked.known > 0, thresholds, 1)
     return Thresholds(
         thresholds=thresholds,

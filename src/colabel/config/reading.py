@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -122,9 +122,8 @@ def load_config(recipe: str | Path, changes: Iterable[str] = (), **replaced: Any
         '#'
     """
     values = read_recipe(recipe)
-    _apply(values, changes)
-    for key, value in replaced.items():
-        _put(values, key.replace("__", "."), value)
+    given = [(key.replace("__", "."), value) for key, value in replaced.items()]
+    _set(values, [*_parsed(changes), *given])
     return check_config(values)
 
 
@@ -143,7 +142,7 @@ def change_config(config: Config, changes: Iterable[str]) -> Config:
         2
     """
     values = config.to_values()
-    _apply(values, changes)
+    _set(values, _parsed(changes))
     return check_config(values)
 
 
@@ -158,23 +157,32 @@ def changed_keys(changes: Iterable[str]) -> tuple[str, ...]:
         ('encoder.name', 'training.epochs')
     """
     values: dict[str, Any] = {}
-    _apply(values, changes)
+    for key, value in _parsed(changes):
+        _put(values, key, value)
     return tuple(flatten(values))
 
 
-def _apply(values: dict[str, Any], changes: Iterable[str]) -> None:
-    """Set what the changes say."""
-    changes = list(changes)
-    keys = {change.partition("=")[0] for change in changes}
-    for key, overruled in _OVERRULED.items():
-        if key in keys and overruled not in keys:
-            changes.append(f"{overruled}=null")
+def _parsed(changes: Iterable[str]) -> list[tuple[str, Any]]:
+    """Return dotted keys and what the changes set them to."""
+    parsed: list[tuple[str, Any]] = []
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals or not key:
             raise ConfigError(f"expected key.path=value, got {change!r}.")
         is_option = key.startswith(_READER_OPTIONS)
-        _put(values, key, text if is_option else parse_yaml(text, f"the value of {change[:80]!r}"))
+        value = text if is_option else parse_yaml(text, f"the value of {change[:80]!r}")
+        parsed.append((key, value))
+    return parsed
+
+
+def _set(values: dict[str, Any], settings: Sequence[tuple[str, Any]]) -> None:
+    """Set dotted keys, and take away what would overrule them."""
+    keys = {key for key, _ in settings}
+    overruled = [
+        (other, None) for key, other in _OVERRULED.items() if key in keys and other not in keys
+    ]
+    for key, value in (*settings, *overruled):
+        _put(values, key, value)
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

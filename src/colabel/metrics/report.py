@@ -124,8 +124,9 @@ class Report:
             if left_out:
                 reasons = [f"{reason}: {listed(names)}" for reason, names in left_out.items()]
                 count = classes - sum(map(len, left_out.values()))
+                means = "mAP, CP, CR, CF1" if metric == "mAP" else metric
                 lines.append(
-                    f"{metric}: mean over {count} of {classes} classes; {'; '.join(reasons)}"
+                    f"{means}: mean over {count} of {classes} classes; {'; '.join(reasons)}"
                 )
         full = self.left_out()["mAUC"].get("no negatives")
         if full:

@@ -93,9 +93,10 @@ def expected_gain(
     .. math:: g(s) - \ell + (a - 73)
 
     A size gains :math:`g`, which grows by 16 with each doubling up to 128 pixels, by 10 up to 192
-    and by 5 beyond. Lost is :math:`\ell = 8 / e^2 + 220 / t` where all that is trained begins at once, and
-    :math:`\ell = f\, \mathrm{e}^{-t / 200}` where the classifier has learned alone before. There f
-    is what an encoder loses that stays as it came: 2 with up to 600 images, 5.5 from 6,000 on.
+    and by 5 beyond. Lost is :math:`\ell = 8 / e^2 + 220 / t` where all that is trained begins at
+    once, and :math:`\ell = f\, \mathrm{e}^{-t / 200}` where the classifier has learned alone
+    before. There f is what an encoder loses that stays as it came: 2 with up to 600 images, 5.5
+    from 6,000 on.
 
     The numbers were measured with MobileNetV2 on 60 to 6,000 photographs (``docs/tuning.md``),
     where an encoder that stays loses nothing with up to 600; that it loses 2 speaks for images

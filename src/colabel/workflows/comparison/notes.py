@@ -13,6 +13,7 @@ from colabel.metrics.bootstrap import Resamples
 from colabel.metrics.significance import draws_needed
 from colabel.runs.folder import DATA, RunFolder
 from colabel.runs.measured import Measured
+from colabel.settings import Data
 from colabel.workflows.comparison.entries import Entry, Group
 from colabel.workflows.comparison.statistics import Compared
 
@@ -56,19 +57,21 @@ def notes_of(
     """
     entries = [entry for group in groups for entry in group.entries]
     return [
-        *_of_images(setting, measured[0]),
+        *_of_images(setting, measured[0], entries[0].config.data),
         *_of_draws(setting.resamples, compared, measured[0]),
         *_of_seeds(groups, compared),
         *_of_training(groups, entries, different),
     ]
 
 
-def _of_images(setting: Setting, measured: Measured) -> Iterator[str]:
+def _of_images(setting: Setting, measured: Measured, data: Data) -> Iterator[str]:
     yield from measured.report.tell_left_out()
-    if setting.split in (CHOSEN_ON, "train"):
+    name = data.test if setting.split == "test" else setting.split
+    if name in (CHOSEN_ON, "train", data.train, data.validation):
+        called = "" if name == setting.split else f", which is {name} in this source (data.test),"
         yield (
-            f"the split {setting.split} has trained or chosen the weights, so its scores flatter; "
-            "compare on test"
+            f"the split {setting.split}{called} has trained or chosen the weights, so its scores "
+            "flatter; compare on images that did not"
         )
     resamples = setting.resamples
     unit = "image" if resamples.groups is None else "group"
