@@ -149,8 +149,8 @@ def check_split(
         DataError: naming the splits that there are; or if the images cannot be read.
     """
     planned = _plan(configs, out, range(first, first + seeds))
-    for name in dict.fromkeys(one.value for one in planned if not one.run.is_finished):
-        data = configs[name].data
+    for method in dict.fromkeys(one.value for one in planned if not one.run.is_finished):
+        data = configs[method].data
         name = data.test if split == "test" else split
         if name in _LEARNED_FROM:
             continue
