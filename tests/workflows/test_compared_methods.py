@@ -133,6 +133,7 @@ def test_what_cannot_be_trained_is_told_first(tmp_path, given, message):
         ("test", ("train", "test"), None),
         ("val", ("train",), None),
         ("test", (), None),  # divided here
+        ("test=val", ("train", "val"), None),  # data.test
     ],
 )
 def test_a_split_that_is_not_there_is_told_before_anything_is_trained(
@@ -153,8 +154,10 @@ def test_a_split_that_is_not_there_is_told_before_anything_is_trained(
 
     monkeypatch.setattr(comparison_run, "compare_methods", compare_methods)
     methods = ",".join(str(home / f"tiny_{name}.yaml") for name in ("kmcl", "bce"))
+    split, _, name = split.partition("=")
     code = command(
         "compare", "--methods", methods, "--data", table, "--split", split, "--out", home / "out",
+        "--set", f"data.test={name or 'test'}",
     )  # fmt: skip
     if message is None:
         assert (code, len(begun)) == (0, 1)
