@@ -33,7 +33,7 @@ from colabel.models import Classifier, Encoder, Features, build_encoder
 from colabel.models.part import Part
 from colabel.training import Stage, make_accelerator
 from colabel.training.distributed import prepare_model
-from colabel.training.ema import Average
+from colabel.training.ema import build_average
 from colabel.training.optimiser import build_optimiser, build_schedule, parameter_groups
 from colabel.training.step import compute_gradients
 
@@ -201,8 +201,7 @@ def train_stage(
     prepared = accelerator.prepare_optimizer(optimiser)
     steps = plan.epochs * (len(inputs) // training.batch_size)
     schedule = build_schedule(optimiser, steps=steps, warm_up=training.warm_up)
-    decay = training.ema_decay
-    average = Average(model, decay, frozen=stage.frozen) if decay else None
+    average = build_average(model, training.ema_decay, frozen=stage.frozen)
     trained = prepare_model(model, accelerator)  # whose forward pass has the precision
     generator = torch.Generator().manual_seed(seed)
     model.train()

@@ -39,3 +39,11 @@ def test_others_are_refused_while_the_recipe_is_read(options, message):
 def test_a_number_of_hundreds_of_digits_is_a_number():
     config = load_config("shapes-kmcl", [f"encoder.options={{a: {2**62}}}"])
     assert config.encoder.options == {"a": 2**62}
+
+
+@pytest.mark.parametrize("given", ["null", "true", "false"])
+def test_how_many_stages_stay_is_a_number(given):
+    with pytest.raises(ConfigError) as caught:
+        load_config("shapes-kmcl", [f"encoder.freeze_stages={given}"])
+    (line,) = [line for line in str(caught.value).splitlines() if "freeze_stages" in line]
+    assert f"expected a number of stages, or a share below 1, and 0 for none, got {given}" in line

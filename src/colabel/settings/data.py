@@ -55,6 +55,15 @@ class Data(Settings):
     """Memory for decoded and resized images; what frozen first stages give of images that are not
     augmented may take as much again."""
 
+    def name_of(self, split: str) -> str:
+        """Return what the source calls a split that is asked for.
+
+        Example:
+            >>> Data(test="fold5").name_of("test"), Data(test="fold5").name_of("fold4")
+            ('fold5', 'fold4')
+        """
+        return self.test if split == "test" else split
+
 
 class Augmentation(Settings):
     """Random changes of the training images (KMCL, Table 6)."""

@@ -78,6 +78,18 @@ class Average(nn.Module):
         self.n_averaged += 1
 
 
+def build_average(
+    model: nn.Module, decay: float, *, frozen: Collection[nn.Module] = ()
+) -> Average | None:
+    """Return an :class:`Average` of a model, or ``None`` for a decay of 0, which switches it off.
+
+    Example:
+        >>> build_average(nn.Linear(1, 1), 0) is None
+        True
+    """
+    return Average(model, decay, frozen=frozen) if decay else None
+
+
 def _changing(
     averaged: nn.Module, current: nn.Module, passed: set[int]
 ) -> Iterator[tuple[Tensor, Tensor]]:

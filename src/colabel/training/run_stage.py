@@ -30,7 +30,7 @@ from colabel.training.distributed import (
     restore_random_states,
     share_buffers,
 )
-from colabel.training.ema import Average
+from colabel.training.ema import build_average
 from colabel.training.learned import Learned
 from colabel.training.log import finite
 from colabel.training.memory import TO_TRAIN, explained_memory
@@ -86,8 +86,7 @@ class StageRun:
         self._set_training_mode()
         if settings.synchronise_batch_norm and processes > 1:
             synchronise_batch_norm(stage.model)
-        decay = settings.ema_decay
-        average = Average(stage.model, decay, frozen=stage.frozen) if decay else None
+        average = build_average(stage.model, settings.ema_decay, frozen=stage.frozen)
         optimiser = build_optimiser(parameter_groups(stage), weight_decay=settings.weight_decay)
         self._loader: DataLoader[Any] = accelerator.prepare_data_loader(loader)
         self._model: nn.Module = prepare_model(stage.model, accelerator)
@@ -217,10 +216,9 @@ class StageRun:
         if stage.views > 1 and isinstance(images, Tensor):  # every view is an image of its own
             images = images.flatten(0, 1)
             targets = targets.repeat_interleave(stage.views, dim=0)
-        every = run.settings.log_every
         ends = position.batch + 1 == self._batches  # so that every epoch has diagnostics
         where_kept = partial(told_of_state, run.folder)
-        measure = position.step == 0 or (position.step + 1) % every == 0 or ends
+        measure = position.step == 0 or (position.step + 1) % run.settings.log_every == 0 or ends
         with explained_memory(TO_TRAIN, where_kept):
             losses = compute_gradients(
                 self._model,

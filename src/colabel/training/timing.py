@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from colabel.models import Classifier, Encoder, Features
 from colabel.settings import Training
 from colabel.training.distributed import prepare_model, release_model
-from colabel.training.ema import Average
+from colabel.training.ema import build_average
 from colabel.training.memory import TO_TRAIN, explained_memory
 from colabel.training.optimiser import build_optimiser, parameter_groups
 from colabel.training.stage import Stage
@@ -121,8 +121,7 @@ def _median_step(
     optimiser = build_optimiser(parameter_groups(stage), weight_decay=settings.weight_decay)
     for group in optimiser.param_groups:
         group["lr"] = 0.0
-    decay = settings.ema_decay
-    average = Average(model, decay, frozen=stage.frozen) if decay else None
+    average = build_average(model, settings.ema_decay, frozen=stage.frozen)
     prepared = accelerator.prepare_optimizer(optimiser)
     trained = prepare_model(model, accelerator)  # whose forward pass has the precision
     steps = []

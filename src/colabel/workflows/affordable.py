@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 
 from colabel.build.stages import build_model, build_stages
 from colabel.config import Config
@@ -16,7 +17,7 @@ from colabel.config.budget import Budget
 from colabel.data import Records
 from colabel.errors import ConfigError
 from colabel.models import Classifier, Encoder
-from colabel.training import make_accelerator
+from colabel.training import Stage, make_accelerator
 from colabel.training.timing import StepTime, measure_head, measure_score, measure_step
 from colabel.workflows.candidates import (
     Candidate,
@@ -219,9 +220,9 @@ class Planner:
     def _measure(
         self, model: Classifier, config: Config, precision: str, *, halfway: bool = False
     ) -> StepTime:
-        accelerator = make_accelerator(mixed_precision=precision, cpu=self.cpu)
+        stage, accelerator = self._prepared(model, config, precision)
         return measure_step(
-            build_stages(model.to(accelerator.device), config)[-1],
+            stage,
             image_size=config.data.image_size,
             accelerator=accelerator,
             settings=config.training,
@@ -232,13 +233,18 @@ class Planner:
     def _measure_head(self, model: Classifier, config: Config, precision: str) -> float:
         """Measure a step of the classifier alone."""
         frozen = with_values(config, {"training.freeze_encoder": True})
-        accelerator = make_accelerator(mixed_precision=precision, cpu=self.cpu)
+        stage, accelerator = self._prepared(model, frozen, precision)
+        size = config.data.image_size
         return measure_head(
-            build_stages(model.to(accelerator.device), frozen)[-1],
-            image_size=config.data.image_size,
-            accelerator=accelerator,
-            settings=config.training,
+            stage, image_size=size, accelerator=accelerator, settings=config.training
         )
+
+    def _prepared(
+        self, model: Classifier, config: Config, precision: str
+    ) -> tuple[Stage, Accelerator]:
+        """Return the last stage of a recipe, its model on the device, and what computes it."""
+        accelerator = make_accelerator(mixed_precision=precision, cpu=self.cpu)
+        return build_stages(model.to(accelerator.device), config)[-1], accelerator
 
     def _build(self, candidate: Candidate, size: int) -> tuple[Classifier, Config]:
         config = with_values(self.config, changes_for(candidate, size, self.fixed))

@@ -255,7 +255,7 @@ def _is_about(note: str, options: Iterable[str]) -> bool:
 def _records_of(config: Config, run: RunFolder, split: str) -> Records:
     """Return a split of the source; what training saw and what chose are as training had them."""
     division = run.division
-    name = config.data.test if split == "test" else split
+    name = config.data.name_of(split)
     as_trained = split in ("train", "val")
     opened = {} if as_trained else open_source(config.data, (name,))
     if as_trained or ("all" in opened and name != "all" and division.is_file()):

@@ -149,12 +149,12 @@ def check_split(
         DataError: naming the splits that there are; or if the images cannot be read.
     """
     planned = _plan(configs, out, range(first, first + seeds))
-    for method in dict.fromkeys(one.value for one in planned if not one.run.is_finished):
-        data = configs[method].data
-        name = data.test if split == "test" else split
+    unfinished = [one.config.data for one in planned if not one.run.is_finished]
+    for data in {each.model_dump_json(): each for each in unfinished}.values():
+        name = data.name_of(split)
         if name in _LEARNED_FROM:
             continue
-        opened = open_source(data, (data.train, data.validation, name))
+        opened = open_source(data, (name,))
         if name not in opened and not ("all" in opened and split == "test"):
             raise DataError(
                 f"{data.source} has no split {name!r} to compare on; {nearest(name, opened)}. "

@@ -66,7 +66,7 @@ def notes_of(
 
 def _of_images(setting: Setting, measured: Measured, data: Data) -> Iterator[str]:
     yield from measured.report.tell_left_out()
-    name = data.test if setting.split == "test" else setting.split
+    name = data.name_of(setting.split)
     if name in (CHOSEN_ON, "train", data.train, data.validation):
         called = "" if name == setting.split else f", which is {name} in this source (data.test),"
         yield (
