@@ -8,7 +8,7 @@ from compared_methods import CHANGES, plan, write_home
 from tiny_runs import command
 
 from colabel.config import load_config
-from colabel.errors import ConfigError, RunError
+from colabel.errors import ConfigError, DataError, RunError
 from colabel.runs.folder import RunFolder
 from colabel.workflows.comparison import configure_methods, recipe_of
 from colabel.workflows.comparison import run as comparison_run
@@ -18,6 +18,7 @@ from colabel.workflows.comparison.entries import (
     group_by_recipe,
     make_entries,
 )
+from colabel.workflows.comparison.methods import check_split
 from colabel.workflows.comparison.run import Trial
 
 
@@ -164,6 +165,19 @@ def test_a_split_that_is_not_there_is_told_before_anything_is_trained(
     else:
         assert (code, begun) == (2, [])
         assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_images_are_only_looked_for_where_a_run_is_left_to_be_trained(tmp_path):
+    home = write_home(tmp_path)
+    planned = plan(home, seeds=1)
+    configs = {one.value: one.config for one in planned}
+    (home / "labels.csv").unlink()
+    for one in planned:
+        with pytest.raises(DataError):
+            check_split(configs, "test", out=home / "out", seeds=1)
+        one.folder.mkdir(parents=True)
+        (one.folder / "result.json").write_text("{}")
+    check_split(configs, "test", out=home / "out", seeds=1)
 
 
 def test_a_folder_with_other_runs_is_kept(tmp_path):
