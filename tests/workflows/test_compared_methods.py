@@ -130,7 +130,11 @@ def test_what_cannot_be_trained_is_told_first(tmp_path, given, message):
     ("split", "there", "message"),
     [
         ("test", ("train", "val"), "has no split 'test' to compare on; expected one of: train, v"),
-        ("tset", ("train", "test"), "has no split 'tset' to compare on; did you mean 'test'"),
+        (
+            "tset",
+            ("train", "test"),
+            "has no split 'tset' to compare on; did you mean 'test'? Name",
+        ),
         ("test", ("train", "test"), None),
         ("val", ("train",), None),
         ("test", (), None),  # divided here

@@ -156,9 +156,11 @@ def check_split(
             continue
         opened = open_source(data, (name,))
         if name not in opened and not ("all" in opened and split == "test"):
+            offered = nearest(name, opened)
+            stop = "" if offered.endswith("?") else "."
             raise DataError(
-                f"{data.source} has no split {name!r} to compare on; {nearest(name, opened)}. "
-                "Give one of them with --split; nothing was trained."
+                f"{data.source} has no split {name!r} to compare on; {offered}{stop} Name another "
+                "with --split; nothing was trained."
             )
 
 
